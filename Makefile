@@ -1,0 +1,40 @@
+# make demo   set up, run the built-in study, write runs/quickstart/report.html
+# make test   set up with the test tools, then every check
+# Both need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: demo test clean
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	@$(BIN)/glassbit study quickstart --out runs/quickstart
+
+test: .venv/installed-test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Glassbit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+		echo "Name one: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+		rm -rf .venv; echo "The module venv of $(PYTHON) does not work; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/installed: .venv/python pyproject.toml constraints.txt
+	@echo "installing into .venv (a few minutes the first time)" >&2
+	@$(SET_UP) -e .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	@$(SET_UP) -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv dist

@@ -1,0 +1,49 @@
+"""What can go wrong, as one tree:
+
+    GlassbitError
+    ├── UsageError      the caller asked for something impossible: a recipe, a flag, an argument (exit code 2)
+    │   └── RecipeError several problems of one recipe, reported together
+    ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
+    └── RunError        a run that could not be trained, resumed or read back (exit code 1)
+
+Every text says which thing is wrong, what it must be, what was found, and how to repair it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GlassbitError(Exception):
+    """The root: catch it to catch every error that Glassbit raises on purpose."""
+
+
+class UsageError(GlassbitError, ValueError):
+    """An argument, flag or recipe that cannot be carried out."""
+
+
+class RecipeError(UsageError):
+    """All problems of one recipe.
+
+    Args:
+        source: the file (or other name) of the recipe.
+        problems: one line each, with the place and the repair.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n".join([f"{source}: {count}", *(f"  - {problem}" for problem in problems)]))
+
+
+class DataError(GlassbitError):
+    """Image or label files that are missing, damaged or odd."""
+
+
+class RunError(GlassbitError):
+    """A training run that cannot go on or cannot be read back."""
+
+
+class GlassbitWarning(UserWarning):
+    """Something went on, but not quite as asked; the text says what and where."""

@@ -1,0 +1,133 @@
+"""The network of a recipe: one that comes with Glassbit, or any callable that makes an `nn.Module`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassbit import models
+from glassbit._errors import UsageError
+from glassbit._random import derive
+from glassbit.recipe import ModelRecipe
+
+_SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
+    "cnn": models.cnn,
+    "cnn-bn": models.cnn_bn,
+    "resnet20": models.resnet20,
+    "resnet32": models.resnet32,
+    "resnet56": models.resnet56,
+}
+
+
+def build_network(
+    recipe: ModelRecipe, *, classes: int, channels: int, size: tuple[int, int], seed: int = 0
+) -> nn.Module:
+    """Make the network, with weights drawn from `seed`, and try it on two black images.
+
+    A callable of the user's is imported (the current folder counts) and called with `classes`, `channels` and the
+    recipe's arguments.
+
+    Args:
+        classes: number of logits.
+        channels: of the images.
+        size: height and width of the images, in pixels.
+        seed: of the weights.
+
+    Raises:
+        UsageError: it cannot be imported, called or used: the text says which and why.
+    """
+    given: dict[str, Any] = {"classes": classes, "channels": channels}
+    if recipe.name == "cnn":
+        given["size"] = size
+    make = _SHIPPED.get(recipe.name) or _import(recipe.name)
+    twice = sorted(given.keys() & recipe.arguments.keys())
+    if twice:
+        raise UsageError(
+            f"model {recipe.name}: arguments must not contain {', '.join(twice)}, which the data decides; delete it"
+        )
+    arguments = {**given, **recipe.arguments}
+    _check_signature(recipe.name, make, arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive("weights", seed))
+        try:
+            network = make(**arguments)
+        except UsageError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"model {recipe.name}: raised {type(error).__name__} when called with {_shown(arguments)}: {error}"
+            ) from error
+        if not isinstance(network, nn.Module):
+            raise UsageError(f"model {recipe.name}: must return a torch.nn.Module; got {type(network).__name__}")
+        _check_logits(recipe.name, network, classes=classes, channels=channels, size=size)
+    return network
+
+
+def _import(name: str) -> Callable[..., nn.Module]:
+    module_name, _, path = name.partition(":")
+    if not path:
+        raise UsageError(f"model must be one of {', '.join(_SHIPPED)}, or package.module:callable; got {name!r}")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        raise UsageError(
+            f"model {name}: the module {module_name} cannot be imported from the current folder or the installed "
+            f"packages: {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        sys.path.remove(here)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise UsageError(f"model {name}: {module_name} has no {path}; check the name after the colon") from None
+    if not callable(found):
+        raise UsageError(f"model {name}: must be callable with classes=, channels=; got {type(found).__name__}")
+    make: Callable[..., nn.Module] = found
+    return make
+
+
+def _check_signature(name: str, make: Callable[..., nn.Module], arguments: dict[str, Any]) -> None:
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        known = ", ".join(signature.parameters)
+        raise UsageError(
+            f"model {name}: must take {', '.join(arguments)}; it takes {known or 'nothing'} ({error})"
+        ) from None
+
+
+def _check_logits(name: str, network: nn.Module, *, classes: int, channels: int, size: tuple[int, int]) -> None:
+    """Two black images in, logits (2, classes) out; the network's mode and numbers stay as they were."""
+    modes = [(module, module.training) for module in network.modules()]
+    images = f"images of {channels} x {size[0]} x {size[1]}"
+    try:
+        with torch.no_grad():
+            logits = network.eval()(torch.zeros(2, channels, *size))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"model {name}: must take {images}; it raised {type(error).__name__}: {error}") from error
+    finally:
+        for module, training in modes:
+            module.training = training
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"model {name}: must return logits of shape (2, {classes}) for 2 {images}; got {got}")
+
+
+def _shown(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())

@@ -1,0 +1,94 @@
+"""A run's recipe as a network inside its training objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from glassbit._errors import RunError
+from glassbit._random import derive
+from glassbit.build._network import build_network
+from glassbit.build._plan import build_plan
+from glassbit.datasets import Dataset, split_validation
+from glassbit.models import Classifier, to_unit
+from glassbit.quant import Conversion, calibrate_, quantize_
+from glassbit.recipe import RunRecipe
+from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuided, load_checkpoint
+
+_CALIBRATION_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Built:
+    """A run, ready to train.
+
+    Args:
+        objective: owns the network, on the CPU.
+        model: the network with its normalisation, the objective's `model`.
+        conversion: what was quantized and what was left, or None in full precision.
+    """
+
+    objective: Objective
+    model: Classifier
+    conversion: Conversion | None
+
+
+def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
+    """Make the network, quantize it where the recipe has a plan, and wrap it in its objective.
+
+    Args:
+        run: what to build.
+        data: the run's data set; decides classes, channels and normalisation.
+        start: a checkpoint of the same network in full precision to start from.
+
+    Raises:
+        UsageError: the network does not fit the data, or the plan does not fit the network.
+        RunError: `start` is no checkpoint of this network.
+    """
+    network = build_network(run.model, classes=len(data.classes), channels=data.channels, size=data.size, seed=run.seed)
+    model = Classifier(network, mean=data.mean, std=data.std)
+    if start is not None:
+        _load(model, start)
+    conversion = None
+    if run.plan is not None:
+        conversion = quantize_(model.network, build_plan(run.plan))
+        if run.plan.alpha == "data":
+            rest, _ = split_validation(data.train, fraction=run.data.validation, seed=run.seed)
+            order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(derive("calibration", run.seed)))
+            calibrate_(model, to_unit(rest.take(order[:_CALIBRATION_IMAGES])))
+    return Built(_objective(run, model), model, conversion)
+
+
+def _objective(run: RunRecipe, model: Classifier) -> Objective:
+    if run.objective == "sgt":
+        return SaliencyGuided(
+            model,
+            k=run.sgt.k,
+            weight=run.sgt.weight,
+            ranking=run.sgt.ranking,
+            fill=run.sgt.fill,
+            gradient=run.sgt.gradient,
+            detach=run.sgt.detach,
+            batchnorm=run.sgt.batchnorm,
+        )
+    if run.objective == "random":
+        return RandomMasking(
+            model,
+            k=run.random.k,
+            weight=run.random.weight,
+            fill=run.random.fill,
+            detach=run.random.detach,
+            batchnorm=run.random.batchnorm,
+        )
+    return CrossEntropy(model)
+
+
+def _load(model: Classifier, path: Path) -> None:
+    try:
+        model.load_state_dict(load_checkpoint(path)["model"])
+    except (RuntimeError, KeyError) as error:
+        raise RunError(
+            f"{path}: must be a full-precision checkpoint of the same network on the same data; {error}"
+        ) from error

@@ -1,0 +1,113 @@
+"""`glassbit plan`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from glassbit._errors import GlassbitWarning
+from glassbit.cli._flags import Values, takes
+from glassbit.cli._run_flags import DATA_OF_PLAN, MODEL, PLAN, recipe_of
+from glassbit.cli._say import table
+from glassbit.recipe import DataRecipe, RunRecipe
+
+if TYPE_CHECKING:
+    from glassbit.quant import Conversion, Cost
+
+_FLOAT = 32
+_UNITS = (
+    "1 kB is 1000 bytes; weights at their bits, biases and BatchNorm at 32.",
+    "BitOps = MACs x weight bits x input bits, for one image; full precision counts as 32 bits.",
+)
+
+
+@takes(MODEL, PLAN, DATA_OF_PLAN)
+def plan(values: Values) -> int:
+    """Print the bits and the cost of every layer."""
+    model = values.get("model", {}).get("name", "cnn-bn")
+    if "name" not in values.get("data", {}):
+        values.setdefault("data", {})["name"] = "cifar10" if model.startswith("resnet") else "fashion-mini"
+    run = recipe_of(values)
+
+    from glassbit.build import build_network, build_plan
+    from glassbit.quant import Conversion, cost, quantize_
+
+    classes, shape = _images(run.data)
+    network = build_network(run.model, classes=classes, channels=shape[0], size=shape[1:])
+    full = cost(network, shape)
+    conversion = Conversion((), ())
+    if run.plan is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GlassbitWarning)  # the table says it
+            conversion = quantize_(network, build_plan(run.plan))
+    for line in _lines(run, shape, cost(network, shape), full, conversion):
+        print(line)
+    return 0
+
+
+def _images(data: DataRecipe) -> tuple[int, tuple[int, int, int]]:
+    """Number of classes, and (c, h, w); files of the catalogue are not needed."""
+    from glassbit import datasets
+    from glassbit.build import build_data
+
+    known = next((entry for entry in datasets.catalogue() if entry.name == data.name), None)
+    if known is None:
+        loaded = build_data(data, download=False)
+        return len(loaded.classes), (loaded.channels, *loaded.size)
+    channels = {"auto": known.channels, "grey": 1, "rgb": 3}[data.color]
+    return len(known.classes), (channels, *(data.size or (known.side, known.side)))
+
+
+def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, conversion: Conversion) -> list[str]:
+    rows = [
+        (
+            row.name,
+            row.kind,
+            _bits(row.weight_bits),
+            _bits(row.input_bits),
+            _kilobytes(row.stored_bytes),
+            f"{row.macs:,}",
+            f"{row.bitops:,}",
+        )
+        for row in cost.rows
+    ]
+    other = cost.stored_bytes - sum(row.stored_bytes for row in cost.rows)
+    if other:
+        rows.append(("(BatchNorm and other parameters)", "", "", "", _kilobytes(other), "", ""))
+    total = ("total", "", "", "", _kilobytes(cost.stored_bytes), f"{cost.macs:,}", f"{cost.bitops:,}")
+    name = "full precision" if run.plan is None else run.plan.slug
+    lines = [
+        f"{run.model.name}, {name}, on images of {shape[0]} x {shape[1]} x {shape[2]}; {cost.parameters:,} parameters",
+        "",
+    ]
+    lines += table(
+        ("layer", "kind", "weight bits", "input bits", "stored kB", "MACs", "BitOps"), rows, left=2, total=total
+    )
+    if run.plan is not None:
+        smaller, fewer = full.stored_bytes / cost.stored_bytes, full.bitops / max(1, cost.bitops)
+        lines += ["", f"against full precision: {smaller:.1f} times smaller, {fewer:.1f} times fewer BitOps"]
+        lines += ["", *_left(cost, conversion)]
+    return [*lines, "", *_UNITS]
+
+
+def _left(cost: Cost, conversion: Conversion) -> list[str]:
+    """What stays in full precision, and why."""
+    by_plan = [layer.name for layer in conversion.layers if layer.bits == _FLOAT]
+    reasons = [*conversion.left, *((name, "the plan says so") for name in by_plan)]
+    named = {name for name, _ in reasons}
+    reasons += [
+        (row.name, "its weights are quantized, but its inputs are not: no activation with codes feeds it")
+        for row in cost.rows
+        if row.input_bits == _FLOAT and row.weight_bits != _FLOAT and row.name not in named
+    ]
+    if not reasons:
+        return ["left in full precision: nothing"]
+    return ["left in full precision:", *(f"  {name}: {reason}" for name, reason in reasons)]
+
+
+def _bits(bits: int) -> str:
+    return "full" if bits == _FLOAT else str(bits)
+
+
+def _kilobytes(count: float) -> str:
+    return f"{count / 1000:,.2f}"

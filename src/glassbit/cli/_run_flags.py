@@ -1,0 +1,116 @@
+"""The flags of a single run, and the recipe that they add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glassbit._errors import RecipeError, UsageError
+from glassbit.cli._flags import Section, Values
+from glassbit.recipe import (
+    DataRecipe,
+    EvaluationRecipe,
+    ModelRecipe,
+    PlanRecipe,
+    RandomRecipe,
+    RunRecipe,
+    SaliencyRecipe,
+    TrainingRecipe,
+    run_recipe,
+)
+
+_WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
+_PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
+_MASKED = ("sgt", "random")
+
+IMAGES = Section("data", DataRecipe, "Images", 1, only=("dir", "size", "resize", "color"), names=(("dir", "data_dir"),))
+DATA_OF_PLAN = Section("data", DataRecipe, "Images", 1, only=("name", *IMAGES.only), names=IMAGES.names)
+DATA = Section("data", DataRecipe, "Images", 1, names=IMAGES.names)
+MODEL = Section("model", ModelRecipe, "Network", 2)
+PLAN = Section("plan", PlanRecipe, "Bits", 3, only=_PLAN_OPTIONS)
+RUN = Section("run", RunRecipe, "Training", 4, only=("objective", "seed"))
+TRAINING = Section("training", TrainingRecipe, "Training", 4, only=_WITHOUT_START)
+MASKING = Section("masking", SaliencyRecipe, "Masking (with --objective sgt or random)", 5)
+EVALUATION = Section("evaluation", EvaluationRecipe, "Measurements", 6)
+
+
+def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
+    """The run that the flags describe.
+
+    Args:
+        values: what was given.
+        start: whether it starts from full-precision weights.
+
+    Raises:
+        RecipeError: values that are wrong, all of them at once.
+        UsageError: flags that have no effect beside the others, or a plan file that cannot be read.
+    """
+    given: dict[str, Any] = {
+        key: dict(section) for key, section in values.items() if key not in ("run", "masking", "plan")
+    }
+    given |= values.get("run", {})
+    source = "command line"
+    if "plan" in values:
+        given["plan"], file = _plan(values["plan"])
+        source = file or source
+    _masking(given, values.get("masking", {}))
+    if start:
+        if "plan" not in given:
+            raise UsageError(
+                "--start: has an effect only with --plan, for a quantized network that starts from full-precision weights; "
+                "add a plan, or leave it out"
+            )
+        given["training"] = {**given.get("training", {}), "start": "float"}
+    try:
+        return run_recipe(given, source)
+    except RecipeError as error:
+        problems = [problem.replace("--dir:", "--data-dir:", 1) for problem in error.problems]
+        raise RecipeError(error.source, problems) from None
+
+
+def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The plan as a mapping, and the file that it is from."""
+    if "name" not in options:
+        flags = ", ".join(f"--{name}" for name in options)
+        raise UsageError(f"{flags}: has an effect only with --plan; add e.g. --plan w4a4, or leave it out")
+    path = Path(options["name"])
+    if path.suffix not in (".yaml", ".yml"):
+        return dict(options), None
+    rest = {name: value for name, value in options.items() if name != "name"}
+    return {**_read(path), **rest}, str(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        found = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise UsageError(f"--plan: {path} must be a readable YAML file; {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"--plan: {path} must be a mapping with the keys name and rules; got {type(found).__name__}")
+    return {str(key): value for key, value in found.items()}
+
+
+def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
+    """Put the masking options where the objective reads them."""
+    if not options:
+        return
+    objective = given.get("objective", "ce")
+    known: dict[str, Any] = {"sgt": SaliencyRecipe.model_fields, "random": RandomRecipe.model_fields}
+    useless = [
+        f"--{name}"
+        for name in options
+        if name not in known.get(objective, options if objective not in ("ce", *_MASKED) else {})
+    ]
+    if useless:
+        others = " or ".join(
+            f"--objective {name}" for name in _MASKED if all(option.strip("-") in known[name] for option in useless)
+        )
+        raise UsageError(
+            f"{', '.join(useless)}: has no effect with --objective {objective}; use {others}, or leave it out"
+        )
+    given[objective if objective in _MASKED else "sgt"] = options

@@ -1,0 +1,71 @@
+"""Lines for the person in front of the terminal: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from glassbit._errors import GlassbitWarning
+
+_FORMAT = warnings.formatwarning
+
+
+def block(text: str) -> None:
+    """A message on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning: our own as a sentence, others as Python does."""
+    if not issubclass(category, GlassbitWarning):
+        (file or sys.stderr).write(_FORMAT(message, category, filename, lineno, line))
+    elif is_first_process():
+        block(f"note: {message}")
+
+
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, total: Sequence[str] | None = None
+) -> list[str]:
+    """Aligned lines.
+
+    Args:
+        heads: of the columns.
+        rows: the cells.
+        left: that many columns are aligned left, the others right.
+        total: a last row below a rule.
+    """
+    cells = [list(heads), *map(list, rows), *([list(total)] if total else [])]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(heads))]
+    lines = [
+        "  ".join(
+            f"{cell:<{width}}" if i < left else f"{cell:>{width}}"
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    rule = "  ".join("-" * width for width in widths)
+    lines.insert(1, rule)
+    if total:
+        lines.insert(-1, rule)
+    return lines
+
+
+def command_line() -> str:
+    """What was called, for the record."""
+    return shlex.join(["glassbit", *sys.argv[1:]])
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks, of those that train one network together."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))

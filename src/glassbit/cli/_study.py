@@ -1,0 +1,50 @@
+"""`glassbit study`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from glassbit.cli._say import block, command_line
+from glassbit.recipe import load, shipped
+
+_RECIPES = ", ".join(shipped())
+
+
+def study(
+    recipe: Annotated[str, Parameter(help=f"a YAML file, or a shipped recipe: {_RECIPES}")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="the study's folder; left out: runs/NAME, with the recipe's name")
+    ] = None,
+    jobs: Annotated[int, Parameter(help="runs at a time, each in a process of its own", metavar="N")] = 1,
+    offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress bars", negative="", show_default=False)] = False,
+) -> int:
+    """Run a study and write its report."""
+    found = load(recipe)
+    folder = out or Path("runs") / found.recipe.name
+
+    from glassbit.report import write_report
+    from glassbit.study import run_study
+
+    outcome = run_study(
+        found.recipe,
+        folder,
+        text=found.text,
+        command=command_line(),
+        processes=jobs,
+        download=not offline,
+        progress=not quiet,
+        say=lambda text: print(text, flush=True),
+    )
+    if outcome.failed:
+        failed = [f"  {name}: {message}" for name, message in outcome.failed.items()]
+        lines = [f"glassbit: {len(outcome.failed)} of {len(outcome.runs)} runs failed:", *failed]
+        block("\n".join([*lines, "The others are kept. After the repair, the same command tries only these again."]))
+    if len(outcome.failed) < len(outcome.runs):
+        print(f"report: {write_report(folder)}", flush=True)
+    return 1 if outcome.failed else 0

@@ -1,0 +1,137 @@
+"""What `--help` says, apart from the flags themselves: loaded without any command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Text:
+    """The help of a command.
+
+    Args:
+        summary: one line, also shown in the list of commands.
+        examples: commands with what they do, shown last.
+        more: a paragraph below the summary.
+    """
+
+    summary: str
+    examples: tuple[tuple[str, str], ...]
+    more: str = ""
+
+    @property
+    def help(self) -> str:
+        """Summary and paragraph."""
+        return f"{self.summary}\n\n{self.more}" if self.more else self.summary
+
+    @property
+    def epilogue(self) -> str:
+        """The examples."""
+        return "Examples:\n" + "\n".join(f"  # {what}\n  glassbit {command}\n" for what, command in self.examples)
+
+
+ROOT = Text(
+    "Train image classifiers that are quantized or not, saliency-guided or not, and see what each choice costs.",
+    (
+        ("compare all four on the images that come along, a few minutes on a CPU", "study quickstart"),
+        ("train one network: 4 bits, saliency-guided", "train --plan w4a4 --objective sgt --epochs 5"),
+        ("see what it looks at", "explain runs/fashion-mini-cnn-bn-sgt+pact-w4a4-s0"),
+        ("what this machine has, and which data are here", "doctor"),
+    ),
+    "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 130 interrupted "
+    "(train and study then go on with the same command).",
+)
+TRAIN = Text(
+    "Train one network, measure it, and leave a folder with the results.",
+    (
+        ("full precision on the images that come along", "train --epochs 5"),
+        ("4 bits, saliency-guided", "train --data mnist --plan w4a4 --objective sgt --out runs/mine"),
+        (
+            "your own images: a folder of class folders",
+            "train --data photos --size 64 --model resnet20 --flip --crop 4",
+        ),
+        ("your own network", "train --model package.module:make_network --arguments width=32"),
+        (
+            "fine-tune in 2 bits what was trained in full precision",
+            "train --plan w2a2 --start runs/fashion-mini-cnn-bn-fp32-s0",
+        ),
+        ("two processes", "train --devices 2"),
+    ),
+    "The same command goes on where it was interrupted, and does nothing when the folder has a result already. "
+    "The test images are looked at once, at the end.",
+)
+STUDY = Text(
+    "Train and measure every run of a recipe that has no result yet, then write the report.",
+    (
+        ("the shipped comparison", "study quickstart"),
+        ("a recipe of your own, two runs at a time", "study my-study.yaml --jobs 2"),
+        ("into a folder of your choice", "study mnist --out runs/mnist-again"),
+    ),
+    "The same command skips what is finished and resumes what is not. A run that fails does not stop the others.",
+)
+REPORT = Text(
+    "Write report.html, tables and figures from the result files of a study or a run.",
+    (
+        ("again, e.g. while the study is still running", "report runs/quickstart"),
+        ("one run", "report runs/fashion-mini-cnn-bn-fp32-s0"),
+    ),
+    "Nothing is trained or measured; an unfinished study gives a report of what is there.",
+)
+EXPLAIN = Text(
+    "Draw what a trained network looks at: PNGs of image, map and both.",
+    (
+        ("the probe images of the run", "explain runs/quickstart/runs/fashion-mini-cnn-bn-sgt-s0"),
+        ("your own images, two methods", "explain runs/mine --images photos --method gradient,integrated-gradients"),
+        ("the map of another class than the predicted one", "explain runs/mine --images photos --target Sandal"),
+    ),
+    "A method that would be wrong on a quantized network is refused with the reason.",
+)
+PLAN = Text(
+    "Show which layer gets how many bits, and what the network then costs.",
+    (
+        ("first half 4 bits, second half 2", "plan --model resnet20 --plan layers-4-2"),
+        ("the same layers in full precision", "plan --model resnet20"),
+        ("rules of your own, from a file", "plan --model resnet20 --plan my-plan.yaml"),
+        ("on your own images", "plan --model cnn-bn --plan w4a4 --data photos --size 64"),
+    ),
+    "A plan is a name, or a YAML file with `name:` and `rules:`, each rule with `layers:` (a glob), `weight:` and "
+    "`activation:` (bits). The images need not be there: the sizes of known data sets are known.",
+)
+DATA = Text(
+    "The data sets known by name, and a check of your own.",
+    (
+        ("what there is, and what is here", "data list"),
+        ("download", "data fetch cifar10"),
+        ("look a folder over before training on it", "data check photos --size 64"),
+    ),
+)
+DATA_LIST = Text(
+    "List the data sets that are known by name, and where they are.",
+    (("what there is, and what is here", "data list"), ("in a folder of yours", "data list --data-dir downloads")),
+)
+DATA_FETCH = Text(
+    "Download data sets into the cache, checked against their published SHA-256.",
+    (("one", "data fetch mnist"), ("several", "data fetch mnist fashion-mnist cifar10")),
+    "A download that was cut short goes on where it stopped. GLASSBIT_CACHE names another cache folder.",
+)
+DATA_CHECK = Text(
+    "Read a data set whole and say what is wrong with it.",
+    (
+        ("a folder of class folders", "data check photos --size 64 --resize pad"),
+        ("files of the catalogue that are somewhere else", "data check mnist --data-dir downloads/mnist"),
+    ),
+)
+DOCTOR = Text(
+    "Versions, devices, threads and data of this machine.",
+    (("all of it", "doctor"), ("with data that lie elsewhere", "doctor --data-dir downloads")),
+)
+COMMANDS = {
+    "train": TRAIN,
+    "study": STUDY,
+    "report": REPORT,
+    "explain": EXPLAIN,
+    "plan": PLAN,
+    "data": DATA,
+    "doctor": DOCTOR,
+}
+DATA_COMMANDS = {"list": DATA_LIST, "fetch": DATA_FETCH, "check": DATA_CHECK}

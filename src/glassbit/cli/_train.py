@@ -1,0 +1,56 @@
+"""`glassbit train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from glassbit.cli._flags import Values, takes
+from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
+from glassbit.cli._say import command_line
+
+
+@takes(DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
+def train(
+    values: Values,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="the run's folder; left out: runs/ID, with an id made of the other flags")
+    ] = None,
+    start: Annotated[
+        Path | None, Parameter(help="start from the best weights of this run, the same in full precision (with --plan)")
+    ] = None,
+    tensorboard: Annotated[
+        bool, Parameter(help="also write TensorBoard events", negative="", show_default=False)
+    ] = False,
+    offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
+) -> int:
+    """Train one network."""
+    recipe = recipe_of(values, start=start is not None)
+    folder = out or Path("runs") / recipe.id
+
+    from glassbit.study import run_one
+
+    outcome = run_one(
+        recipe,
+        folder,
+        start=start,
+        command=command_line(),
+        download=not offline,
+        progress=not quiet,
+        tensorboard=tensorboard,
+    )
+    if outcome.status == "worker":
+        return 0
+    result = outcome.result
+    if outcome.status == "skipped":
+        print(f"{folder} is finished already; nothing was trained")
+    print(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {result['test']['n']} images")
+    cost = result["cost"]
+    print(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
+    print(f"best of {result['epochs']} epochs: {result['best_epoch']}, chosen on the validation images")
+    print(f"run: {folder}")
+    return 0

@@ -1,0 +1,21 @@
+"""Image data sets as tensors: known ones by name, and the user's own folders and arrays.
+
+    data = load("fashion-mini")
+    train, validation = split_validation(data.train)
+    for images, labels in Batches(train, batch_size=128, seed=0).epoch(1): ...
+
+Images are uint8 `(n, c, h, w)`, labels int64 `(n,)`, everywhere.
+"""
+
+from ._batches import Augment as Augment
+from ._batches import Batches as Batches
+from ._cache import cache_folder as cache_folder
+from ._catalogue import Entry as Entry
+from ._catalogue import catalogue as catalogue
+from ._check import Report as Report
+from ._check import check as check
+from ._fetch import fetch as fetch
+from ._load import load as load
+from ._split import Dataset as Dataset
+from ._split import Split as Split
+from ._split import split_validation as split_validation

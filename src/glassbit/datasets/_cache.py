@@ -1,0 +1,14 @@
+"""Where downloads and mapped images are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pooch
+
+
+def cache_folder(cache_dir: Path | str | None = None) -> Path:
+    """`cache_dir` if given, else what the environment variable GLASSBIT_CACHE names, else the platform's own place."""
+    chosen = cache_dir or os.environ.get("GLASSBIT_CACHE") or pooch.os_cache("glassbit")
+    return Path(chosen).expanduser()

@@ -1,0 +1,94 @@
+"""Look a data set over before anything is trained on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassbit._errors import DataError
+
+from ._cache import cache_folder
+from ._catalogue import entry
+from ._load import load, locate
+from ._official import digests
+from ._pixels import Color, Resize
+from ._split import IN_MEMORY, Dataset
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found.
+
+    Args:
+        lines: what the data set is, for a person to read.
+        problems: what must be repaired; none if all is well.
+    """
+
+    lines: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def check(
+    name: str | Path,
+    *,
+    data_dir: Path | str | None = None,
+    size: int | tuple[int, int] | None = None,
+    resize: Resize = "crop",
+    color: Color = "auto",
+    cache_dir: Path | str | None = None,
+    progress: bool = False,
+) -> Report:
+    """Read a data set whole, compare the files of the catalogue with what was published, and count.
+
+    Args:
+        name: and the rest as for `load`; nothing is downloaded.
+
+    Raises:
+        UsageError: an unknown name, or an option out of range.
+    """
+    known = entry(name) if isinstance(name, str) else None
+    lines: list[str] = []
+    problems: list[str] = []
+    try:
+        if known is not None and known.layout != "embedded":
+            search = locate(known, data_dir=data_dir, cache_dir=cache_folder(cache_dir), download=False)
+            lines.append(f"files: {search.paths[0].parent}")
+            for file, right in digests(known, search).items():
+                lines.append(f"  {file}: {'as published' if right else 'NOT as published'}")
+                if not right:
+                    problems.append(f"{file} is not the published file (its SHA-256 differs): get it again")
+        data = load(
+            name,
+            data_dir=data_dir,
+            size=size,
+            resize=resize,
+            color=color,
+            cache_dir=cache_dir,
+            download=False,
+            progress=progress,
+        )
+    except DataError as error:
+        return Report(tuple(lines), (*problems, str(error)))
+    return Report((*lines, *_summary(data)), (*problems, *_shared(data)))
+
+
+def _summary(data: Dataset) -> list[str]:
+    height, width = data.size
+    numbers = [f"{value:.4f}" for value in (*data.mean, *data.std)]
+    counts = [split.labels.bincount(minlength=len(data.classes)).tolist() for split in (data.train, data.test)]
+    return [
+        f"images: {len(data.train)} to train, {len(data.test)} to test, {width} x {height}, "
+        f"{'grey' if data.channels == 1 else 'colour'}",
+        f"mean {' '.join(numbers[: data.channels])}, standard deviation {' '.join(numbers[data.channels :])}",
+        f"classes: {len(data.classes)} (images to train / test)",
+        *(f"  {label:>3} {name}: {counts[0][label]} / {counts[1][label]}" for label, name in enumerate(data.classes)),
+    ]
+
+
+def _shared(data: Dataset) -> list[str]:
+    """Test images that are training images too, to the pixel; not looked for in data that does not fit into memory."""
+    if data.train.nbytes > IN_MEMORY:
+        return []
+    seen = {hash(image.tobytes()) for image in data.train.images.numpy()}
+    count = sum(hash(image.tobytes()) in seen for image in data.test.images.numpy())
+    return [f"{count} test images are among the training images too, pixel for pixel"] if count else []

@@ -1,0 +1,169 @@
+"""Image files to pixels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from glassbit._errors import DataError
+
+from ._pixels import LARGEST, SMALLEST, Framing
+from ._store import Images
+
+CHUNK = 512
+MOST_PIXELS = 64_000_000
+_GREY = ("1", "L", "LA", "La")
+_DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the head of an image file says: its colour and its size as it is shown."""
+
+    mode: str
+    size: tuple[int, int]
+
+
+def settle(files: Sequence[Path], framing: Framing) -> Framing:
+    """Look at the head of every file and fix what `framing` leaves open, so that all images come out alike.
+
+    Raises:
+        DataError: files that are not images, or odd ones, by name; grey among colour; several sizes and none asked for.
+    """
+    facts: dict[Path, Facts] = {}
+    problems: list[tuple[Path, str]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in files:
+            try:
+                facts[path] = _inspect(path)
+            except Exception as error:  # noqa: BLE001 - a damaged file can raise anything
+                problems.append((path, _reason(error)))
+    _complain(problems)
+    color = _one_color(facts) if framing.color == "auto" else framing.color
+    return replace(framing, color=color, size=framing.size or _one_size(facts))
+
+
+def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int], None] | None = None) -> Images:
+    """The pixels of `files`, a chunk at a time.
+
+    Args:
+        files: image files.
+        framing: a settled one.
+        advance: told how many more are done.
+
+    Raises:
+        DataError: when all have been tried, the files that cannot be decoded.
+    """
+    assert framing.size is not None
+    shape = (framing.channels(3), *framing.size)
+
+    def one(path: Path) -> UInt8[np.ndarray, "c h w"] | str:
+        try:
+            with Image.open(path) as image:
+                return framing.apply(_upright(image))
+        except Exception as error:  # noqa: BLE001 - a damaged file can raise anything
+            return _reason(error)
+
+    def chunks() -> Iterator[UInt8[np.ndarray, "k c h w"]]:
+        problems: list[tuple[Path, str]] = []
+        with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            warnings.simplefilter("ignore")
+            for start in range(0, len(files), CHUNK):
+                some = files[start : start + CHUNK]
+                pixels = np.zeros((len(some), *shape), np.uint8)
+                for place, result in enumerate(pool.map(one, some)):
+                    if isinstance(result, str):
+                        problems.append((some[place], result))
+                    else:
+                        pixels[place] = result
+                yield pixels
+                if advance:
+                    advance(len(some))
+        _complain(problems)
+
+    return Images((len(files), *shape), chunks)
+
+
+def _inspect(path: Path) -> Facts:
+    with Image.open(path) as image:
+        width, height = image.size
+        if width * height > MOST_PIXELS:
+            raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS // 10**6} million are read")
+        if min(width, height) < SMALLEST:
+            raise ValueError(f"{width} x {height} pixels; at least {SMALLEST} a side are needed")
+        if image.mode in _DEEP:
+            raise ValueError(f"pixels of mode {image.mode}; convert it to 8 bits a channel first")
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+            raise ValueError(f"{getattr(image, 'n_frames', 1)} frames; save the one that is meant")
+        turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        return Facts("L" if _is_grey(image) else "RGB", (width, height) if turned else (height, width))
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in _GREY
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its camera says, transparent parts white, and of mode "L" or "RGB"."""
+    grey = _is_grey(image)
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        colors = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
+    return image.convert("RGB").convert("L") if grey and image.mode == "P" else image.convert("L" if grey else "RGB")
+
+
+def _one_color(facts: dict[Path, Facts]) -> Literal["grey", "rgb"]:
+    grey = [path.name for path, fact in facts.items() if fact.mode == "L"]
+    if 0 < len(grey) < len(facts):
+        other = [path.name for path, fact in facts.items() if fact.mode != "L"]
+        raise DataError(
+            f"{len(grey)} images are grey (such as {', '.join(grey[:3])}) and {len(other)} are in colour "
+            f"(such as {', '.join(other[:3])}): choose color='grey' or color='rgb' for all of them"
+        )
+    return "grey" if grey else "rgb"
+
+
+def _one_size(facts: dict[Path, Facts]) -> tuple[int, int]:
+    sizes = Counter(fact.size for fact in facts.values())
+    if len(sizes) > 1:
+        common = ", ".join(f"{width} x {height} ({count})" for (height, width), count in sizes.most_common(3))
+        raise DataError(
+            f"the images have {len(sizes)} sizes, width x height: {common}{', ...' if len(sizes) > 3 else ''}. "
+            "Choose one for all of them, such as size=64"
+        )
+    size = next(iter(sizes))
+    if max(size) > LARGEST:
+        raise DataError(
+            f"the images have {size[1]} x {size[0]} pixels, more than {LARGEST} a side: choose size=, e.g. 224"
+        )
+    return size
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow can read"
+    return str(error) or type(error).__name__
+
+
+def _complain(problems: Sequence[tuple[Path, str]]) -> None:
+    if problems:
+        count = "1 file cannot" if len(problems) == 1 else f"{len(problems)} files cannot"
+        lines = [f"  - {path}: {reason}" for path, reason in problems[:10]]
+        more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
+        raise DataError("\n".join([f"{count} be used; repair or remove:", *lines, *more]))

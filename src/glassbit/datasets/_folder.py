@@ -1,0 +1,147 @@
+"""A folder of class folders: which files belong to which class and part."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from glassbit._errors import DataError, GlassbitWarning
+from glassbit._random import derive
+
+from ._split import stratified
+
+TEST_SHARE = 0.2
+_NOT_IMAGES = ("Thumbs.db", "desktop.ini", "__MACOSX")
+_PARTS = {"train", "test", "val", "valid", "validation"}
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set.
+
+    Args:
+        root: the folder.
+        classes: the names of the class folders, sorted; their places are the labels.
+        train: file and label of every training image, sorted.
+        test: of every test image.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    train: tuple[tuple[Path, int], ...]
+    test: tuple[tuple[Path, int], ...]
+
+
+def scan(root: Path) -> Listing:
+    """List `ROOT/train/CLASS/*` and `ROOT/test/CLASS/*`, or `ROOT/CLASS/*` with a fifth of every class to test on.
+
+    Hidden files and what file managers leave behind are passed over; every other file in a class folder, or in a folder
+    below it, is taken for an image.
+
+    Raises:
+        DataError: there are no classes, one class, empty classes, or images that belong to none.
+    """
+    folders = _folders(root)
+    if not any(_folders(folder) for folder in folders if folder.name == "train"):
+        return _one_part(root, folders)
+    if not (root / "test").is_dir():
+        raise DataError(
+            f"{root} has train, but no test beside it (only {listed(folder.name for folder in folders)}). Make "
+            f"{root / 'test'} with the same class folders, or give {root / 'train'}: a fifth of it is kept for testing."
+        )
+    beside = [folder.name for folder in folders if folder.name not in ("train", "test")]
+    if beside:
+        text = f"{root}: {listed(beside)} beside train and test is not used; a validation part is cut from train"
+        warnings.warn(text, GlassbitWarning, stacklevel=4)
+    parts = [_files(root / part) for part in ("train", "test")]
+    problems = [
+        f"class {name!r} has no images in {root / part}: add some, or remove the class from train and test"
+        for part, classes in zip(("train", "test"), parts, strict=True)
+        for name in sorted(parts[0] | parts[1])
+        if not classes.get(name)
+    ]
+    problems += _strays(root / "train") + _strays(root / "test")
+    _complain(root, parts[0], problems)
+    names = tuple(sorted(parts[0]))
+    train, test = (
+        tuple((path, label) for label, name in enumerate(names) for path in classes[name]) for classes in parts
+    )
+    return Listing(root, names, train, test)
+
+
+def listed(items: Iterable[object], *, limit: int = 10) -> str:
+    """The first `limit` items and how many more there are."""
+    texts = list(map(str, items))
+    more = f", and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
+
+
+def _one_part(root: Path, folders: list[Path]) -> Listing:
+    if folders and {folder.name for folder in folders} <= _PARTS:
+        raise DataError(f"{root} has {listed(folder.name for folder in folders)}, but no class folders in train")
+    classes = _files(root)
+    problems = [
+        f"class {name!r} has no images: add some, or remove {root / name}" for name in classes if not classes[name]
+    ]
+    problems += [
+        f"class {name!r} has one image: it needs two, to train and to test on"
+        for name, files in classes.items()
+        if len(files) == 1
+    ]
+    _complain(root, classes, problems + _strays(root))
+    names = tuple(sorted(classes))
+    every = [(path, label) for label, name in enumerate(names) for path in classes[name]]
+    labels = torch.tensor([label for _, label in every])
+    held = stratified(labels, fraction=TEST_SHARE, seed=derive("test split")).tolist()
+    train, test = (tuple(item for item, out in zip(every, held, strict=True) if out == part) for part in (False, True))
+    return Listing(root, names, train, test)
+
+
+def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -> None:
+    if len(classes) < 2:
+        inside = [folder for name in classes for folder in _folders(root / name)]
+        cure = (
+            f" Did you mean {root / next(iter(classes))}, which holds {listed(f.name for f in inside)}?"
+            if inside
+            else ""
+        )
+        found = f"one class folder, {next(iter(classes))!r}" if classes else "no class folders"
+        layout = "ROOT/CLASS/IMAGE or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
+        raise DataError(f"{root} must hold two class folders or more ({layout}), but holds {found}.{cure}")
+    if problems:
+        lines = [f"  - {problem}" for problem in problems[:10]]
+        more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
+        raise DataError("\n".join([f"{root} cannot be used:", *lines, *more]))
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not _passed_over(path))
+
+
+def _files(root: Path) -> dict[str, list[Path]]:
+    return {
+        folder.name: sorted(
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and not any(map(_passed_over, (path, *_between(path, folder))))
+        )
+        for folder in _folders(root)
+    }
+
+
+def _between(path: Path, folder: Path) -> tuple[Path, ...]:
+    return tuple(parent for parent in path.parents if folder in parent.parents)
+
+
+def _passed_over(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in _NOT_IMAGES
+
+
+def _strays(root: Path) -> list[str]:
+    strays = sorted(path.name for path in root.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES)
+    return [f"images directly in {root} belong to no class: {listed(strays)}"] if strays else []

@@ -1,0 +1,203 @@
+"""One name or path in, one data set out."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from glassbit._errors import DataError, UsageError
+
+from ._arrays import read_npz
+from ._cache import cache_folder
+from ._catalogue import Entry, catalogue, entry
+from ._decode import decoded, settle
+from ._fetch import fetch, missing
+from ._folder import scan
+from ._official import Arrays, Search, find, read
+from ._pixels import Color, Framing, Resize
+from ._progress import bar
+from ._split import IN_MEMORY, Dataset, Split
+from ._store import Images, collect
+
+CHUNK = 512
+
+
+def load(
+    name: str | Path,
+    *,
+    data_dir: Path | str | None = None,
+    size: int | tuple[int, int] | None = None,
+    resize: Resize = "crop",
+    color: Color = "auto",
+    cache_dir: Path | str | None = None,
+    download: bool = True,
+    progress: bool = False,
+    limit: int = IN_MEMORY,
+) -> Dataset:
+    """Load a data set: one of the catalogue, a folder of class folders, or an `.npz` file.
+
+    A folder is `ROOT/train/CLASS/*` with `ROOT/test/CLASS/*`, or `ROOT/CLASS/*`, where a fifth of every class (always
+    the same images) becomes the test part. Transparent parts of an image become white. An `.npz` file holds
+    `train_images`, `train_labels`, `test_images`, `test_labels` and, if there are class names, `classes`.
+
+    Args:
+        name: `fashion-mini`, `mnist`, `fashion-mnist`, `cifar10`, or a path; `./mnist` is a folder of that name.
+        data_dir: where files of the catalogue are already, in any official layout; nothing is downloaded then. A
+            relative path in `name` starts here.
+        size: pixels a side, or height and width, 4 ... 2048; absent for the images' own size, one for all.
+        resize: "crop" fills the frame and cuts the rest off, "pad" adds black bars, "stretch" distorts.
+        color: "grey", "rgb", or "auto" for what the images are, one for all.
+        cache_dir: for downloads and mapped images; absent for GLASSBIT_CACHE or the platform's cache folder.
+        download: False to stay offline.
+        progress: show bars on a terminal.
+        limit: images of one part that take more bytes than this are kept in a memory-mapped file in the cache.
+
+    Returns:
+        The data set, uint8 images and int64 labels.
+
+    Raises:
+        UsageError: an unknown name, or an option out of range.
+        DataError: files that are missing, unreadable or odd, by name.
+
+    Example:
+        >>> from glassbit import datasets
+        >>> data = datasets.load("fashion-mini")
+        >>> data.train.images.shape, data.classes[:2]
+        (torch.Size([6000, 1, 28, 28]), ('T-shirt/top', 'Trouser'))
+    """
+    framing = Framing.of(size=size, resize=resize, color=color)
+    cache_dir = cache_folder(cache_dir)
+    known = entry(name) if isinstance(name, str) else None
+    if known is not None and known.layout == "embedded":
+        embedded = io.BytesIO((importlib.resources.files("glassbit.datasets") / "fashion_mini.npz").read_bytes())
+        train, test, classes = read_npz(embedded, name="fashion_mini.npz", collect=_in_memory)
+        holder = _Holder(known.name, (), framing, cache_dir, limit)
+        return holder.dataset((train, test), classes)
+    if known is not None:
+        search = locate(known, data_dir=data_dir, cache_dir=cache_dir, download=download, progress=progress)
+        holder = _Holder(known.name, search.paths, framing, cache_dir, limit)
+        return holder.dataset(read(known, search), known.classes)
+    path = Path(data_dir or ".").expanduser() / Path(name).expanduser()
+    if path.is_dir():
+        return _from_folder(path, framing=framing, cache_dir=cache_dir, progress=progress, limit=limit)
+    if not path.is_file() or path.suffix != ".npz":
+        raise _unknown(str(name), path)
+    holder = _Holder(path.stem, (path,), framing, cache_dir, limit)
+    train, test, classes = read_npz(path, name=str(path), collect=holder.whole)
+    return holder.dataset((train, test), classes)
+
+
+def locate(
+    known: Entry, *, data_dir: Path | str | None, cache_dir: Path, download: bool, progress: bool = False
+) -> Search:
+    """Find the files of a catalogue data set, or download them when no `data_dir` is given.
+
+    Raises:
+        DataError: they are not there.
+    """
+    search = find(known, cache_dir if data_dir is None else Path(data_dir).expanduser())
+    if search.files is None and data_dir is None and download:
+        fetch(known.name, cache_dir=cache_dir, progress=progress)
+        search = find(known, cache_dir)
+    if search.files is None:
+        raise missing(known, search)
+    return search
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """Makes a data set of arrays, framed as asked, in memory or mapped."""
+
+    name: str
+    paths: Sequence[Path]
+    framing: Framing
+    cache_dir: Path
+    limit: int
+
+    def whole(self, part: str, images: Images) -> UInt8[np.ndarray, "n c h w"]:
+        """The images as they are."""
+        return self._collect(images, part, "whole").numpy()
+
+    def dataset(self, parts: tuple[Arrays, Arrays], classes: tuple[str, ...]) -> Dataset:
+        """The data set."""
+        train, test = (self._split(part, arrays) for part, arrays in zip(("train", "test"), parts, strict=True))
+        return Dataset(self.name, train, test, classes)
+
+    def _split(self, part: str, arrays: Arrays) -> Split:
+        labels = torch.from_numpy(arrays.labels)
+        if self.framing.keeps(arrays.images.shape[1:]):
+            return Split(torch.from_numpy(np.ascontiguousarray(arrays.images)), labels)
+        return Split(self._collect(_reframed(arrays.images, self.framing), part, self.framing), labels)
+
+    def _collect(self, images: Images, part: str, framing: object) -> UInt8[Tensor, "n c h w"]:
+        key = (self.name, part, framing, *_stamps(self.paths))
+        return collect(lambda: images, key=key, cache_dir=self.cache_dir, limit=self.limit)
+
+
+def _in_memory(_: str, images: Images) -> UInt8[np.ndarray, "n c h w"]:
+    return np.concatenate(list(images.chunks()))
+
+
+def _reframed(images: UInt8[np.ndarray, "n c h w"], framing: Framing) -> Images:
+    def chunks() -> Iterator[UInt8[np.ndarray, "k c h w"]]:
+        for start in range(0, len(images), CHUNK):
+            yield np.stack([framing.apply_pixels(image) for image in images[start : start + CHUNK]])
+
+    height, width = framing.size or images.shape[2:]
+    return Images((len(images), framing.channels(images.shape[1]), height, width), chunks)
+
+
+def _from_folder(root: Path, *, framing: Framing, cache_dir: Path, progress: bool, limit: int) -> Dataset:
+    try:
+        listing = scan(root)
+        parts = {"train": listing.train, "test": listing.test}
+        every = [path for items in parts.values() for path, _ in items]
+        stamps = _stamps(every)
+    except OSError as error:
+        raise DataError(f"{root} cannot be read: {error}") from error
+
+    @cache
+    def settled() -> Framing:
+        return settle(every, framing)
+
+    def split(part: str) -> Split:
+        paths, labels = [path for path, _ in parts[part]], [label for _, label in parts[part]]
+        with bar(f"reading {root.name}/{part}", len(paths), show=progress) as advance:
+            images = collect(
+                lambda: decoded(paths, settled(), advance=advance),
+                key=(part, framing, *stamps),
+                cache_dir=cache_dir,
+                limit=limit,
+            )
+        return Split(images, torch.tensor(labels))
+
+    return Dataset(root.resolve().name, split("train"), split("test"), listing.classes)
+
+
+def _stamps(paths: Sequence[Path]) -> list[str]:
+    """What changes when a file does."""
+    stats = ((path.resolve(), path.stat()) for path in paths)
+    return [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
+
+
+def _unknown(name: str, path: Path) -> Exception:
+    names = [known.name for known in catalogue()]
+    if path.is_file():
+        return DataError(f"{path} is neither a folder of class folders nor an .npz file")
+    if path.suffix == ".npz" or "/" in name or "\\" in name or name.startswith("~"):
+        return DataError(f"{path} does not exist: name a folder of class folders or an .npz file")
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UsageError(
+        f"no data set is called {name!r}, and no such folder or .npz file exists.{hint} Known: {', '.join(names)}"
+    )

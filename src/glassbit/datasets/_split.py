@@ -1,0 +1,175 @@
+"""Images and labels, and the two parts of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from glassbit._errors import UsageError
+from glassbit._random import derive
+
+IN_MEMORY = 2 * 1024**3
+
+
+class Split:
+    """Images and their labels; never changed after it is made.
+
+    Args:
+        images: pixels 0 ... 255, `(m, c, h, w)` uint8; may be memory-mapped.
+        labels: class numbers, `(n,)` int64.
+        rows: which of `images` belong to the split, `(n,)` int64, in order; all of them (and m = n) when absent.
+    """
+
+    __slots__ = ("_labels", "_rows", "_stored")
+
+    def __init__(
+        self, images: UInt8[Tensor, "m c h w"], labels: Int64[Tensor, "n"], *, rows: Int64[Tensor, "n"] | None = None
+    ) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            raise UsageError(f"images must be uint8 (n, c, h, w), got {images.dtype} {tuple(images.shape)}")
+        if labels.dtype != torch.int64 or labels.ndim != 1:
+            raise UsageError(f"labels must be int64 (n,), got {labels.dtype} {tuple(labels.shape)}")
+        if len(images if rows is None else rows) != len(labels):
+            raise UsageError(f"{len(images if rows is None else rows)} images but {len(labels)} labels")
+        self._stored, self._labels, self._rows = images, labels, rows
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self)} images of {tuple(self._stored.shape[1:])})"
+
+    @property
+    def images(self) -> UInt8[Tensor, "n c h w"]:
+        """All images. A part of memory-mapped images is read on each use: prefer `take` and `chunks` for large data."""
+        return self._stored if self._rows is None else self._stored.index_select(0, self._rows)
+
+    @property
+    def labels(self) -> Int64[Tensor, "n"]:
+        """All labels."""
+        return self._labels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        channels, height, width = self._stored.shape[1:]
+        return channels, height, width
+
+    @property
+    def nbytes(self) -> int:
+        """What `images` takes, or would take, in memory."""
+        channels, height, width = self.shape
+        return len(self) * channels * height * width
+
+    def take(self, rows: Int64[Tensor, "k"]) -> UInt8[Tensor, "k c h w"]:
+        """The images numbered `rows`, copied; nothing else is read."""
+        return self._stored.index_select(0, rows if self._rows is None else self._rows[rows])
+
+    def chunks(self, count: int) -> Iterator[tuple[UInt8[Tensor, "k c h w"], Int64[Tensor, "k"]]]:
+        """Images and labels in order, `count` at a time (the last may be fewer)."""
+        for start in range(0, len(self), count):
+            stop = min(start + count, len(self))
+            images = self._stored[start:stop] if self._rows is None else self.take(torch.arange(start, stop))
+            yield images, self._labels[start:stop]
+
+    def subset(self, rows: Int64[Tensor, "k"], *, limit: int = IN_MEMORY) -> Split:
+        """The images numbered `rows` as a split; copied up to `limit` bytes, above it a view of the same images."""
+        channels, height, width = self.shape
+        if len(rows) * channels * height * width <= limit:
+            return Split(self.take(rows), self._labels[rows])
+        return Split(self._stored, self._labels[rows], rows=rows if self._rows is None else self._rows[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set.
+
+    Args:
+        name: what it is called in run names and reports.
+        train: the images to learn from; a validation split is cut from them.
+        test: the images that are looked at once, at the end.
+        classes: the name of every class, in label order.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (red, green, blue)."""
+        return self.train.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.train.shape[1:]
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """The mean of the training pixels for each channel, as fractions of 255."""
+        return tuple(mean for mean, _ in self._moments)
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Their standard deviation, as fractions of 255; at least one grey level, so that it can divide."""
+        return tuple(std for _, std in self._moments)
+
+    @cached_property
+    def _moments(self) -> tuple[tuple[float, float], ...]:
+        counts = torch.zeros(self.channels, 256, dtype=torch.int64)
+        for images, _ in self.train.chunks(4096):
+            for channel in range(self.channels):
+                counts[channel] += torch.bincount(images[:, channel].reshape(-1), minlength=256)
+        level = torch.arange(256, dtype=torch.float64) / 255
+        share = counts.double() / counts.sum(1, keepdim=True)
+        mean = share @ level
+        std = (share @ level.square() - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
+        return tuple(zip(mean.tolist(), std.tolist(), strict=True))
+
+
+def split_validation(
+    train: Split, *, fraction: float = 0.1, seed: int = 0, limit: int = IN_MEMORY
+) -> tuple[Split, Split]:
+    """Cut a validation split from the training images, class by class; the same seed always cuts the same images.
+
+    Args:
+        train: what to cut; it is not changed.
+        fraction: the share of every class to validate on, in (0, 1).
+        seed: which images.
+        limit: a part of more bytes than this stays a view of `train`'s images; a smaller one is copied.
+
+    Returns:
+        What is left to train on, and the validation split; both in the order of `train`.
+
+    Raises:
+        UsageError: the fraction is out of range, or no class has two images.
+    """
+    if not 0 < fraction < 1:
+        raise UsageError(f"the validation fraction must lie between 0 and 1, got {fraction}")
+    chosen = stratified(train.labels, fraction=fraction, seed=derive("validation", seed))
+    if not chosen.any():
+        raise UsageError("no image is left for validation: at least one class needs two training images")
+    rest, part = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
+    return train.subset(rest, limit=limit), train.subset(part, limit=limit)
+
+
+def stratified(labels: Int64[Tensor, "n"], *, fraction: float, seed: int) -> Tensor:
+    """Mark `fraction` of every class, at random; of a class with two images or more at least one, and never all.
+
+    Returns:
+        bool `(n,)`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(int(labels.max()) + 1 if len(labels) else 0):
+        rows = (labels == label).nonzero().flatten()
+        count = max(0, min(max(1, round(fraction * len(rows))), len(rows) - 1))
+        chosen[rows[torch.randperm(len(rows), generator=generator)[:count]]] = True
+    return chosen

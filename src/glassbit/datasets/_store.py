@@ -1,0 +1,92 @@
+"""Hold images in memory, or in a memory-mapped file when they are too many."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from glassbit._errors import DataError
+from glassbit._files import replacing
+
+from ._lock import locked
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images that can be made a few at a time.
+
+    Args:
+        shape: n, c, h, w of all of them.
+        chunks: makes them, in order.
+    """
+
+    shape: tuple[int, int, int, int]
+    chunks: Callable[[], Iterator[UInt8[np.ndarray, "k c h w"]]]
+
+    @property
+    def nbytes(self) -> int:
+        """What all of them take."""
+        count, channels, height, width = self.shape
+        return count * channels * height * width
+
+
+def collect(
+    prepare: Callable[[], Images], *, key: Sequence[object], cache_dir: Path, limit: int
+) -> UInt8[Tensor, "n c h w"]:
+    """All images as one tensor: in memory up to `limit` bytes, otherwise memory-mapped.
+
+    The mapped file is built once, by one process while others wait, and appears when it is whole.
+
+    Args:
+        prepare: inspects the images; not called when a mapped file for `key` exists.
+        key: everything that the pixels depend on.
+        cache_dir: for mapped files.
+        limit: in bytes.
+
+    Raises:
+        DataError: the images cannot be made, or the disk has no room for them.
+    """
+    digest = hashlib.sha256("\n".join(map(str, key)).encode()).hexdigest()
+    path = cache_dir / "images" / f"{digest[:24]}.npy"
+    if path.is_file():
+        return mapped(path)
+    images = prepare()
+    if images.nbytes <= limit:
+        whole = np.empty(images.shape, np.uint8)
+        start = 0
+        for chunk in images.chunks():
+            whole[start : start + len(chunk)] = chunk
+            start += len(chunk)
+        return torch.from_numpy(whole)
+    with locked(path):
+        if not path.is_file():
+            _build(path, images)
+    return mapped(path)
+
+
+def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
+    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it."""
+    array = np.lib.format.open_memmap(path, mode="c")
+    return torch.from_numpy(array)
+
+
+def _build(path: Path, images: Images) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < images.nbytes:
+        raise DataError(
+            f"the images take {images.nbytes / 1e9:.1f} GB, but {path.parent} has {free / 1e9:.1f} GB left: make room, "
+            "set GLASSBIT_CACHE to a folder on another disk, or ask for a smaller size"
+        )
+    header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in images.chunks():
+            file.write(np.ascontiguousarray(chunk, np.uint8).data)

@@ -1,0 +1,66 @@
+"""Which pixels: exactly so many of the lowest or highest scores, ties broken at random."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from glassbit._errors import UsageError
+
+_RANDOM_BITS = 31
+
+
+def lowest(scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None) -> Bool[Tensor, "n p"]:
+    """Mark the `count` lowest scores of each row; which of equal ones is drawn at random, never by position.
+
+    Args:
+        scores: finite numbers, a row an image.
+        count: 0..p.
+        generator: on the device of `scores`; the default generator when None.
+
+    Raises:
+        UsageError: `count` is not 0..p.
+    """
+    pixels = scores.shape[1]
+    if not 0 <= count <= pixels:
+        raise UsageError(f"count must be 0..{pixels}, the number of pixels; got {count}")
+    if count == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    keys = _keys(scores, generator)
+    return keys <= keys.kthvalue(count, dim=1, keepdim=True).values
+
+
+def highest(scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None) -> Bool[Tensor, "n p"]:
+    """Mark the `count` highest scores of each row; see `lowest`."""
+    return lowest(-scores, count, generator=generator)
+
+
+def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = None) -> Tensor:
+    """The place of every score in its row, 0 for the lowest, ties in random order.
+
+    Returns:
+        int64, (n, p), each row a permutation of 0..p - 1.
+    """
+    return _keys(scores, generator).argsort(dim=1).argsort(dim=1)
+
+
+def tied(scores: Float[Tensor, "n p"], count: int) -> Float[Tensor, ""]:
+    """The share of the `count` lowest places that chance decided: places filled from scores equal to the highest marked one, where
+    not all of those equal were marked.
+    """
+    if not 0 < count < scores.shape[1]:
+        return scores.new_zeros(())
+    edge = scores.kthvalue(count, dim=1, keepdim=True).values
+    below = (scores < edge).sum(dim=1)
+    equal = (scores == edge).sum(dim=1)
+    places = count - below
+    return torch.where(equal > places, places, 0).float().mean() / count
+
+
+def _keys(scores: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Integers in the order of `scores`, random below: the bits of a float32 order like integers once the negative ones are turned round."""
+    bits = (scores.float() + 0.0).view(torch.int32).to(torch.int64)  # + 0.0 makes -0 and 0 equal
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    noise = torch.randint(2**_RANDOM_BITS, scores.shape, device=scores.device, generator=generator)
+    return (ordered << _RANDOM_BITS) | noise

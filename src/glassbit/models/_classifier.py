@@ -1,0 +1,112 @@
+"""A network together with the normalisation of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, fx, nn
+
+from glassbit._errors import UsageError
+
+
+def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Bytes to [0, 1]; floating-point images pass through untouched.
+
+        x = images / 255
+
+    Args:
+        images: `(n, c, h, w)`, uint8, or floating point that is in [0, 1] already.
+
+    Returns:
+        `(n, c, h, w)`, float32 for bytes, the dtype and the very tensor that came in for floats.
+
+    Raises:
+        UsageError: another dtype.
+
+    Example:
+        >>> import torch
+        >>> to_unit(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).tolist()
+        [[[[0.0, 1.0]]]]
+    """
+    if isinstance(images, fx.Proxy) or images.is_floating_point():
+        return images
+    if images.dtype != torch.uint8:
+        raise UsageError(f"images must be uint8 (0..255) or floating point ([0, 1]); got {images.dtype}")
+    return images.to(torch.float32).div_(255)
+
+
+class Normalize(nn.Module):
+    """Shift and scale every channel to mean 0 and standard deviation 1.
+
+        y = (x - mean) / std
+
+    Args:
+        mean: one number a channel, in [0, 1] units.
+        std: one number a channel, > 0, in [0, 1] units.
+
+    Raises:
+        UsageError: different lengths, no channel at all, or a standard deviation that is not a positive number.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        if len(mean) != len(std) or not mean:
+            raise UsageError(
+                f"Normalize: mean and std must have one number a channel; got {len(mean)} and {len(std)} numbers"
+            )
+        if not all(0.0 < value < float("inf") for value in std):
+            raise UsageError(
+                f"Normalize: every std must be a positive number; got {tuple(std)}; use 1.0 for a channel that is constant"
+            )
+        self.register_buffer("mean", torch.tensor(tuple(mean), dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(tuple(std), dtype=torch.float32).view(1, -1, 1, 1))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Images in [0, 1] to normalised images of the same shape.
+
+        Raises:
+            UsageError: the images have another number of channels.
+        """
+        if not isinstance(x, fx.Proxy) and x.shape[-3] != self.mean.shape[1]:
+            raise UsageError(f"Normalize: built for images of {self.mean.shape[1]} channel(s); got {x.shape[-3]}")
+        return (x - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        """The settings, for `print(module)`."""
+        return f"channels={self.mean.shape[1]}"
+
+
+class Classifier(nn.Module):
+    """A network that normalises its images itself, so that whoever calls it only has to know about [0, 1] (or bytes).
+
+        logits = network((x - mean) / std)
+
+    Args:
+        network: takes normalised float images `(n, c, h, w)`, returns logits `(n, classes)`.
+        mean: one number a channel, in [0, 1] units; see `Dataset.mean`.
+        std: one number a channel, > 0, in [0, 1] units; see `Dataset.std`.
+
+    Raises:
+        UsageError: as `Normalize`.
+
+    Example:
+        >>> import torch
+        >>> model = Classifier(cnn_bn(), mean=(0.5,), std=(0.25,))
+        >>> model(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.normalize = Normalize(mean, std)
+        self.network = network
+
+    def forward(self, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Images, uint8 or in [0, 1], to logits."""
+        return cast(Tensor, self.network(self.normalize(to_unit(images))))

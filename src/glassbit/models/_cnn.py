@@ -1,0 +1,148 @@
+"""Two small convolutional networks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor, fx, nn
+
+from glassbit._errors import UsageError
+from glassbit.models._checks import check_count, check_images
+from glassbit.models._initialise import kaiming_
+
+_SMALLEST_CNN = 6
+_STRIDES = (1, 2, 2, 2)
+
+
+class CNN(nn.Module):
+    """See `cnn`."""
+
+    def __init__(self, classes: int, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.channels = channels
+        self.size = size
+        height, width = ((side - 4) // 2 for side in size)
+        self.conv1 = nn.Conv2d(channels, 32, 3)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.relu2 = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.dropout1 = nn.Dropout(0.25)
+        self.flatten = nn.Flatten()
+        self.fc1 = nn.Linear(64 * height * width, 128)
+        self.relu3 = nn.ReLU()
+        self.dropout2 = nn.Dropout(0.5)
+        self.fc2 = nn.Linear(128, classes)
+        kaiming_(self, logits=self.fc2)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Images to logits.
+
+        Raises:
+            UsageError: images of another shape than the network was built for.
+        """
+        check_images("cnn", x, self.channels, _SMALLEST_CNN)
+        if not isinstance(x, fx.Proxy) and tuple(x.shape[2:]) != self.size:
+            raise UsageError(
+                f"cnn: built for images of {_by(self.size)} pixels, got {_by(x.shape[2:])}; build it with size={tuple(x.shape[2:])}"
+            )
+        x = self.relu1(self.conv1(x))
+        x = self.relu2(self.conv2(x))
+        x = self.flatten(self.dropout1(self.pool(x)))
+        x = self.dropout2(self.relu3(self.fc1(x)))
+        return cast(Tensor, self.fc2(x))
+
+
+class CNNBN(nn.Module):
+    """See `cnn_bn`."""
+
+    def __init__(self, classes: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.channels = channels
+        widths = (width, 2 * width, round(8 * width / 3), 4 * width)
+        self.stage1 = _stage(channels, widths[0], _STRIDES[0])
+        self.stage2 = _stage(widths[0], widths[1], _STRIDES[1])
+        self.stage3 = _stage(widths[1], widths[2], _STRIDES[2])
+        self.stage4 = _stage(widths[2], widths[3], _STRIDES[3])
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(widths[3], classes)
+        kaiming_(self, logits=self.fc)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Images to logits.
+
+        Raises:
+            UsageError: images of another number of channels, or smaller than 8 x 8.
+        """
+        check_images("cnn_bn", x, self.channels, 8)
+        x = self.stage4(self.stage3(self.stage2(self.stage1(x))))
+        return cast(Tensor, self.fc(self.flatten(self.pool(x))))
+
+
+def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) -> nn.Module:
+    """The MNIST network of saliency-guided training: two convolutions, max-pooling, two linear layers, dropout, no BatchNorm.
+
+        conv 3x3, 32 - ReLU - conv 3x3, 64 - ReLU - max-pool 2 - dropout 0.25 - linear 128 - ReLU - dropout 0.5 - linear
+
+    Args:
+        classes: number of logits, >= 2.
+        channels: image channels, >= 1.
+        size: image side, or `(height, width)`, in pixels, >= 6; the network takes this size only.
+
+    Returns:
+        The network: images `(n, channels, height, width)` to logits `(n, classes)`; 1,199,882 parameters as it stands.
+
+    Raises:
+        UsageError: an argument out of range.
+
+    Ismail et al. 2021 (arXiv 2111.14338), released code.
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or any(
+        isinstance(side, bool) or not isinstance(side, int) or side < _SMALLEST_CNN for side in sides
+    ):
+        raise UsageError(
+            f"cnn: size must be a side or (height, width) of at least {_SMALLEST_CNN} pixels; got {size!r}"
+        )
+    return CNN(
+        check_count("cnn", "classes", classes, 2), check_count("cnn", "channels", channels, 1), (sides[0], sides[1])
+    )
+
+
+def cnn_bn(classes: int = 10, channels: int = 1, width: int = 24) -> nn.Module:
+    """A small network for quick studies: four conv-BatchNorm-ReLU stages, strides 1, 2, 2, 2, then the mean of each channel.
+
+        widths w, 2w, 8w/3, 4w (24, 48, 64, 96 by default), all 3x3
+
+    Args:
+        classes: number of logits, >= 2.
+        channels: image channels, >= 1.
+        width: channels w of the first stage, >= 1.
+
+    Returns:
+        The network: images `(n, channels, h, w)` of any size from 8 x 8 up to logits `(n, classes)`; 94,962 parameters as it stands.
+
+    Raises:
+        UsageError: an argument out of range.
+    """
+    return CNNBN(
+        check_count("cnn_bn", "classes", classes, 2),
+        check_count("cnn_bn", "channels", channels, 1),
+        check_count("cnn_bn", "width", width, 1),
+    )
+
+
+def _stage(channels: int, width: int, stride: int) -> nn.Sequential:
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv", nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)),
+        ("bn", nn.BatchNorm2d(width)),
+        ("relu", nn.ReLU()),
+    ]
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _by(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))

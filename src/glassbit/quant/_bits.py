@@ -1,0 +1,21 @@
+"""The bit widths that a quantizer takes, and the floor of every learned scale."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from glassbit._errors import UsageError
+
+FLOOR = 1e-3
+"""A learned clipping level or step never acts as less than this, whatever the optimizer did to it."""
+
+
+def check_bits(quantizer: str, bits: int, allowed: Collection[int] = range(2, 9)) -> int:
+    """`bits` itself when it is one of `allowed`.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in allowed:
+        raise UsageError(f"{quantizer}: bits must be one of {', '.join(map(str, allowed))}; got {bits!r}")
+    return bits

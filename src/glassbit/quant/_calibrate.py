@@ -1,0 +1,97 @@
+"""Clipping levels and steps of activations from data, before training."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit._random import derive
+from ._convert import quantizers
+from ._lsq import LSQ
+from ._pact import PACT
+
+_SAMPLES = 100_000
+_CANDIDATES = 60
+
+
+@torch.no_grad()
+def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, float]:
+    """Set every activation quantizer to the clipping level with the least squared error on `images`, in place, front to back.
+
+        alpha = argmin over a in max(x) {1/60, ..., 60/60} of sum (clip(x, 0, inf) - quantize(x; a))^2
+
+    Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are neither used nor changed; each
+    layer sees the quantized activations of those before it. A layer that never fires keeps its level.
+
+    Args:
+        model: a network that `quantize_` converted.
+        images: what the network takes, [0, 1]; some hundred are enough.
+
+    Returns:
+        The clipping level of each activation by layer name.
+
+    Raises:
+        UsageError: the model has no quantized activation.
+    """
+    originals = {name: module for name, module in quantizers(model) if _is_activation(module)}
+    if not originals:
+        raise UsageError("calibrate_: the model has no quantized activation; call quantize_ first")
+    twin = copy.deepcopy(model).train()
+    for module in twin.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.eval()
+    levels: dict[str, float] = {}
+    for name, module in quantizers(twin):
+        if _is_activation(module):
+            module.register_forward_pre_hook(_Fit(name, levels))
+    twin(images)
+    for name, module in originals.items():
+        if name in levels:
+            _set(module, levels[name])
+    return {name: _level(module) for name, module in originals.items()}
+
+
+class _Fit:
+    """A hook that sets a quantizer from the first input that it sees."""
+
+    def __init__(self, name: str, levels: dict[str, float]) -> None:
+        self.name = name
+        self.levels = levels
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self.name in self.levels:
+            return
+        x = inputs[0].detach().float().relu().flatten()
+        if x.numel() > _SAMPLES:
+            generator = torch.Generator().manual_seed(derive("calibrate", self.name))
+            x = x[torch.randint(x.numel(), (_SAMPLES,), generator=generator).to(x.device)]
+        largest = float(x.max())
+        if not 0 < largest < float("inf"):
+            return
+        top = 2 ** int(module.bits) - 1  # type: ignore[arg-type]
+        candidates = [largest * (i + 1) / _CANDIDATES for i in range(_CANDIDATES)]
+        errors = [float(((x / (a / top)).round().clamp(max=top) * (a / top) - x).square().mean()) for a in candidates]
+        self.levels[self.name] = candidates[errors.index(min(errors))]
+        _set(module, self.levels[self.name])
+
+
+def _is_activation(module: nn.Module) -> bool:
+    return isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
+
+
+def _set(module: nn.Module, level: float) -> None:
+    if isinstance(module, PACT):
+        module.alpha.fill_(level)
+    elif isinstance(module, LSQ):
+        module.step.fill_(level / module.codes[1])
+
+
+def _level(module: nn.Module) -> float:
+    if isinstance(module, PACT):
+        return float(module.alpha)
+    assert isinstance(module, LSQ)
+    return float(module.step) * module.codes[1]

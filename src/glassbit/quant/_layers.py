@@ -1,0 +1,54 @@
+"""Layers that have a weight quantizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class QuantizedConv2d(nn.Module):
+    """A convolution that runs on quantized weights: `conv(x, quantizer(weight)) + bias`.
+
+    Args:
+        layer: the float convolution, kept as it is, its weight the one that is trained.
+        quantizer: the weight quantizer.
+    """
+
+    def __init__(self, layer: nn.Conv2d, quantizer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.quantizer = quantizer
+        self.register_load_state_dict_pre_hook(_accept_float_names)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
+        """Images or feature maps to feature maps."""
+        return self.layer._conv_forward(x, self.quantizer(self.layer.weight), self.layer.bias)
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer that runs on quantized weights: `x quantizer(weight)^T + bias`.
+
+    Args:
+        layer: the float layer, kept as it is, its weight the one that is trained.
+        quantizer: the weight quantizer.
+    """
+
+    def __init__(self, layer: nn.Linear, quantizer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.quantizer = quantizer
+        self.register_load_state_dict_pre_hook(_accept_float_names)
+
+    def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
+        """Features to features."""
+        return F.linear(x, self.quantizer(self.layer.weight), self.layer.bias)
+
+
+def _accept_float_names(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Let the weights of the float network load: `conv.weight` is `conv.layer.weight` here."""
+    for name in ("weight", "bias"):
+        if prefix + name in state:
+            state[f"{prefix}layer.{name}"] = state.pop(prefix + name)

@@ -1,0 +1,132 @@
+"""PACT: activations clipped at a learned level and rounded to k bits."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from ._bits import FLOOR, check_bits
+
+
+class PACT(nn.ReLU):
+    """Parameterized clipping activation: a ReLU with a learned ceiling `alpha` and 2^k evenly spaced output values.
+
+        y   = clip(x, 0, alpha)
+        y_q = round(y (2^k - 1) / alpha) alpha / (2^k - 1)
+
+    Straight-through gradients: `dy_q/dx = 1` where `0 < x < alpha`, else 0; `dy_q/dalpha = 1` where `x >= alpha`, else 0, so nothing
+    inside the range reaches `alpha`. An `alpha` below 0.001 acts as 0.001 and still receives its gradient.
+
+    Args:
+        bits: k, 2..8.
+        alpha: the first clipping level, > 0, in units of the activation.
+
+    Raises:
+        UsageError: `bits` is not 2..8 or `alpha` is not positive.
+
+    Example:
+        >>> import torch
+        >>> PACT(2, alpha=3.0)(torch.tensor([-1.0, 0.4, 1.6, 9.0])).tolist()
+        [0.0, 0.0, 2.0, 3.0]
+
+    Choi et al. 2018, PACT (arXiv 1805.06085), equations 1 to 3.
+    """
+
+    offset = 0.0
+    replaced: tuple[nn.Module, ...] = ()
+    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by hand."""
+
+    def __init__(self, bits: int, *, alpha: float = 10.0) -> None:
+        super().__init__()
+        self.bits = check_bits("PACT", bits)
+        if not 0.0 < alpha < float("inf"):
+            raise UsageError(f"PACT: alpha must be a positive number; got {alpha!r}")
+        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """The lowest and the highest integer code."""
+        return 0, 2**self.bits - 1
+
+    def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
+        """The value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
+        return self.alpha.detach().clamp(min=FLOOR) / (2**self.bits - 1)
+
+    def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
+        """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
+        alpha = self.alpha.detach().clamp(min=FLOOR)
+        return _round(x.detach(), alpha, 2**self.bits - 1).to(torch.int32)
+
+    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Activations of any shape to their quantized values of the same shape."""
+        return cast(Tensor, _PACT.apply(x, self.alpha, 2**self.bits - 1))
+
+    def extra_repr(self) -> str:
+        """The settings, for `print(module)`."""
+        return f"bits={self.bits}"
+
+
+def _round(x: Tensor, alpha: Tensor | float, levels: int) -> Tensor:
+    if isinstance(alpha, Tensor):
+        return torch.minimum(x.relu(), alpha.to(x.dtype)).mul(levels / alpha).round()
+    return x.clamp(0.0, alpha).mul_(levels / alpha).round_()
+
+
+def _bound(alpha: Tensor) -> Tensor | float:
+    """The clipping level: a number where reading it costs nothing, else a tensor (no synchronisation, traceable)."""
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    if alpha.is_cpu and not traced:
+        return max(alpha.item(), FLOOR)
+    return alpha.detach().clamp(min=FLOOR)
+
+
+class _PACT(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, alpha: Tensor, levels: int) -> Tensor:
+        bound = _bound(alpha)
+        codes = _round(x, bound, levels)
+        return codes.mul(bound / levels) if isinstance(bound, Tensor) else codes.mul_(bound / levels)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        x, alpha, _ = inputs
+        ctx.save_for_backward(x, alpha, output)
+        ctx.save_for_forward(x, alpha)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, alpha, output = ctx.saved_tensors
+        bound = _bound(alpha)
+        grad_x = _inside(grad, x, bound)
+        # Outside the range the output is 0 or alpha and grad_x is 0; inside, the difference is exactly 0: nothing leaks.
+        outside = grad - grad_x
+        if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype != torch.float32:
+            grad_alpha = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=torch.float32)
+        else:
+            order = _dense_order(output)
+            grad_alpha = outside.permute(order).reshape(-1) @ output.permute(order).reshape(-1) / bound
+        return grad_x, grad_alpha.to(alpha.dtype), None
+
+    @staticmethod
+    def jvp(ctx: Any, x_tangent: Tensor, alpha_tangent: Tensor, _: None) -> Tensor:
+        x, alpha = ctx.saved_tensors
+        bound = _bound(alpha)
+        return _inside(x_tangent, x, bound) + torch.where(x >= bound, alpha_tangent, torch.zeros_like(alpha_tangent))
+
+
+def _inside(grad: Tensor, x: Tensor, bound: Tensor | float) -> Tensor:
+    """`grad` where `0 < x < bound`, else 0."""
+    if isinstance(bound, Tensor):
+        return torch.where((x > 0) & (x < bound), grad, 0.0)
+    return torch.ops.aten.hardtanh_backward(grad, x, 0.0, bound)
+
+
+def _dense_order(x: Tensor) -> list[int]:
+    """The order of dimensions in which `x` lies in memory, so that flattening it copies nothing."""
+    return sorted(range(x.dim()), key=lambda dim: (-x.stride(dim), dim))

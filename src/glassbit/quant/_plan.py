@@ -1,0 +1,139 @@
+"""Which layer gets how many bits, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from glassbit._errors import UsageError
+
+Edges = Literal["8", "full", "same"]
+Weights = Literal["sawb", "dorefa", "lsq"]
+Activations = Literal["pact", "lsq"]
+
+FLOAT_BITS = 32
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Bits for the layers whose name matches a glob.
+
+    Args:
+        layers: a shell glob on layer names, e.g. `stage1.*`; `*` is every layer.
+        weight: bits of the weights, 2..8, or 32 to leave them in full precision.
+        activation: bits of the activation behind the layer, 2..8, or 32.
+        depth: the share of the network that the rule speaks of, by position of the weight layer: [from, to) in [0, 1].
+
+    Raises:
+        UsageError: a number is out of range.
+    """
+
+    layers: str
+    weight: int
+    activation: int
+    depth: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name, bits in (("weight", self.weight), ("activation", self.activation)):
+            if bits not in (*range(2, 9), FLOAT_BITS):
+                raise UsageError(f"Rule: {name} must be 2..8 bits, or 32 for full precision; got {bits!r}")
+        low, high = self.depth
+        if not 0 <= low < high <= 1:
+            raise UsageError(f"Rule: depth must be [from, to) with 0 <= from < to <= 1; got {self.depth!r}")
+
+    def matches(self, names: tuple[str, ...], depth: float) -> bool:
+        """Whether the rule speaks of a layer with one of these names at this depth."""
+        low, high = self.depth
+        inside = low <= depth < high or (depth >= 1 == high)
+        return inside and any(fnmatchcase(name, self.layers) for name in names)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bit widths for a network: rules, the last that matches a layer wins, then the rule for the first and the last layer.
+
+    Args:
+        name: how tables and run ids call the plan.
+        rules: read in order.
+        edges: the first and the last weight layer, and the activation that feeds the last one: `"8"` bits, `"full"` precision, or
+            `"same"` as the rules say. A rule that names the layer without a wildcard wins over it.
+        weights: the weight quantizer of the layers below 8 bits; at 8 bits `dorefa` (whose codes do not fit int8) gives way to `sawb`.
+        activations: the activation quantizer.
+        alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`.
+
+    Raises:
+        UsageError: an option is not one of those listed.
+
+    Example:
+        >>> Plan.named("w4a2").rules[0]
+        Rule(layers='*', weight=4, activation=2, depth=(0.0, 1.0))
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    edges: Edges = "8"
+    weights: Weights = "sawb"
+    activations: Activations = "pact"
+    alpha: float | Literal["data"] = 10.0
+
+    def __post_init__(self) -> None:
+        for field, value, choices in (
+            ("edges", self.edges, get_args(Edges)),
+            ("weights", self.weights, get_args(Weights)),
+            ("activations", self.activations, get_args(Activations)),
+        ):
+            if value not in choices:
+                raise UsageError(f"Plan {self.name}: {field} must be one of {', '.join(choices)}; got {value!r}")
+        if self.alpha != "data" and not (isinstance(self.alpha, int | float) and 0 < self.alpha < float("inf")):
+            raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {self.alpha!r}')
+        if not self.rules:
+            raise UsageError(f'Plan {self.name}: needs at least one rule, e.g. Rule("*", 4, 4)')
+
+    @classmethod
+    def named(
+        cls,
+        name: str,
+        *,
+        edges: Edges = "8",
+        weights: Weights = "sawb",
+        activations: Activations = "pact",
+        alpha: float | Literal["data"] = 10.0,
+    ) -> Plan:
+        """One of the named plans (`NAMED_PLANS`): `w<W>a<A>` everywhere, or `layers-4-2`, the first half at 4 bits and the second at 2.
+
+        Raises:
+            UsageError: there is no plan of that name.
+        """
+        if name not in NAMED_PLANS:
+            raise UsageError(f"plan must be one of {', '.join(NAMED_PLANS)}; got {name!r}")
+        return cls(name, NAMED_PLANS[name], edges=edges, weights=weights, activations=activations, alpha=alpha)
+
+    def bits(self, names: tuple[str, ...], depth: float) -> tuple[int, int]:
+        """The (weight, activation) bits that the rules, without `edges`, give a layer; (32, 32) where none matches.
+
+        Args:
+            names: the names it goes by; an activation is also found by the name of the weight layer before it.
+            depth: its position in the network, 0..1.
+        """
+        found = [rule for rule in self.rules if rule.matches(names, depth)]
+        return (found[-1].weight, found[-1].activation) if found else (FLOAT_BITS, FLOAT_BITS)
+
+    def names_exactly(self, names: tuple[str, ...]) -> bool:
+        """Whether a rule spells one of the names out, without a wildcard."""
+        return any(rule.layers in names for rule in self.rules)
+
+
+def _uniform(weight: int, activation: int) -> tuple[Rule, ...]:
+    return (Rule("*", weight, activation),)
+
+
+NAMED_PLANS = {
+    "w2a2": _uniform(2, 2),
+    "w3a3": _uniform(3, 3),
+    "w4a4": _uniform(4, 4),
+    "w8a8": _uniform(8, 8),
+    "w4a2": _uniform(4, 2),
+    "w2a4": _uniform(2, 4),
+    "layers-4-2": (Rule("*", 4, 4, depth=(0.0, 0.5)), Rule("*", 2, 2, depth=(0.5, 1.0))),
+}

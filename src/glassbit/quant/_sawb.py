@@ -1,0 +1,101 @@
+"""SAWB: weights clipped at a level read off their own statistics."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor, nn
+
+from ._bits import check_bits
+
+_COEFFICIENTS = {2: (3.12, -2.064), 3: (7.509, -6.892), 4: (12.68, -12.80), 5: (17.74, -18.64), 8: (31.76, -35.04)}
+_TINY = 1e-12
+
+
+class SAWB(nn.Module):
+    """Statistics-aware weight binning: a symmetric uniform grid whose clipping level follows the first two moments of the weights.
+
+        c   = c0 sqrt(E[w^2]) + c1 E|w|,   max|w| where that is not positive
+        w_q = s (code + offset),           s = 2c/3, offset -3/2 at 2 bits (values -c, -c/3, c/3, c); s = c/(2^(k-1) - 1), offset 0 above
+
+    Above 2 bits the grid is aligned to zero and has 2^k - 1 values, so that 8-bit codes fit int8 symmetrically. Straight through: `dw_q/dw = 1`
+    everywhere, the clipping level counted as constant.
+
+    Args:
+        bits: k; the published coefficients exist for 2, 3, 4, 5 and 8.
+
+    Raises:
+        UsageError: `bits` is another number.
+
+    Choi et al. 2018 (arXiv 1807.06964), section 3; zero alignment is our choice.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = check_bits("SAWB", bits, _COEFFICIENTS)
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """The lowest and the highest integer code."""
+        return (0, 3) if self.bits == 2 else (-_half(self.bits), _half(self.bits))
+
+    @property
+    def offset(self) -> float:
+        """What is added to a code before scaling: -3/2 at 2 bits, else 0."""
+        return -1.5 if self.bits == 2 else 0.0
+
+    def scale(self, w: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+        """The value of one code step for the weights `w`."""
+        return _scale(w.detach(), self.bits)
+
+    def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
+        """The codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
+        return _codes(w.detach(), self.scale(w), self.bits).to(torch.int32)
+
+    def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Weights of any shape to their quantized values of the same shape."""
+        return cast(Tensor, _SAWB.apply(w, self.bits))
+
+    def extra_repr(self) -> str:
+        """The settings, for `print(module)`."""
+        return f"bits={self.bits}"
+
+
+def _half(bits: int) -> int:
+    return int(2 ** (bits - 1)) - 1
+
+
+def _scale(w: Tensor, bits: int) -> Tensor:
+    c0, c1 = _COEFFICIENTS[bits]
+    size = w.float().abs()
+    largest = size.amax().clamp(min=_TINY)
+    unit = size / largest  # keeps the squares of huge and of subnormal weights finite
+    clip = (c0 * unit.square().mean().sqrt() + c1 * unit.mean()) * largest
+    clip = torch.where(clip > 0, clip, largest)
+    return (clip * (2 / 3) if bits == 2 else clip / _half(bits)).to(w.dtype)
+
+
+def _codes(w: Tensor, scale: Tensor, bits: int) -> Tensor:
+    if bits == 2:
+        return (w / scale + 1.5).round().clamp(0, 3)
+    return (w / scale).round().clamp(-_half(bits), _half(bits))
+
+
+class _SAWB(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(w: Tensor, bits: int) -> Tensor:
+        scale = _scale(w, bits)
+        codes = _codes(w, scale, bits)
+        return (codes - 1.5).mul(scale) if bits == 2 else codes.mul(scale)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None

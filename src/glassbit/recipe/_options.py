@@ -1,0 +1,264 @@
+"""The parts of a recipe as frozen values; every description is also the help text of the command-line flag."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic_core import PydanticCustomError
+
+NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
+NETWORKS = ("cnn", "cnn-bn", "resnet20", "resnet32", "resnet56")
+Problem = tuple[tuple[str | int, ...], str]
+"""Where (keys and indices, relative to the value that is checked) and what is wrong there."""
+
+
+class Options(BaseModel):
+    """What all parts of a recipe share: frozen, no unknown keys, no type is guessed from another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+def raise_problems(problems: list[Problem]) -> None:
+    """Hand cross-field problems to pydantic as one error that still knows their places."""
+    if problems:
+        text = "; ".join(message for _, message in problems)
+        raise PydanticCustomError("cross_field", "{text}", {"text": text, "problems": problems})
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _clip(value: Any) -> float | str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "data" or (number and math.isfinite(value) and value > 0):
+        return value if isinstance(value, str) else float(value)
+    raise PydanticCustomError("clip", 'must be a number > 0, or "data" to set it from images')
+
+
+def _network(value: str) -> str:
+    if value not in NETWORKS and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", value):
+        raise PydanticCustomError(
+            "network", "must be one of {known}, or package.module:callable", {"known": ", ".join(NETWORKS)}
+        )
+    return value
+
+
+Int = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+
+
+class DataRecipe(Options):
+    """The images."""
+
+    name: Text = Field(
+        default="fashion-mini",
+        description="mnist, fashion-mnist, cifar10, fashion-mini (embedded), a folder of class folders, or an .npz",
+    )
+    dir: Text | None = Field(
+        default=None, description="folder with the files of a catalogue data set that are already there"
+    )
+    size: Annotated[
+        tuple[Annotated[Int, Field(ge=4, le=1024)], Annotated[Int, Field(ge=4, le=1024)]] | None, BeforeValidator(_pair)
+    ] = Field(
+        default=None, description="height and width in pixels, or one number for both; left out: as the images are"
+    )
+    resize: Literal["stretch", "crop", "pad"] = Field(default="crop", description="how images reach the size")
+    color: Literal["auto", "grey", "rgb"] = Field(default="auto", description="channels; auto: as the images are")
+    validation: Number = Field(
+        default=0.1,
+        gt=0,
+        le=0.5,
+        description="share of the training images that is kept apart to choose the best epoch",
+    )
+
+
+class ModelRecipe(Options):
+    """The network."""
+
+    name: Annotated[str, Field(strict=True), AfterValidator(_network)] = Field(
+        default="cnn-bn",
+        description="cnn, cnn-bn, resnet20, resnet32, resnet56, or package.module:callable for a network of your own",
+    )
+    arguments: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of the network")
+
+
+class RuleRecipe(Options):
+    """Bits for the layers that a glob names."""
+
+    layers: Text = Field(default="*", description="a glob on layer names, e.g. stage1.*")
+    weight: Literal[2, 3, 4, 5, 6, 7, 8, 32] = Field(
+        default=..., description="bits of the weights; 32 leaves them in full precision", examples=[4]
+    )
+    activation: Literal[2, 3, 4, 5, 6, 7, 8, 32] = Field(
+        default=..., description="bits of the activation; 32 leaves it in full precision", examples=[4]
+    )
+    depth: tuple[Annotated[Number, Field(ge=0, le=1)], Annotated[Number, Field(ge=0, le=1)]] = Field(
+        default=(0.0, 1.0), description="the share of the network it speaks of, [from, to)"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> RuleRecipe:
+        if self.depth[0] >= self.depth[1]:
+            text = f"must be [from, to) with from < to; got {list(self.depth)}; [0, 1] is the whole network"
+            raise_problems([(("depth",), text)])
+        return self
+
+
+class PlanRecipe(Options):
+    """Bit widths: a named plan, or rules of your own under a new name."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        default=...,
+        description="w2a2, w3a3, w4a4, w8a8, w4a2, w2a4, layers-4-2, or a new name for rules of your own",
+        examples=["w4a4"],
+    )
+    edges: Literal["8", "full", "same"] = Field(
+        default="8", description="first and last layer: 8 bits, full precision, or the same as the rest"
+    )
+    weights: Literal["sawb", "dorefa", "lsq"] = Field(default="sawb", description="the weight quantizer")
+    activations: Literal["pact", "lsq"] = Field(default="pact", description="the activation quantizer")
+    alpha: Annotated[float | Literal["data"], PlainValidator(_clip)] = Field(
+        default=10.0, description='the first clipping level of the activations, or "data": set from training images'
+    )
+    rules: tuple[RuleRecipe, ...] = Field(
+        default=(), description="bits by layer, the last rule that matches a layer wins"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _edges_as_text(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("edges") == 8 and not isinstance(value["edges"], bool):
+            return {**value, "edges": "8"}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> PlanRecipe:
+        problems: list[Problem] = []
+        known = get_args(NamedPlan)
+        if self.rules and self.name in known:
+            text = f"must be a new name where rules are given; got the named plan {self.name}; e.g. my-{self.name}"
+            problems.append((("name",), text))
+        if not self.rules and self.name not in known:
+            must = f"must be one of {', '.join(known)} where no rules are given"
+            problems.append((("name",), f"{must}; got {self.name!r}; name one, or add rules"))
+        if self.weights == "sawb":
+            for i, rule in enumerate(self.rules):
+                if rule.weight in (6, 7):
+                    must = "must be 2, 3, 4, 5, 8 or 32 with the sawb weight quantizer"
+                    text = f"{must}; got {rule.weight}; use those or `weights: dorefa`"
+                    problems.append((("rules", i, "weight"), text))
+        raise_problems(problems)
+        return self
+
+    @property
+    def slug(self) -> str:
+        """The plan in run ids: its name and whatever is not the default."""
+        extra: list[str] = [
+            value for value, default in ((self.weights, "sawb"), (self.activations, "pact")) if value != default
+        ]
+        if self.edges != "8":
+            extra.append(f"edges-{self.edges}")
+        if self.alpha != 10.0:
+            extra.append(f"alpha-{self.alpha if self.alpha == 'data' else format(self.alpha, 'g')}")
+        return "-".join([self.name, *extra])
+
+
+class TrainingRecipe(Options):
+    """How a network is trained."""
+
+    epochs: Int = Field(default=5, ge=1, le=10_000, description="passes over the training images")
+    batch_size: Int = Field(default=128, ge=2, le=65_536, description="images a step, over all devices")
+    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="the optimizer")
+    lr: Number = Field(default=0.1, gt=0, le=100, description="the highest learning rate")
+    momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum of SGD, first beta of AdamW")
+    weight_decay: Number = Field(default=5e-4, ge=0, le=10, description="weight decay")
+    schedule: Literal["onecycle", "cosine", "step"] = Field(
+        default="onecycle", description="the course of the learning rate"
+    )
+    milestones: tuple[Annotated[Number, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.3, 0.6), description="step schedule: the shares of the training after which the learning rate falls"
+    )
+    gamma: Number = Field(default=0.1, gt=0, le=1, description="step schedule: the factor by which it falls")
+    quantizer_lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        default=None, description="learning rate of clipping levels and steps; left out: as the weights"
+    )
+    quantizer_decay: Annotated[Number, Field(ge=0, le=10)] | None = Field(
+        default=None, description="weight decay of clipping levels; left out: as the weights"
+    )
+    flip: Flag = Field(default=False, description="augmentation: mirror half of the images")
+    crop: Int = Field(default=0, ge=0, le=64, description="augmentation: random crop after padding by so many pixels")
+    precision: Literal["32-true", "bf16-mixed"] = Field(default="32-true", description="arithmetic of the training")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to train")
+    devices: Int = Field(default=1, ge=1, le=1024, description="processes that train one network together (DDP)")
+    start: Literal["scratch", "float"] = Field(
+        default="scratch",
+        description="float: quantized arms start from the best weights of their own full-precision run, same seed",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingRecipe:
+        problems: list[Problem] = []
+        if list(self.milestones) != sorted(set(self.milestones)):
+            problems.append(
+                (("milestones",), f"must rise; got {list(self.milestones)}; write them in ascending order, each once")
+            )
+        if self.schedule == "step" and not self.milestones:
+            text = "must name at least one share of the training with the step schedule; got none; e.g. [0.3, 0.6]"
+            problems.append((("milestones",), text))
+        if self.batch_size % self.devices:
+            enough = -(-self.batch_size // self.devices) * self.devices
+            text = f"must be a multiple of devices ({self.devices}); got {self.batch_size}; use {enough}"
+            problems.append((("batch_size",), text))
+        elif self.batch_size // self.devices < 2:
+            enough = 2 * self.devices
+            text = (
+                f"must leave at least 2 images a device; got {self.batch_size} on {self.devices}; use {enough} or more"
+            )
+            problems.append((("batch_size",), text))
+        raise_problems(problems)
+        return self
+
+
+class MaskingRecipe(Options):
+    """What the two masking objectives share."""
+
+    k: Number = Field(default=0.5, gt=0, lt=1, description="share of the pixels that is masked")
+    weight: Number = Field(default=1.0, ge=0, le=1000, description="weight of the consistency term")
+    fill: Literal["uniform", "mean", "constant"] = Field(default="uniform", description="what masked pixels become")
+    detach: Flag = Field(default=False, description="no gradient through the clean side of the consistency term")
+    batchnorm: Literal["clean", "both", "eval"] = Field(
+        default="clean", description="which passes feed the running statistics of BatchNorm"
+    )
+
+
+class RandomRecipe(MaskingRecipe):
+    """Random masking, the control of saliency-guided training."""
+
+
+class SaliencyRecipe(MaskingRecipe):
+    """Saliency-guided training."""
+
+    ranking: Literal["magnitude", "signed"] = Field(
+        default="magnitude", description="how gradients are ranked: |g|, or g as in the released code"
+    )
+    gradient: Literal["shared", "separate"] = Field(
+        default="shared",
+        description="take the input gradient from the clean training pass, or from a pass of its own in eval mode",
+    )
+
+
+class EvaluationRecipe(Options):
+    """What is measured besides accuracy."""
+
+    probes: Int = Field(default=8, ge=1, le=256, description="test images whose saliency maps are kept")
+    every: Int = Field(default=1, ge=1, description="keep the probes' maps every so many epochs")
+    images: Int = Field(default=1000, ge=1, description="test images for the masking curves")
+    fills: tuple[Literal["constant", "mean"], ...] = Field(
+        default=("constant", "mean"), min_length=1, description="what removed pixels become"
+    )

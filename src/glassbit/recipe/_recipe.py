@@ -1,0 +1,262 @@
+"""A study's recipe, and the single runs that it stands for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from glassbit.recipe._options import (
+    DataRecipe,
+    EvaluationRecipe,
+    Int,
+    ModelRecipe,
+    Options,
+    PlanRecipe,
+    Problem,
+    RandomRecipe,
+    SaliencyRecipe,
+    TrainingRecipe,
+    raise_problems,
+)
+
+Objective = Literal["ce", "sgt", "random"]
+Arm = Literal["fp32", "sgt", "random", "pact", "sgt+pact", "random+pact"]
+_OBJECTIVES: dict[str, Objective] = {
+    "fp32": "ce", "sgt": "sgt", "random": "random", "pact": "ce", "sgt+pact": "sgt", "random+pact": "random"
+}  # fmt: skip
+_FLOAT_ARMS: dict[Objective, Arm] = {"ce": "fp32", "sgt": "sgt", "random": "random"}
+_PACT_ARMS: dict[Objective, Arm] = {"ce": "pact", "sgt": "sgt+pact", "random": "random+pact"}
+_WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
+
+
+def _many(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _many_named(value: Any) -> Any:
+    return [_named(item) for item in _many(value)]
+
+
+class RunRecipe(Options):
+    """One run: a network, trained once."""
+
+    data: Annotated[DataRecipe, BeforeValidator(_named)] = Field(default=DataRecipe(), description="the images")
+    model: Annotated[ModelRecipe, BeforeValidator(_named)] = Field(default=ModelRecipe(), description="the network")
+    objective: Objective = Field(
+        default="ce", description="ce: cross-entropy; sgt: saliency-guided; random: random masking"
+    )
+    plan: Annotated[PlanRecipe | None, BeforeValidator(_named)] = Field(
+        default=None, description="bit widths; left out: full precision"
+    )
+    seed: Int = Field(default=0, ge=0, lt=2**31, description="seed of weights, batches and masks")
+    training: TrainingRecipe = TrainingRecipe()
+    sgt: SaliencyRecipe = SaliencyRecipe()
+    random: RandomRecipe = RandomRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+
+    @property
+    def arm(self) -> Arm:
+        """The run's arm of a study."""
+        return (_FLOAT_ARMS if self.plan is None else _PACT_ARMS)[self.objective]
+
+    @property
+    def id(self) -> str:
+        """A stable name, e.g. `fashion-mini-cnn-bn-sgt+pact-w4a4-s0`."""
+        plan = [] if self.plan is None else [self.plan.slug]
+        return _clean("-".join([data_slug(self.data), model_slug(self.model), self.arm, *plan, f"s{self.seed}"]))
+
+    @property
+    def starts_from(self) -> str | None:
+        """The id of the full-precision run whose weights this run starts from, or None."""
+        if self.plan is None or self.training.start != "float":
+            return None
+        return self.model_copy(update={"plan": None}).id
+
+    def config(self) -> dict[str, Any]:
+        """Everything that the run uses, resolved, as plain JSON values; what it does not use is left out."""
+        config: dict[str, Any] = self.model_dump(mode="json")
+        for name in ("sgt", "random"):
+            if self.objective != name:
+                del config[name]
+        if self.plan is None:
+            for name in ("start", "quantizer_lr", "quantizer_decay"):
+                del config["training"][name]
+        return config
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides the run's numbers: `config` without where files lie and which device computes."""
+        return digest(self.config())
+
+
+class Recipe(Options):
+    """A study: the grid data x model x arms x plans x seeds, and how every run of it is trained and measured."""
+
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        default=..., description="the study's name and folder", examples=["my-study"]
+    )
+    data: Annotated[tuple[DataRecipe, ...], BeforeValidator(_many_named)] = Field(
+        default=(DataRecipe(),), min_length=1, description="one or more data sets"
+    )
+    model: Annotated[tuple[ModelRecipe, ...], BeforeValidator(_many_named)] = Field(
+        default=(ModelRecipe(),), min_length=1, description="one or more networks"
+    )
+    arms: Annotated[tuple[Arm, ...], BeforeValidator(_many)] = Field(
+        default=("fp32",), min_length=1, description="what is compared"
+    )
+    plans: Annotated[tuple[PlanRecipe, ...], BeforeValidator(_many_named)] = Field(
+        default=(), description="bit widths of the pact arms"
+    )
+    seeds: Annotated[tuple[Annotated[Int, Field(ge=0, lt=2**31)], ...], BeforeValidator(_many)] = Field(
+        default=(0,), min_length=1, description="one run each"
+    )
+    training: TrainingRecipe = TrainingRecipe()
+    sgt: SaliencyRecipe = SaliencyRecipe()
+    random: RandomRecipe = RandomRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        raise_problems(
+            grid_problems(
+                arms=self.arms,
+                plans=[plan.slug for plan in self.plans],
+                seeds=self.seeds,
+                data=[data_slug(item) for item in self.data],
+                model=[model_slug(item) for item in self.model],
+                start=self.training.start,
+            )
+        )
+        return self
+
+
+def grid_problems(
+    *,
+    arms: Sequence[Any],
+    plans: Sequence[Any],
+    seeds: Sequence[Any],
+    data: Sequence[Any],
+    model: Sequence[Any],
+    start: Any,
+) -> list[Problem]:
+    """What is wrong between the parts of a grid; values may be invalid by themselves."""
+    problems: list[Problem] = []
+    quantized = [arm for arm in arms if isinstance(arm, str) and arm.endswith("pact")]
+    if quantized and not plans:
+        text = f"must name at least one plan for the arms {', '.join(quantized)}; got none; e.g. `plans: [w4a4]`"
+        problems.append((("plans",), text))
+    if plans and arms and not quantized:
+        problems.append(
+            (("plans",), "must be left out where no arm is quantized; add the arm pact or delete the plans")
+        )
+    if start == "float":
+        for arm in dict.fromkeys(quantized):
+            own = _FLOAT_ARMS[_OBJECTIVES[arm]] if arm in _OBJECTIVES else None
+            if own is not None and own not in arms:
+                why = f"because {arm} starts from its weights (training.start: float)"
+                text = f"must contain {own}, {why}; add it, or use `start: scratch`"
+                problems.append((("arms",), text))
+    for key, values in (("arms", arms), ("plans", plans), ("seeds", seeds), ("data", data), ("model", model)):
+        twice = [value for value, count in Counter(map(str, values)).items() if count > 1]
+        if twice:
+            problems.append(
+                ((key,), f"must be different; got {', '.join(twice)} more than once; delete the repetition")
+            )
+    return problems
+
+
+def expand(recipe: Recipe) -> tuple[RunRecipe, ...]:
+    """All runs of a study, the runs that others start from first.
+
+    Order: data, network, seed, arm, plan, as the recipe lists them.
+    """
+    runs = [
+        _run(recipe, data, model, arm, plan, seed)
+        for data in recipe.data
+        for model in recipe.model
+        for seed in recipe.seeds
+        for arm in recipe.arms
+        for plan in (recipe.plans if arm.endswith("pact") else (None,))
+    ]
+    return tuple(sorted(runs, key=lambda run: run.starts_from is not None))
+
+
+def _run(
+    recipe: Recipe, data: DataRecipe, model: ModelRecipe, arm: Arm, plan: PlanRecipe | None, seed: int
+) -> RunRecipe:
+    return RunRecipe(
+        data=data,
+        model=model,
+        objective=_OBJECTIVES[arm],
+        plan=plan,
+        seed=seed,
+        training=recipe.training,
+        sgt=recipe.sgt,
+        random=recipe.random,
+        evaluation=recipe.evaluation,
+    )
+
+
+def data_slug(data: DataRecipe) -> str:
+    """The data set in run ids and file names."""
+    path = PurePath(data.name)
+    parts = [path.stem if path.suffix == ".npz" else path.name or "data"]
+    if data.size is not None:
+        parts.append("x".join(map(str, data.size)))
+        if data.resize != "crop":
+            parts.append(data.resize)
+    if data.color != "auto":
+        parts.append(data.color)
+    return _clean("-".join(parts))
+
+
+def model_slug(model: ModelRecipe) -> str:
+    """The network in run ids."""
+    name = model.name.rpartition(":")[2]
+    return _clean("-".join([name, *(f"{key}-{value}" for key, value in sorted(model.arguments.items()))]))
+
+
+def digest(config: dict[str, Any]) -> str:
+    """The digest of a run's resolved `config`."""
+    return hashlib.sha256(json.dumps(relevant(config), sort_keys=True).encode()).hexdigest()
+
+
+def relevant(config: dict[str, Any]) -> dict[str, Any]:
+    """`config` without the keys that do not decide a run's numbers."""
+    config = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    for section, key in _WITHOUT_EFFECT:
+        config.get(section, {}).pop(key, None)
+    return config
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Every key by which two resolved configs differ, e.g. `training.lr: 0.1 -> 0.2`."""
+    before, after = _flat(relevant(old)), _flat(relevant(new))
+    keys = [*before, *(key for key in after if key not in before)]
+    return [
+        f"{key}: {before.get(key, 'not set')} -> {after.get(key, 'not set')}"
+        for key in keys
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": item}
+    return flat
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+_]+", "-", text).strip("-.") or "x"

@@ -1,0 +1,164 @@
+"""The tables as files: CSV with every digit, Markdown as people read it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._folder import Group, Study
+from ._format import NOTHING, count, kilobytes, number, spread_text
+from ._measures import accuracies, costs, fills, masking_curves, maskings, shares
+from ._statistics import Spread, mean_curve
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table twice: `rows` of numbers for the CSV file, `texts` for the Markdown file."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    titles: tuple[str, ...]
+    texts: tuple[tuple[str, ...], ...]
+
+    def csv(self) -> str:
+        """Comma-separated, a header line, empty where there is no value."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([["" if value is None else value for value in row] for row in self.rows])
+        return buffer.getvalue()
+
+    def markdown(self) -> str:
+        """A Markdown table, columns of numbers aligned right."""
+        escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in (self.titles, *self.texts)]
+        numeric = [all(_numeric(row[i]) for row in self.texts) for i in range(len(self.titles))]
+        rule = ["---:" if flag else "---" for flag in numeric]
+        lines = [escaped[0], rule, *escaped[1:]]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def tables(study: Study) -> list[Table]:
+    """Every table that has at least one row, over all groups of the study."""
+    made = [make(study.groups) for make in (_accuracy, _cost, _masking, _curves, _activations)]
+    return [table for table in made if table.rows]
+
+
+def _accuracy(groups: Sequence[Group]) -> Table:
+    columns = (
+        "data,model,arm,plan,seeds,n,test_percent_mean,test_percent_sd,validation_percent_mean,validation_percent_sd,"
+        "drop_from_fp32_points_mean,drop_from_fp32_points_sd,drop_from_own_float_arm,drop_from_own_points_mean,"
+        "drop_from_own_points_sd,stored_bytes,bitops,macs,parameters"
+    )
+    titles = (
+        "data,model,arm,plan,n,test accuracy (%),drop from fp32 (points),drop from own float arm (points),"
+        "stored (kB),BitOps,MACs"
+    )
+    rows, texts = [], []
+    for group in groups:
+        for row in accuracies(group):
+            cost = row.cost
+            head = (group.data, group.model, row.variant.arm, row.variant.plan)
+            rows.append(
+                (
+                    *head,
+                    " ".join(map(str, row.seeds)),
+                    row.test.n,
+                    *_pair(row.test),
+                    *_pair(row.validation),
+                    *_pair(row.drop),
+                    row.own,
+                    *_pair(row.drop_own),
+                    *(cost.get(key) for key in ("stored_bytes", "bitops", "macs", "parameters")),
+                )
+            )
+            texts.append(
+                (
+                    *_texts(head),
+                    str(row.test.n),
+                    spread_text(row.test),
+                    spread_text(row.drop),
+                    spread_text(row.drop_own) if row.own else NOTHING,
+                    kilobytes(cost.get("stored_bytes")),
+                    count(cost.get("bitops")),
+                    count(cost.get("macs")),
+                )
+            )
+    return Table("accuracy", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
+
+
+def _cost(groups: Sequence[Group]) -> Table:
+    keys = ("name", "kind", "weight_bits", "input_bits", "stored_bytes", "macs", "bitops")
+    titles = ("data", "model", "plan", "layer", "kind", "weight bits", "input bits", "stored (kB)", "MACs", "BitOps")
+    rows, texts = [], []
+    for group in groups:
+        for cost in costs(group):
+            whole = {**cost.total, "name": "total", "kind": None, "weight_bits": None, "input_bits": None}
+            for row in (*cost.rows, whole):
+                head = (group.data, group.model, cost.plan or "float")
+                rows.append((*head, *(row.get(key) for key in keys)))
+                sizes = (kilobytes(row.get("stored_bytes")), count(row.get("macs")), count(row.get("bitops")))
+                texts.append((*head, *_texts([row.get(key) for key in keys[:4]]), *sizes))
+    return Table("cost", ("data", "model", "plan", *keys), tuple(rows), titles, tuple(texts))
+
+
+def _masking(groups: Sequence[Group]) -> Table:
+    columns = (
+        "data,model,arm,plan,fill,n,images,reach,area_mean,area_sd,area_normalised_mean,area_normalised_sd,"
+        "area_least_minus_salient_mean,area_least_minus_salient_sd"
+    )
+    titles = "data,model,arm,plan,fill,n,images,area random - salient,the same normalised,area least - salient"
+    rows, texts = [], []
+    for group in groups:
+        for row in maskings(group):
+            head = (group.data, group.model, row.variant.arm, row.variant.plan, row.fill, row.area.n, row.images)
+            rows.append((*head, row.reach, *_pair(row.area), *_pair(row.normalised), *_pair(row.least)))
+            texts.append((*_texts(head), *(spread_text(value, 3) for value in (row.area, row.normalised, row.least))))
+    return Table("masking", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
+
+
+def _curves(groups: Sequence[Group]) -> Table:
+    columns = "data,model,arm,plan,fill,order,removed_fraction,n,accuracy_percent_mean,accuracy_percent_sd"
+    titles = "data,model,arm,plan,fill,order,removed (%),n,accuracy (%)"
+    rows, texts = [], []
+    for group in groups:
+        for fill in fills(group):
+            for variant in group.variants:
+                curves = [masking_curves(run, fill) for run in group.of(variant)]
+                for order in dict.fromkeys(order for curve in curves for order in curve):
+                    for x, raw in mean_curve([curve[order] for curve in curves if order in curve]):
+                        value = Spread(100 * raw.mean, None if raw.sd is None else 100 * raw.sd, raw.n)
+                        head = (group.data, group.model, variant.arm, variant.plan, fill, order)
+                        rows.append((*head, x, value.n, *_pair(value)))
+                        texts.append((*_texts(head), number(100 * x, 0), str(value.n), spread_text(value)))
+    return Table("masking_curves", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
+
+
+def _activations(groups: Sequence[Group]) -> Table:
+    columns = (
+        "data,model,arm,plan,layer,n,clipped_percent_mean,clipped_percent_sd,zeros_percent_mean,zeros_percent_sd"
+    )
+    titles = "data,model,arm,plan,layer,n,clipped (%),zero (%)"
+    rows, texts = [], []
+    for group in groups:
+        for row in shares(group):
+            n = max(value.n for value in (row.clipped, row.zeros) if value is not None)
+            head = (group.data, group.model, row.variant.arm, row.variant.plan, row.layer, n)
+            rows.append((*head, *_pair(row.clipped), *_pair(row.zeros)))
+            texts.append((*_texts(head), spread_text(row.clipped, 1), spread_text(row.zeros, 1)))
+    return Table("activations", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
+
+
+def _pair(value: Spread | None) -> tuple[float | None, float | None]:
+    return (None, None) if value is None else (value.mean, value.sd)
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(NOTHING if value is None else str(value) for value in values)
+
+
+def _numeric(text: str) -> bool:
+    return text == NOTHING or text[:1].isdigit() or text[:1] == "\u2212"

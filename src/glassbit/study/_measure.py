@@ -1,0 +1,54 @@
+"""What is measured of a trained network, once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from glassbit._random import derive
+from glassbit.build import Built
+from glassbit.datasets import Dataset
+from glassbit.explain import masking_curves
+from glassbit.models import to_unit
+from glassbit.quant import cost
+from glassbit.recipe import EvaluationRecipe
+from glassbit.study._probes import Probes, save_arrays
+from glassbit.train import evaluate
+
+
+def measure(built: Built, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
+    """Test accuracy, cost, and accuracy under masking, as plain JSON values."""
+    test = evaluate(built.model, data.test)
+    shape = (data.channels, *data.size)
+    found = dataclasses.asdict(cost(built.model.network, shape))
+    return {
+        "test": {"accuracy": test.accuracy, "loss": test.loss if math.isfinite(test.loss) else None, "n": test.n},
+        "cost": found,
+        "masking": masking(built.model, data, options),
+        "left": [list(pair) for pair in built.conversion.left] if built.conversion else [],
+    }
+
+
+def masking(model: nn.Module, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
+    """Accuracy against the share of removed pixels, on the same test images for every run of a data set."""
+    device = next(model.parameters()).device
+    order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(derive("masking images")))
+    rows = order[: options.images].sort().values
+    images = to_unit(data.test.take(rows).to(device))
+    curves = masking_curves(model, images, data.test.labels[rows].to(device), fills=options.fills, seed=0)
+    accuracy = {
+        fill: {order: list(values) for order, values in found.items()} for fill, found in curves.accuracy.items()
+    }
+    return {"n": len(rows), "fractions": list(curves.fractions), "accuracy": accuracy}
+
+
+def save_final_maps(probes: Probes, model: nn.Module, path: Path) -> None:
+    """The probes' maps of the finished network."""
+    maps, probabilities = probes.maps(model)
+    confidence, predictions = probabilities.max(1)
+    save_arrays(path, {"maps": maps.numpy(), "predictions": predictions.numpy(), "confidence": confidence.numpy()})

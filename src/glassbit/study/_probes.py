@@ -1,0 +1,92 @@
+"""A fixed set of images whose saliency maps are kept while a network trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from glassbit._files import replacing
+from glassbit._random import derive
+from glassbit.datasets import Dataset
+from glassbit.explain import saliency
+from glassbit.models import to_unit
+
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class Probes:
+    """Test images, class by class in turn, the same for every run of a data set.
+
+    Args:
+        data: where they are from.
+        count: how many; fewer where the test set is smaller.
+    """
+
+    def __init__(self, data: Dataset, count: int) -> None:
+        order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(derive("probe images")))
+        labels = data.test.labels[order]
+        turn = torch.zeros(len(order), dtype=torch.int64)
+        for label in range(len(data.classes)):
+            mine = labels == label
+            turn[mine] = torch.arange(int(mine.sum()))
+        chosen = order[(turn * len(data.classes) + labels).argsort()[:count]]
+        self.images: UInt8[Tensor, "p c h w"] = data.test.take(chosen)
+        self.labels: Int64[Tensor, " p"] = data.test.labels[chosen]
+        self.classes = data.classes
+
+    def save(self, path: Path) -> None:
+        """Write the images, unless they are there."""
+        if not path.is_file():
+            save_arrays(
+                path, {"images": self.images.numpy(), "labels": self.labels.numpy(), "classes": np.array(self.classes)}
+            )
+
+    def maps(self, model: nn.Module) -> tuple[Float[Tensor, "p h w"], Float[Tensor, "p k"]]:
+        """Gradient maps for the true labels, and the predicted probabilities, on the CPU."""
+        device = next(model.parameters()).device
+        images = to_unit(self.images.to(device))
+        maps = saliency(model, images, self.labels.to(device)).detach().float().cpu()
+        modes = [(module, module.training) for module in model.modules()]
+        with torch.no_grad():
+            probabilities = model.eval()(images).float().softmax(1).cpu()
+        for module, training in modes:
+            module.training = training
+        return maps, probabilities
+
+
+class Recorder:
+    """Stores the probes' maps after every n-th epoch, before the first, and after the last.
+
+    Args:
+        probes: the images.
+        folder: gets `epoch-000.npz`, ...
+        every: n.
+        last: the number of epochs.
+    """
+
+    def __init__(self, probes: Probes, folder: Path, *, every: int, last: int) -> None:
+        self.probes = probes
+        self.folder = folder
+        self.every = every
+        self.last = last
+
+    def __call__(self, epoch: int, model: nn.Module) -> None:
+        """What `fit` calls."""
+        if epoch % self.every and epoch != self.last:
+            return
+        maps, probabilities = self.probes.maps(model)
+        small = maps.clamp(max=_LARGEST).half().numpy()
+        save_arrays(
+            self.folder / f"epoch-{epoch:03d}.npz", {"maps": small, "predictions": probabilities.argmax(1).numpy()}
+        )
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+    """Write a compressed .npz atomically."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

@@ -1,0 +1,211 @@
+"""One run: train, choose the best epoch, measure once, write the result."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from glassbit._errors import GlassbitError, RunError, UsageError
+from glassbit._files import read_json, write_json, write_text
+from glassbit.build import Built, build, build_data, fit_arguments
+from glassbit.datasets import Dataset
+from glassbit.recipe import RunRecipe, data_slug, model_slug
+from glassbit.study._facts import hardware, now, versions
+from glassbit.study._lock import locked, sweep
+from glassbit.study._measure import measure, save_final_maps
+from glassbit.study._probes import Probes, Recorder
+from glassbit.study._state import state
+from glassbit.train import History, fit, load_checkpoint
+
+FAILURE = "failure.txt"
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run went.
+
+    Args:
+        id: the run's id.
+        folder: its folder.
+        status: `finished` now, `skipped` because it was finished before, or `worker` in a process that only helped.
+        result: what `result.json` holds; empty in a worker.
+    """
+
+    id: str
+    folder: Path
+    status: Literal["finished", "skipped", "worker"]
+    result: dict[str, Any]
+
+
+def run_one(
+    run: RunRecipe,
+    out: Path,
+    *,
+    start: Path | None = None,
+    probes: Path | None = None,
+    data: Dataset | None = None,
+    command: str = "",
+    download: bool = True,
+    progress: bool = True,
+    tensorboard: bool = False,
+) -> RunOutcome:
+    """Train and measure `run` in the folder `out`; go on where it stopped, or do nothing where it is finished.
+
+    Args:
+        run: what to do.
+        out: the run's folder.
+        start: the folder of the finished full-precision run to start from, where the recipe says `start: float`.
+        probes: where the probe images are kept, for several runs to share; `out/probes.npz` when left out.
+        data: the run's data set when it is loaded already.
+        command: what was called, for the record.
+        download: fetch a catalogue data set that is not there yet.
+        progress: show a bar when stderr is a terminal.
+        tensorboard: also write TensorBoard events.
+
+    Raises:
+        UsageError: the recipe does not fit the data or the network.
+        DataError: the images are not there or not readable.
+        RunError: `out` holds another run or is in use, the loss is not finite any more, or a checkpoint is damaged.
+    """
+    main = _is_first_process()
+    with locked(out) if main else nullcontext():
+        before = state(out, run)
+        if before == "finished":
+            return RunOutcome(run.id, out, "skipped", read_json(out / "result.json"))
+        if main:
+            sweep(out)
+        with _noting_failure(out) if main else nullcontext():
+            return _run(
+                run, out, start, probes or out / "probes.npz", data, command, download, progress, tensorboard, main
+            )
+
+
+def _run(
+    run: RunRecipe,
+    out: Path,
+    start: Path | None,
+    probes_path: Path,
+    data: Dataset | None,
+    command: str,
+    download: bool,
+    progress: bool,
+    tensorboard: bool,
+    main: bool,
+) -> RunOutcome:
+    data = data or build_data(run.data, download=download, progress=progress)
+    built = build(run, data, start=_start_weights(run, start))
+    probes = Probes(data, run.evaluation.probes)
+    if main and not (out / "run.json").is_file():
+        write_json(out / "run.json", _head(run, data, command))
+    if main:
+        probes.save(probes_path)
+    recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=run.training.epochs)
+    history = fit(
+        built.objective,
+        data,
+        out=out,
+        probes=recorder,
+        progress=progress,
+        tensorboard=tensorboard,
+        title=run.id,
+        **fit_arguments(run),
+    )
+    if not _leave_group():
+        return RunOutcome(run.id, out, "worker", {})
+    result = _result(run, data, built, history, probes, out)
+    write_json(out / "result.json", result)
+    return RunOutcome(run.id, out, "finished", result)
+
+
+def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probes: Probes, out: Path) -> dict[str, Any]:
+    built.model.load_state_dict(load_checkpoint(out / "best.pt")["model"])
+    built.model.eval()
+    best = history.epochs[history.best_epoch - 1]
+    save_final_maps(probes, built.model, out / "explain.npz")
+    return {
+        **measure(built, data, run.evaluation),
+        "validation": {"accuracy": best["validation"]["accuracy"]},
+        "best_epoch": history.best_epoch,
+        "epochs": len(history.epochs),
+        "train_seconds": round(sum(record["seconds"] for record in history.epochs), 3),
+    }
+
+
+def _head(run: RunRecipe, data: Dataset, command: str) -> dict[str, Any]:
+    """What `run.json` holds."""
+    return {
+        "id": run.id,
+        "arm": run.arm,
+        "objective": run.objective,
+        "plan": None if run.plan is None else run.plan.slug,
+        "seed": run.seed,
+        "data": data_slug(run.data),
+        "model": model_slug(run.model),
+        "config": run.config(),
+        "digest": run.digest,
+        "images": {
+            "train": len(data.train),
+            "test": len(data.test),
+            "classes": list(data.classes),
+            "channels": data.channels,
+            "size": list(data.size),
+            "mean": list(data.mean),
+            "std": list(data.std),
+        },
+        "started": now(),
+        "command": command,
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
+    """The checkpoint to start from."""
+    if run.starts_from is None:
+        return None
+    if start is None:
+        raise UsageError(
+            f"{run.id}: starts from the weights of {run.starts_from}; name that run's folder, or use `start: scratch`"
+        )
+    if not (start / "result.json").is_file():
+        raise RunError(
+            f"{run.id}: starts from the weights of {run.starts_from}, which is not finished in {start}; finish it first"
+        )
+    return start / "best.pt"
+
+
+def _is_first_process() -> bool:
+    """Whether this process is the one that writes, as far as the environment of torchrun or Fabric tells."""
+    rank = os.environ.get("RANK")
+    if rank is not None:
+        return rank == "0"
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _leave_group() -> bool:
+    """End the process group after training; whether this process goes on to measure."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return True
+    first = torch.distributed.get_rank() == 0
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+    return first
+
+
+@contextmanager
+def _noting_failure(out: Path) -> Iterator[None]:
+    """Keep the text of an error in the run's folder until the run works."""
+    (out / FAILURE).unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        text = str(error) if isinstance(error, GlassbitError) else f"{type(error).__name__}: {error}"
+        write_text(out / FAILURE, f"{text}\n\n{traceback.format_exc()}")
+        raise

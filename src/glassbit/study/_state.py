@@ -1,0 +1,133 @@
+"""What a run folder holds: nothing, an unfinished run, or a finished one."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from glassbit._errors import GlassbitWarning, RunError
+from glassbit._files import read_json
+from glassbit.build import build_network, build_plan
+from glassbit.models import Classifier
+from glassbit.quant import quantize_
+from glassbit.recipe import RunRecipe, differences
+from glassbit.train import load_checkpoint
+
+State = Literal["new", "unfinished", "finished"]
+
+
+def state(folder: Path, run: RunRecipe) -> State:
+    """Whether `run` is to be started, resumed or skipped in `folder`.
+
+    Raises:
+        RunError: the folder holds another run; the text names every setting that differs.
+    """
+    changes = changed(folder, run)
+    if changes:
+        raise RunError(
+            f"{folder}: holds a run with other settings ({'; '.join(changes)}); change them back, choose another "
+            "folder, or delete this one"
+        )
+    if not (folder / "run.json").is_file():
+        return "new"
+    return "finished" if (folder / "result.json").is_file() else "unfinished"
+
+
+def changed(folder: Path, run: RunRecipe) -> tuple[str, ...]:
+    """Every setting by which `run` differs from the run in `folder`; nothing where there is none yet."""
+    if not (folder / "run.json").is_file():
+        return ()
+    saved = _read(folder / "run.json")
+    if saved.get("digest") == run.digest:
+        return ()
+    return tuple(differences(saved.get("config") or {}, run.config())) or ("its digest",)
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run read back from its folder.
+
+    Args:
+        folder: where it is.
+        run: its recipe.
+        classes: the class names.
+        channels: of its images.
+        size: height and width of its images, pixels.
+        mean: of the training pixels, one number a channel, in [0, 1] units.
+        std: as `mean`.
+    """
+
+    folder: Path
+    run: RunRecipe
+    classes: tuple[str, ...]
+    channels: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def saved_run(folder: Path) -> SavedRun:
+    """Read `run.json` of a run folder.
+
+    Raises:
+        RunError: there is none, or it is not what a run leaves.
+    """
+    if not (folder / "run.json").is_file():
+        raise RunError(
+            f"{folder}: must be the folder of a run, as `glassbit train` or `glassbit study` leaves it; no run.json"
+        )
+    saved = _read(folder / "run.json")
+    try:
+        images = saved["images"]
+        return SavedRun(
+            folder=folder,
+            run=RunRecipe.model_validate(saved["config"]),
+            classes=tuple(images["classes"]),
+            channels=int(images["channels"]),
+            size=(int(images["size"][0]), int(images["size"][1])),
+            mean=tuple(images["mean"]),
+            std=tuple(images["std"]),
+        )
+    except (KeyError, TypeError, IndexError, ValidationError) as error:
+        raise RunError(
+            f"{folder / 'run.json'}: must hold what a run of this version leaves ({error}); train it again"
+        ) from error
+
+
+def trained_model(folder: Path) -> Classifier:
+    """The network of a run with its best weights, on the CPU, in eval mode; the data set itself is not needed.
+
+    Raises:
+        RunError: the folder holds no run, or it has no checkpoint yet.
+        UsageError: a network of the user's cannot be imported any more.
+    """
+    saved = saved_run(folder)
+    network = build_network(
+        saved.run.model, classes=len(saved.classes), channels=saved.channels, size=saved.size, seed=saved.run.seed
+    )
+    model = Classifier(network, mean=saved.mean, std=saved.std)
+    if saved.run.plan is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GlassbitWarning)
+            quantize_(model.network, build_plan(saved.run.plan))
+    try:
+        model.load_state_dict(load_checkpoint(folder / "best.pt")["model"])
+    except (RuntimeError, KeyError) as error:
+        raise RunError(f"{folder / 'best.pt'}: does not fit the network of run.json; {error}") from error
+    return model.eval()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path}: must be readable JSON, and is not ({error}); delete the folder to start over"
+        ) from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; delete the folder to start over")
+    return value

@@ -1,0 +1,156 @@
+"""A study: every run of a recipe's grid, whatever happens to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glassbit._errors import RunError
+from glassbit._files import read_json, write_json
+from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
+from glassbit.study._facts import hardware, now, versions
+from glassbit.study._jobs import Here, Job, Pool
+from glassbit.study._lock import locked
+from glassbit.study._state import changed, state
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """How a study went.
+
+    Args:
+        folder: the study's folder.
+        runs: all run ids, in order.
+        finished: those that were trained now.
+        skipped: those that were finished before.
+        failed: id and message of those that failed.
+    """
+
+    folder: Path
+    runs: tuple[str, ...]
+    finished: tuple[str, ...]
+    skipped: tuple[str, ...]
+    failed: dict[str, str]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every run has a result."""
+        return not self.failed
+
+
+def run_study(
+    recipe: Recipe,
+    out: Path,
+    *,
+    text: str = "",
+    command: str = "",
+    processes: int = 1,
+    download: bool = True,
+    progress: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> StudyOutcome:
+    """Train and measure every run of `recipe` that has no result yet; a run that fails does not stop the others.
+
+    Args:
+        recipe: the grid.
+        out: the study's folder.
+        text: the recipe as it was written, for the record.
+        command: what was called, for the record.
+        processes: runs at a time, each in a process of its own with its share of the cores; 1 trains here.
+        download: fetch a catalogue data set that is not there yet.
+        progress: show a bar a run when stderr is a terminal; never with several processes.
+        say: called with a line of text when something happened.
+
+    Raises:
+        RunError: the folder holds runs with other settings, all of them named, or another process is working in it.
+    """
+    tell = say or _silent
+    runs = expand(recipe)
+    with locked(out):
+        skipped = _finished(out, runs)
+        study = _Study(out, _head(recipe, runs, text, command, out))
+        study.save()
+        several = len(recipe.data) > 1
+        jobs = [
+            Job(
+                run=run,
+                out=out / "runs" / run.id,
+                start=None if run.starts_from is None else out / "runs" / run.starts_from,
+                probes=out / (f"probes-{data_slug(run.data)}.npz" if several else "probes.npz"),
+                command=command,
+                download=download,
+            )
+            for run in runs
+            if run.id not in skipped
+        ]
+        if skipped:
+            tell(f"{len(skipped)} of {len(runs)} runs are finished already")
+        alone = processes == 1 and recipe.training.devices == 1
+        worker = Here(progress=progress) if alone else Pool(processes, devices=recipe.training.devices)
+        finished: list[str] = []
+        for job, failure, result in worker.work(jobs):
+            count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
+            if failure is None:
+                finished.append(job.run.id)
+                tell(f"{count}: accuracy {100 * result['test']['accuracy']:.2f} %, {result['train_seconds']:.0f} s")
+            else:
+                study.failed[job.run.id] = failure
+                study.save()
+                tell(f"{count}: failed: {failure}")
+    return StudyOutcome(out, tuple(run.id for run in runs), tuple(finished), tuple(skipped), study.failed)
+
+
+class _Study:
+    """`study.json`."""
+
+    def __init__(self, folder: Path, head: dict[str, Any]) -> None:
+        self.folder = folder
+        self.head = head
+        self.failed: dict[str, str] = {}
+
+    def save(self) -> None:
+        write_json(self.folder / "study.json", {**self.head, "failed": self.failed})
+
+
+def _finished(out: Path, runs: tuple[RunRecipe, ...]) -> list[str]:
+    """The ids of the runs that have a result.
+
+    Raises:
+        RunError: some folders hold other runs; the text says what changed, once for all runs that it concerns.
+    """
+    differing: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        found = changed(out / "runs" / run.id, run)
+        if found:
+            differing.setdefault(found, []).append(run.id)
+    if differing:
+        lines = [
+            f"  - {'; '.join(found)} (in {', '.join(ids[:3])}{' and others' if len(ids) > 3 else ''})"
+            for found, ids in differing.items()
+        ]
+        text = "holds runs with other settings; change them back, choose another name or folder, or delete this one"
+        raise RunError("\n".join([f"{out}: {text}", *lines]))
+    return [run.id for run in runs if state(out / "runs" / run.id, run) == "finished"]
+
+
+def _head(recipe: Recipe, runs: tuple[RunRecipe, ...], text: str, command: str, out: Path) -> dict[str, Any]:
+    try:
+        started = str(read_json(out / "study.json")["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        started = now()
+    return {
+        "name": recipe.name,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_text": text,
+        "command": command,
+        "versions": versions(),
+        "hardware": hardware(),
+        "started": started,
+        "runs": [run.id for run in runs],
+    }
+
+
+def _silent(text: str) -> None:
+    pass

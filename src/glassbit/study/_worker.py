@@ -1,0 +1,56 @@
+"""A process that does one run of a study: `python -m glassbit.study._worker JOB`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from glassbit._errors import GlassbitError
+
+
+def main(job_text: str) -> int:
+    """Do the run: 0 when it has a result, 1 when it failed and left its message in its folder, 130 when interrupted."""
+    _follow_parent()
+    import torch
+
+    from glassbit.recipe import RunRecipe
+    from glassbit.study._run import run_one
+
+    job = json.loads(job_text)
+    torch.set_num_threads(job["threads"])
+    try:
+        run_one(
+            RunRecipe.model_validate(job["run"]),
+            Path(job["out"]),
+            start=None if job["start"] is None else Path(job["start"]),
+            probes=Path(job["probes"]),
+            command=job["command"],
+            download=job["download"],
+            progress=False,
+        )
+    except KeyboardInterrupt:
+        return 130
+    except GlassbitError:
+        return 1
+    return 0
+
+
+def _follow_parent() -> None:
+    """End this process when the one that started it is gone, even if that was killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

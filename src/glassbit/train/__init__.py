@@ -1,0 +1,13 @@
+"""Objectives and the training loop."""
+
+from ._checkpoint import load_checkpoint as load_checkpoint
+from ._checkpoint import save_checkpoint as save_checkpoint
+from ._evaluate import Evaluation as Evaluation
+from ._evaluate import evaluate as evaluate
+from ._fit import History as History
+from ._fit import fit as fit
+from ._masked import RandomMasking as RandomMasking
+from ._masked import SaliencyGuided as SaliencyGuided
+from ._objective import CrossEntropy as CrossEntropy
+from ._objective import Losses as Losses
+from ._objective import Objective as Objective

@@ -1,0 +1,49 @@
+"""Loss and accuracy of a network on a set of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glassbit.datasets import Split
+from glassbit.models import to_unit
+from ._masked import evaluating
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy and share of right answers over `n` images."""
+
+    loss: float
+    accuracy: float
+    n: int
+
+
+@torch.no_grad()
+def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 0, world: int = 1) -> Tensor:
+    """Sums over this rank's share of `split`, in eval mode: (loss, right answers, images), float64 on the model's device."""
+    device = next(model.parameters()).device
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
+    with evaluating(model):
+        for start in range(rank * batch_size, len(split), world * batch_size):
+            rows = torch.arange(start, min(start + batch_size, len(split)))
+            images, labels = to_unit(split.take(rows).to(device)), split.labels[rows].to(device)
+            logits = model(images.contiguous(memory_format=torch.channels_last)).float()
+            loss = F.cross_entropy(logits, labels, reduction="sum").double()
+            sums += torch.stack([loss, (logits.argmax(1) == labels).sum().double(), loss.new_tensor(len(labels))])
+    return sums
+
+
+def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500) -> Evaluation:
+    """Loss and accuracy of `model` on all of `split`, in eval mode; the model is left in the mode that it was in.
+
+    Args:
+        model: takes float images in [0, 1] and returns logits.
+        split: images and labels.
+        batch_size: images a step.
+    """
+    loss, right, count = tally(model, split, batch_size=batch_size).tolist()
+    return Evaluation(loss / count, right / count, int(count))

@@ -1,0 +1,206 @@
+"""Objectives that compare the prediction on an image with the prediction on its masked copy."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit.masking import Fill, lowest, masked, tied
+from glassbit.models import to_unit
+from ._objective import Losses, Objective
+
+Ranking = Literal["magnitude", "signed"]
+Gradient = Literal["shared", "separate"]
+MaskedBatchNorm = Literal["clean", "both", "eval"]
+
+
+class MaskedConsistency(Objective):
+    """Classification plus agreement between an image and its masked copy.
+
+        loss = CE(f(x), y) + weight KL(softmax f(x) || softmax f(x~))
+
+    with x~ the image after round(k p) of its p pixels are replaced, all channels of a pixel together; which ones is the subclass's choice. The KL is the
+    mean over the batch at temperature 1.
+
+    Args:
+        model: takes float images in [0, 1] and returns logits.
+        k: the share of pixels to mask, 0..1.
+        weight: of the consistency term, >= 0.
+        fill: what replaces them: `uniform` in the image's and channel's range, its `mean`, or the `constant` top-left pixel.
+        detach: True holds the clean side of the KL fixed.
+        batchnorm: in the masked pass, BatchNorm uses the statistics of the masked batch and leaves the running ones alone (`clean`), updates
+            them too as the released code does (`both`), or normalises by the running ones (`eval`).
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    def __init__(self, model: nn.Module, *, k: float, weight: float, fill: Fill, detach: bool, batchnorm: MaskedBatchNorm) -> None:
+        super().__init__(model)
+        name = type(self).__name__
+        _check(name, "k", 0.0 <= k <= 1.0, "a share of the pixels, 0..1", k)
+        _check(name, "weight", 0.0 <= weight < float("inf"), "a number >= 0", weight)
+        _check_choice(name, "fill", fill, Fill)
+        _check_choice(name, "batchnorm", batchnorm, MaskedBatchNorm)
+        self.k = k
+        self.weight = weight
+        self.fill: Fill = fill
+        self.detach = detach
+        self.batchnorm: MaskedBatchNorm = batchnorm
+
+    @abstractmethod
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+        """One clean pass: its logits, with graph, and a score a pixel, the lowest to be masked."""
+
+    def forward(self, images: Tensor, labels: Int64[Tensor, " n"]) -> Losses:
+        """The losses of a batch; see `Objective.forward`."""
+        x = to_unit(images).detach()
+        logits, scores = self.choose(x, labels)
+        count = round(self.k * scores.shape[1])
+        mask: Bool[Tensor, "n p"] = lowest(scores, count)
+        with masked_pass(self.model, self.batchnorm):
+            masked_logits = self.model(masked(x.detach(), mask, self.fill))
+        clean = logits.detach() if self.detach else logits
+        classification = F.cross_entropy(logits, labels)
+        consistency = F.kl_div(F.log_softmax(masked_logits, 1), F.log_softmax(clean, 1), reduction="batchmean", log_target=True)
+        total = classification + self.weight * consistency
+        return Losses(total, classification, consistency, logits.detach(), tied(scores, count))
+
+
+class SaliencyGuided(MaskedConsistency):
+    """Saliency-guided training: the pixels with the lowest gradient of the true label's logit are masked.
+
+        g = grad_x f(x)_y,  score = mean over channels of |g| (`magnitude`) or of g (`signed`)
+        loss = CE(f(x), y) + weight KL(softmax f(x) || softmax f(x~))
+
+    Args:
+        model: takes float images in [0, 1] and returns logits.
+        k, weight, fill, detach, batchnorm: see `MaskedConsistency`.
+        ranking: `magnitude`, or `signed` as the released code does by default.
+        gradient: `shared` takes g from the clean training pass's own graph; `separate` spends one more pass in eval mode, as released.
+
+    Raises:
+        UsageError: an option is out of range.
+
+    Example:
+        >>> import torch
+        >>> from glassbit import models
+        >>> objective = SaliencyGuided(models.cnn_bn(classes=3), k=0.5)
+        >>> losses = objective(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 2]))
+        >>> losses.total.backward()
+
+    Ismail et al. 2021 (arXiv 2111.14338), algorithm 1 and equation 1.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        k: float = 0.5,
+        weight: float = 1.0,
+        ranking: Ranking = "magnitude",
+        fill: Fill = "uniform",
+        gradient: Gradient = "shared",
+        detach: bool = False,
+        batchnorm: MaskedBatchNorm = "clean",
+    ) -> None:
+        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm)
+        _check_choice("SaliencyGuided", "ranking", ranking, Ranking)
+        _check_choice("SaliencyGuided", "gradient", gradient, Gradient)
+        self.ranking: Ranking = ranking
+        self.gradient: Gradient = gradient
+
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+        """The clean pass and the size of the gradient at every pixel."""
+        x = x.requires_grad_() if self.gradient == "shared" else x
+        with torch.enable_grad():
+            if self.gradient == "shared":
+                logits = self.model(x)
+                (gradient,) = torch.autograd.grad(_true_logits(logits, labels), x, retain_graph=True)
+            else:
+                with evaluating(self.model):
+                    probe = x.clone().requires_grad_()
+                    (gradient,) = torch.autograd.grad(_true_logits(self.model(probe), labels), probe)
+                logits = self.model(x)
+        scores = gradient.abs() if self.ranking == "magnitude" else gradient
+        return logits, scores.mean(1).flatten(1)
+
+
+class RandomMasking(MaskedConsistency):
+    """The control of saliency-guided training: the same objective, the pixels drawn at random.
+
+    Args:
+        model: takes float images in [0, 1] and returns logits.
+        k, weight, fill, detach, batchnorm: see `MaskedConsistency`.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        k: float = 0.5,
+        weight: float = 1.0,
+        fill: Fill = "uniform",
+        detach: bool = False,
+        batchnorm: MaskedBatchNorm = "clean",
+    ) -> None:
+        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm)
+
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+        """The clean pass and a random number a pixel."""
+        n, _, h, w = x.shape
+        return self.model(x), torch.rand(n, h * w, device=x.device)
+
+
+def _true_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    return logits.gather(1, labels[:, None]).sum()
+
+
+@contextmanager
+def masked_pass(model: nn.Module, batchnorm: MaskedBatchNorm) -> Iterator[None]:
+    """Treat BatchNorm layers in training mode as `batchnorm` says, inside the block."""
+    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
+    tracked = [layer.track_running_stats for layer in layers]
+    try:
+        for layer in layers:
+            if batchnorm == "eval":
+                layer.training = False
+            elif batchnorm == "clean":
+                layer.track_running_stats = False
+        yield
+    finally:
+        for layer, track in zip(layers, tracked, strict=True):
+            layer.training = True
+            layer.track_running_stats = track
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; every module gets its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _check(owner: str, name: str, holds: bool, must: str, got: object) -> None:
+    if not holds:
+        raise UsageError(f"{owner}: {name} must be {must}; got {got!r}")
+
+
+def _check_choice(owner: str, name: str, value: str, choices: Any) -> None:
+    _check(owner, name, value in get_args(choices), f"one of {', '.join(get_args(choices))}", value)

@@ -1,0 +1,90 @@
+"""What quantizers do while a network runs: clipping levels, steps, shares of clipped and of zero activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
+
+
+def levels(model: nn.Module) -> dict[str, float]:
+    """Every clipping level alpha by layer name; for LSQ activations the step times the highest code."""
+    found = {name: module.alpha for name, module in model.named_modules() if isinstance(module, PACT)}
+    found |= {name: module.step * module.codes[1] for name, module in model.named_modules() if isinstance(module, LSQ) and not module.signed}
+    return _numbers(found)
+
+
+def steps(model: nn.Module) -> dict[str, float]:
+    """Every learned weight step by layer name."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)}
+    return _numbers({name: module.quantizer.step for name, module in layers.items() if isinstance(module.quantizer, LSQ)})
+
+
+def _numbers(values: dict[str, Tensor]) -> dict[str, float]:
+    """One transfer for all of them."""
+    if not values:
+        return {}
+    numbers = torch.stack([value.detach().float() for value in values.values()]).tolist()
+    return dict(zip(values, numbers, strict=True))
+
+
+class Shares:
+    """Counts of clipped and zero activations by layer, gathered on the device."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Tensor] = {}
+        self.totals: dict[str, int] = {}
+
+    def add(self, name: str, clipped: Tensor, zeros: Tensor, total: int) -> None:
+        """Count one call of a layer."""
+        both = torch.stack([clipped, zeros])
+        self.counts[name] = self.counts[name] + both if name in self.counts else both
+        self.totals[name] = self.totals.get(name, 0) + total
+
+    def shares(self) -> tuple[dict[str, float], dict[str, float]]:
+        """(clipped, zeros), each a share in [0, 1] by layer name."""
+        numbers = {name: (count / self.totals[name]).tolist() for name, count in self.counts.items()}
+        return {name: pair[0] for name, pair in numbers.items()}, {name: pair[1] for name, pair in numbers.items()}
+
+
+class _Watch:
+    """A hook on an activation."""
+
+    def __init__(self, name: str, shares: Shares) -> None:
+        self.name = name
+        self.shares = shares
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, PACT):
+            ceiling = module.alpha.detach()
+        elif isinstance(module, LSQ):
+            ceiling = module.scale() * module.codes[1]
+        else:
+            ceiling = torch.tensor(torch.inf, device=output.device)
+        self.shares.add(self.name, (inputs[0] >= ceiling).sum(), (output == 0).sum(), output.numel())
+
+
+@contextmanager
+def watching(model: nn.Module) -> Iterator[Shares]:
+    """Count clipped and zero activations of every quantized activation and ReLU inside the block."""
+    shares = Shares()
+    watched = [
+        (name, module)
+        for name, module in model.named_modules()
+        if type(module) is nn.ReLU or isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
+    ]
+    inplace = [module for _, module in watched if type(module) is nn.ReLU and module.inplace]
+    for module in inplace:
+        module.inplace = False
+    handles = [module.register_forward_hook(_Watch(name, shares)) for name, module in watched]
+    try:
+        yield shares
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module in inplace:
+            module.inplace = True

@@ -1,0 +1,60 @@
+"""Parameter groups, optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import nn
+
+from glassbit.quant import LSQ, PACT
+
+Optimizer = Literal["sgd", "adamw"]
+Schedule = Literal["onecycle", "cosine", "step"]
+
+_WARM = 0.25
+_START = 0.04
+
+
+def parameter_groups(
+    model: nn.Module, *, lr: float, weight_decay: float, quantizer_lr: float | None, quantizer_decay: float | None
+) -> list[dict[str, object]]:
+    """Three groups: the network, the clipping levels of PACT, the steps of LSQ.
+
+    Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise, counted once; steps get none.
+    """
+    alphas = [module.alpha for module in model.modules() if isinstance(module, PACT)]
+    steps = [module.step for module in model.modules() if isinstance(module, LSQ)]
+    apart = {id(parameter) for parameter in alphas + steps}
+    network = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in apart]
+    rate = lr if quantizer_lr is None else quantizer_lr
+    decay = weight_decay if quantizer_decay is None else quantizer_decay
+    groups: list[dict[str, object]] = [
+        {"params": network, "lr": lr, "weight_decay": weight_decay},
+        {"params": alphas, "lr": rate, "weight_decay": decay},
+        {"params": steps, "lr": rate, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return [{**group, "full_lr": group["lr"]} for group in groups]
+
+
+def make_optimizer(groups: list[dict[str, object]], kind: Optimizer, momentum: float) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW with momentum as its first beta."""
+    if kind == "sgd":
+        return torch.optim.SGD(groups, lr=0.1, momentum=momentum, nesterov=momentum > 0)
+    return torch.optim.AdamW(groups, betas=(momentum, 0.999))
+
+
+def rate(schedule: Schedule, progress: float, *, milestones: tuple[float, ...], gamma: float) -> float:
+    """The factor on the learning rate when `progress` (0..1) of all steps is done.
+
+        onecycle   linear from 0.04 to 1 over the first quarter, then linear to 0
+        cosine     (1 + cos(pi progress)) / 2
+        step       gamma^(number of milestones passed)
+    """
+    if schedule == "onecycle":
+        return _START + (1 - _START) * progress / _WARM if progress < _WARM else (1 - progress) / (1 - _WARM)
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * progress)) / 2
+    return float(gamma ** sum(progress >= milestone for milestone in milestones))

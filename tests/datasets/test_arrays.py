@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glassbit._errors import DataError
+from glassbit.datasets import load
+
+RANDOM = np.random.default_rng(0)
+
+
+def arrays(**other: Any) -> dict[str, Any]:
+    made = {
+        "train_images": RANDOM.integers(0, 256, (12, 6, 7, 3), np.uint8),
+        "train_labels": np.arange(12) % 3,
+        "test_images": RANDOM.integers(0, 256, (6, 6, 7, 3), np.uint8),
+        "test_labels": np.arange(6) % 3,
+    }
+    return {key: value for key, value in {**made, **other}.items() if value is not None}
+
+
+def saved(path: Path, *, packed: bool = True, **other: Any) -> Path:
+    (np.savez_compressed if packed else np.savez)(path, **arrays(**other))
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("limit", [10**9, 0], ids=["in memory", "mapped"])
+def test_every_shape(tmp_path: Path, packed: bool, limit: int) -> None:
+    pixels = RANDOM.integers(0, 256, (12, 3, 6, 7), np.uint8)
+    shapes = {
+        "first": (pixels, pixels),
+        "last": (pixels.transpose(0, 2, 3, 1).copy(), pixels),
+        "one": (pixels[:, 0].copy(), pixels[:, :1]),
+        "one-last": (pixels[:, 0, :, :, None].copy(), pixels[:, :1]),
+    }
+    for name, (given, wanted) in shapes.items():
+        path = saved(tmp_path / f"{name}.npz", packed=packed, train_images=given, test_images=given[:6])
+        data = load(str(path), limit=limit)
+        assert np.array_equal(data.train.images.numpy(), wanted)
+        assert np.array_equal(data.test.images.numpy(), wanted[:6])
+        assert data.name == name
+        assert data.classes == ("0", "1", "2")
+        assert data.train.labels.tolist() == [0, 1, 2] * 4
+
+
+def test_class_names_and_a_size(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npz", classes=np.array(["ant", "bee", "cat"]))
+    data = load(path, size=(8, 9), color="grey")
+    assert data.classes == ("ant", "bee", "cat")
+    assert data.train.images.shape == (12, 1, 8, 9)
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"test_labels": None, "classes": np.array(["a"])}, "has no test_labels; it holds classes, test_images"),
+        (
+            {"train_images": np.zeros((12, 6, 7, 3))},
+            "train_images must be uint8, 0 ... 255, got float64; multiply by 255",
+        ),
+        ({"train_images": np.zeros((12, 42), np.uint8)}, r"must be \(n, h, w\)"),
+        ({"train_images": np.zeros((12, 6, 7, 4), np.uint8)}, r"must be \(n, h, w\).*got \(12, 6, 7, 4\)"),
+        ({"train_images": np.zeros((0, 6, 7, 3), np.uint8)}, "train_images is empty"),
+        ({"train_images": np.zeros((12, 1, 1), np.uint8)}, r"4 ... 2048 pixels a side, got \(1, 1\)"),
+        ({"train_labels": np.arange(11)}, "11 labels for 12 images"),
+        ({"train_labels": np.zeros(12)}, "whole numbers"),
+        ({"train_labels": np.arange(12) - 1}, r"must lie in 0 \.\.\. 10, got -1 \.\.\. 10"),
+        ({"train_labels": np.zeros(12, int), "test_labels": np.zeros(6, int)}, "two classes or more"),
+        ({"train_labels": np.arange(12) % 3 * 2, "test_labels": np.zeros(6, int)}, "none of class 1, 3"),
+        ({"test_labels": np.arange(6)}, r"test_labels must lie in 0 \.\.\. 2, got 0 \.\.\. 5"),
+        ({"test_images": np.zeros((6, 9, 9, 3), np.uint8)}, "test_images must have the shape of train_images"),
+        ({"classes": np.array(["a", None])}, "cannot be read as .npz.*allow_pickle"),
+        ({"train_images": np.zeros((12, 6, 7, 3), np.uint8, order="F")}, "stored by columns"),
+        ({"train_images": np.uint8(3)}, r"got \(\)"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, other: dict[str, Any], text: str) -> None:
+    path = saved(tmp_path / "x.npz", **other)
+    with pytest.raises(DataError, match=text) as error:
+        load(str(path))
+    assert "x.npz" in str(error.value)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npz", train_images=np.zeros((12, 6, 7, 3)), test_labels=np.zeros(6))
+    with pytest.raises(DataError) as error:
+        load(str(path))
+    assert str(error.value).count("\n  - ") == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"no zip", b"\x93NUMPY\x01\x00"])
+def test_not_an_npz(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.npz").write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
+        load(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_damaged_npz(tmp_path: Path, packed: bool) -> None:
+    path = saved(tmp_path / "x.npz", packed=packed)
+    data = bytearray(path.read_bytes())
+    data[300:340] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot be read as \.npz"):
+        load(str(path))

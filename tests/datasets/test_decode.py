@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glassbit._errors import DataError
+from glassbit.datasets import load
+from glassbit.datasets._decode import decoded, settle
+from glassbit.datasets._pixels import Framing
+
+Photo = Callable[..., Path]
+AS_THEY_ARE = Framing()
+
+
+def pixels(*files: Path, framing: Framing = AS_THEY_ARE) -> np.ndarray:
+    return np.concatenate(list(decoded(files, settle(files, framing)).chunks()))
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "channels"),
+    [
+        ("L", ".png", 1),
+        ("RGB", ".png", 3),
+        ("1", ".png", 1),
+        ("P", ".png", 3),
+        ("L", ".jpg", 1),
+        ("RGB", ".jpg", 3),
+        ("CMYK", ".jpg", 3),
+        ("RGB", ".bmp", 3),
+        ("RGB", ".webp", 3),
+        ("L", ".tif", 1),
+    ],
+)
+def test_kinds_of_files(tmp_path: Path, photo: Photo, mode: str, suffix: str, channels: int) -> None:
+    path = photo(tmp_path / f"x{suffix}", mode="RGB" if mode in ("P", "CMYK") else "L" if mode == "1" else mode)
+    with Image.open(path) as image:
+        image.convert(mode).save(path)
+    with Image.open(path) as image:
+        wanted = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    made = pixels(path)
+    assert made.shape == (1, channels, 8, 8)
+    assert np.array_equal(made[0].transpose(1, 2, 0).squeeze(), wanted)
+
+
+def test_a_palette_of_greys_is_grey(tmp_path: Path, photo: Photo) -> None:
+    path = photo(tmp_path / "x.png", mode="L")
+    with Image.open(path) as image:
+        wanted = np.asarray(image)
+        made = image.convert("P")
+        made.save(tmp_path / "y.png")
+    assert np.array_equal(pixels(tmp_path / "y.png")[0, 0], wanted)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (8, 8), (0,) * len(mode))
+    image.putpixel((0, 0), (9,) * (len(mode) - 1) + (255,))
+    image.save(tmp_path / "x.png")
+    made = pixels(tmp_path / "x.png")
+    assert made[:, :, 0, 0].max() == 9
+    assert made[:, :, 1:].min() == 255
+
+
+def test_photographs_are_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (16, 8))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "x.jpg", exif=exif)
+    assert pixels(tmp_path / "x.jpg").shape == (1, 3, 16, 8)
+
+
+def test_one_size_must_be_chosen(tmp_path: Path, photo: Photo) -> None:
+    files = [photo(tmp_path / f"{n}.png", size=(8 + n // 2, 9)) for n in range(9)]
+    with pytest.raises(DataError, match=r"5 sizes, width x height: 8 x 9 \(2\), .*\.\.\.\. Choose one.*size=64"):
+        pixels(*files)
+    assert pixels(*files, framing=Framing(size=(5, 6))).shape == (9, 3, 5, 6)
+
+
+def test_grey_among_colour(tmp_path: Path, photo: Photo) -> None:
+    files = [photo(tmp_path / "a.png", mode="L"), photo(tmp_path / "b.png"), photo(tmp_path / "c.png")]
+    with pytest.raises(
+        DataError, match=r"1 images are grey \(such as a.png\) and 2 are in colour \(such as b.png, c.png"
+    ):
+        pixels(*files)
+    assert pixels(*files, framing=Framing(color="grey")).shape == (3, 1, 8, 8)
+    assert pixels(*files, framing=Framing(color="rgb")).shape == (3, 3, 8, 8)
+
+
+def odd_files(folder: Path, photo: Photo) -> dict[Path, str]:
+    """Files that cannot be used, and what must be said of each."""
+    made = {
+        folder / "text.png": "not an image that Pillow can read",
+        folder / "empty.jpg": "not an image",
+        folder / "labels.csv": "not an image",
+        photo(folder / "tiny.png", size=(1, 1)): "1 x 1 pixels; at least 4 a side",
+        folder / "moving.gif": "2 frames",
+        folder / "deep.png": "convert it to 8 bits",
+        folder / "float.tif": "convert it to 8 bits",
+        folder / "huge.png": "9000 x 9000 pixels; at most 64 million",
+        folder / "bomb.png": "20000 x 20000|exceeds limit",
+    }
+    (folder / "text.png").write_text("hello")
+    (folder / "empty.jpg").touch()
+    (folder / "labels.csv").write_text("a,b\n")
+    frames = [Image.new("L", (8, 8), value) for value in (0, 255)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(folder / "deep.png")
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(folder / "float.tif")
+    Image.new("1", (9000, 9000)).save(folder / "huge.png")
+    Image.new("1", (20000, 20000)).save(folder / "bomb.png")
+    return made
+
+
+def test_odd_files_are_listed_by_name(tmp_path: Path, photo: Photo, photos: Callable[..., Path]) -> None:
+    photos(tmp_path, cat=3, dog=3)
+    odd = odd_files(tmp_path / "dog", photo)
+    with pytest.raises(DataError) as error:
+        load(str(tmp_path))
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{len(odd)} files cannot be used; repair or remove:"
+    for path, reason in odd.items():
+        line = next(line for line in lines if f"{path}: " in line)
+        assert any(part in line for part in reason.split("|"))
+
+
+def test_files_that_break_off_are_listed_up_to_ten(tmp_path: Path, photo: Photo) -> None:
+    files = [photo(tmp_path / f"{n:02}.png", size=(40, 40)) for n in range(14)]
+    for path in files[:13]:
+        path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError) as error:
+        pixels(*files)
+    lines = str(error.value).splitlines()
+    assert lines[0] == "13 files cannot be used; repair or remove:"
+    assert "00.png: " in lines[1]
+    assert len(lines) == 12
+    assert lines[-1] == "  ... and 3 more"
+
+
+def test_one_bad_file(tmp_path: Path, photo: Photo) -> None:
+    path = photo(tmp_path / "a.jpg", size=(200, 200))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"^1 file cannot be used; repair or remove:\n  - .*a\.jpg: .*truncated"):
+        pixels(path)
+
+
+def test_too_large_without_a_size(tmp_path: Path) -> None:
+    Image.new("1", (3000, 8)).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match="3000 x 8 pixels, more than 2048 a side: choose size="):
+        pixels(tmp_path / "x.png")
+
+
+def test_progress_is_told(tmp_path: Path, photo: Photo) -> None:
+    files = [photo(tmp_path / f"{n}.png") for n in range(3)]
+    told: list[int] = []
+    list(decoded(files, settle(files, AS_THEY_ARE), advance=told.append).chunks())
+    assert sum(told) == 3

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import fx, nn
+
+from glassbit import models
+from glassbit._errors import UsageError
+
+BUILDERS = {
+    "cnn": models.cnn,
+    "cnn_bn": models.cnn_bn,
+    "resnet20": models.resnet20,
+    "resnet32": models.resnet32,
+    "resnet56": models.resnet56,
+}
+
+
+def parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("network", "count"),
+    [
+        (lambda: models.resnet20(), 269_722),
+        (lambda: models.resnet20(shortcut="B"), 272_474),
+        (lambda: models.resnet20(channels=1), 269_722 - 2 * 16 * 9),
+        (lambda: models.resnet20(classes=100), 269_722 + 90 * 65),
+        (lambda: models.resnet32(), 464_154),
+        (lambda: models.resnet56(), 853_018),
+        (lambda: models.cnn(), 1_199_882),
+        (lambda: models.cnn_bn(), 94_962),
+    ],
+)
+def test_parameter_count(network, count):
+    assert parameters(network()) == count
+
+
+@pytest.mark.parametrize("depth", [20, 32, 56])
+def test_depth_counts_layers_with_weights(depth):
+    network = BUILDERS[f"resnet{depth}"]()
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in network.modules()) == depth
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 33, 47), (4, 8, 8), (2, 9, 31)])
+@pytest.mark.parametrize("name", ["cnn_bn", "resnet20"])
+def test_any_size_and_channels(name, shape):
+    network = BUILDERS[name](classes=7, channels=shape[0])
+    assert network(torch.rand(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("size", [6, 7, 28, (28, 40), (6, 33)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_cnn_takes_the_size_it_was_built_for(size, channels):
+    height, width = (size, size) if isinstance(size, int) else size
+    network = models.cnn(classes=5, channels=channels, size=size)
+    assert network(torch.rand(2, channels, height, width)).shape == (2, 5)
+    with pytest.raises(
+        UsageError, match=rf"built for images of {height} x {width} pixels, got 50 x 6; build it with size=\(50, 6\)"
+    ):
+        network(torch.rand(2, channels, 50, 6))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (5, 4)])
+def test_smallest_images_of_resnet(shape):
+    network = models.resnet20()
+    if min(shape) >= 4:
+        assert network(torch.rand(2, 3, *shape)).shape == (2, 10)
+    else:
+        with pytest.raises(UsageError, match="resnet20: images must be at least 4 x 4 pixels; got 1 x 1"):
+            network(torch.rand(2, 3, *shape))
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: models.cnn(size=5), "cnn: size must be a side or .* at least 6 pixels; got 5"),
+        (lambda: models.cnn(size=(28, 3)), r"at least 6 pixels; got \(28, 3\)"),
+        (lambda: models.cnn(size=(28, 28, 28)), "size must be a side or"),
+        (lambda: models.cnn(classes=1), "cnn: classes must be a whole number of at least 2; got 1"),
+        (lambda: models.cnn_bn(channels=0), "cnn_bn: channels must be a whole number of at least 1; got 0"),
+        (lambda: models.cnn_bn(width=0), "cnn_bn: width must be a whole number of at least 1; got 0"),
+        (lambda: models.resnet20(classes=2.5), "resnet20: classes must be a whole number of at least 2; got 2.5"),
+        (lambda: models.resnet56(shortcut="C"), 'resnet56: shortcut must be "A" .* or "B" .*; got \'C\''),
+        (
+            lambda: models.cnn_bn()(torch.rand(1, 3, 28, 28)),
+            r"built for images of 1 channel\(s\), got 3; build it with channels=3",
+        ),
+        (lambda: models.cnn_bn()(torch.rand(1, 1, 7, 28)), "cnn_bn: images must be at least 8 x 8 pixels; got 7 x 28"),
+        (lambda: models.resnet20()(torch.rand(32, 32)), "images must have the shape .*; got"),
+    ],
+)
+def test_impossible_requests_say_what_is_possible(build, text):
+    with pytest.raises(UsageError, match=text):
+        build()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_relu_is_a_module_of_its_own(name):
+    network = BUILDERS[name]()
+    relus = [path for path, module in network.named_modules(remove_duplicate=False) if isinstance(module, nn.ReLU)]
+    assert len(relus) == len({id(network.get_submodule(path)) for path in relus})
+    graph = fx.symbolic_trace(network).graph
+    called = [node.target for node in graph.nodes if node.op == "call_module" and node.target in set(relus)]
+    assert sorted(called) == sorted(relus), "each ReLU runs exactly once"
+    functional = {
+        torch.relu,
+        nn.functional.relu,
+        torch.clamp,
+        nn.functional.max_pool2d,
+        nn.functional.avg_pool2d,
+        nn.functional.dropout,
+    }
+    assert not functional & {node.target for node in graph.nodes if node.op == "call_function"}
+    assert not {"relu", "clamp", "relu_", "mean"} & {node.target for node in graph.nodes if node.op == "call_method"}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_modules_are_listed_in_the_order_they_run(name):
+    network = BUILDERS[name]()
+    layers = [path for path, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    run = [node.target for node in fx.symbolic_trace(network).graph.nodes if node.target in set(layers)]
+    assert run == layers
+
+
+@pytest.mark.parametrize(("name", "shape"), [("cnn", (1, 28, 28)), ("cnn_bn", (1, 28, 28)), ("resnet20", (3, 32, 32))])
+def test_channels_last_gives_the_same_logits_and_gradients(name, shape):
+    torch.manual_seed(0)
+    network = BUILDERS[name]().double().eval()
+    twin = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    images = torch.rand(3, *shape, dtype=torch.float64)
+    logits = network(images)
+    swapped = twin(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(swapped, logits)
+    logits.square().sum().backward()
+    swapped.square().sum().backward()
+    for ours, theirs in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(theirs.grad, ours.grad)
+
+
+def test_option_a_shortcut_subsamples_and_adds_channels_of_zeros():
+    block = models.resnet20().layer2[0]
+    x = torch.rand(2, 16, 5, 8)
+    y = block.shortcut(x)
+    assert y.shape == (2, 32, 3, 4)
+    assert torch.equal(y[:, :16], x[:, :, ::2, ::2])
+    assert not y[:, 16:].any()
+    assert not list(block.shortcut.parameters())
+    last = block.shortcut(x.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(last, y)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_residual_sum_is_added_before_the_last_relu():
+    block = models.resnet20().layer1[0].eval()
+    nn.init.zeros_(block.bn2.weight)
+    x = torch.randn(2, 16, 8, 8)
+    torch.testing.assert_close(block(x), x.relu())
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_kaiming_weights(name):
+    torch.manual_seed(0)
+    network = BUILDERS[name]()
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        gain = 1.0 if layer is layers[-1] else 2.0**0.5
+        fan_in = layer.weight[0].numel()
+        assert layer.weight.std().item() == pytest.approx(gain / fan_in**0.5, rel=0.2)
+        assert layer.bias is None or not layer.bias.any()
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_same_seed_same_weights(name):
+    torch.manual_seed(3)
+    first = BUILDERS[name]().state_dict()
+    torch.manual_seed(3)
+    second = BUILDERS[name]().state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+class TestToUnit:
+    def test_bytes(self):
+        images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+        unit = models.to_unit(images)
+        assert unit.dtype == torch.float32
+        assert torch.equal(unit, images.float() / 255)
+        assert images.dtype == torch.uint8
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+    def test_floats_pass_through(self, dtype):
+        images = torch.rand(1, 1, 4, 4).to(dtype)
+        assert models.to_unit(images) is images
+
+    def test_others_are_refused(self):
+        with pytest.raises(UsageError, match=r"must be uint8 .* or floating point .*; got torch.int64"):
+            models.to_unit(torch.zeros(1, 1, 4, 4, dtype=torch.int64))
+
+
+class TestClassifier:
+    def test_normalises_and_calls_the_network(self):
+        model = models.Classifier(nn.Flatten(), mean=(0.5, 0.25), std=(0.5, 0.125))
+        logits = model(torch.tensor([[[[0.0]], [[0.5]]], [[[1.0]], [[0.25]]]]))
+        assert logits.tolist() == [[-1.0, 2.0], [1.0, 0.0]]
+
+    def test_bytes_and_floats_agree(self):
+        model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.2,)).eval()
+        images = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
+        assert torch.equal(model(images), model(images / 255))
+
+    def test_gradient_reaches_the_image(self):
+        model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.2,)).eval()
+        images = torch.rand(2, 1, 28, 28, requires_grad=True)
+        (gradient,) = torch.autograd.grad(model(images)[:, 0].sum(), images)
+        assert gradient.abs().sum() > 0
+
+    def test_state_holds_the_normalisation(self):
+        model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.2,))
+        other = models.Classifier(models.cnn_bn(), mean=(0.0,), std=(1.0,))
+        other.load_state_dict(model.state_dict())
+        images = torch.rand(2, 1, 28, 28)
+        assert torch.equal(other.eval()(images), model.eval()(images))
+
+    @pytest.mark.parametrize(
+        ("mean", "std", "text"),
+        [
+            ((0.5,), (0.5, 0.5), "one number a channel; got 1 and 2 numbers"),
+            ((), (), "one number a channel; got 0 and 0 numbers"),
+            ((0.5,), (0.0,), "every std must be a positive number"),
+            ((0.5,), (float("nan"),), "every std must be a positive number"),
+        ],
+    )
+    def test_odd_statistics(self, mean, std, text):
+        with pytest.raises(UsageError, match=text):
+            models.Classifier(models.cnn_bn(), mean=mean, std=std)
+
+    def test_channels_are_not_broadcast(self):
+        model = models.Classifier(models.cnn_bn(channels=3), mean=(0.5,), std=(0.5,))
+        with pytest.raises(UsageError, match=r"Normalize: built for images of 1 channel\(s\); got 3"):
+            model(torch.rand(1, 3, 28, 28))
+
+
+def test_public_names():
+    assert sorted(models.__all__) == [
+        "Classifier",
+        "Normalize",
+        "cnn",
+        "cnn_bn",
+        "resnet20",
+        "resnet32",
+        "resnet56",
+        "to_unit",
+    ]
