@@ -47,6 +47,22 @@ def test_the_file_cannot_be_changed_through_the_tensor(tmp_path: Path) -> None:
     assert torch.equal(again, torch.from_numpy(PIXELS))
 
 
+def test_more_than_memory_is_mapped_for_reading_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collect(prepare, key=("x",), cache_dir=tmp_path, limit=0)
+    open_memmap, modes = np.lib.format.open_memmap, []
+
+    def refuse_copies(path: Path, *, mode: str) -> np.ndarray:
+        modes.append(mode)
+        if mode == "c":
+            raise OSError(12, "Cannot allocate memory")
+        return open_memmap(path, mode=mode)
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", refuse_copies)
+    images = collect(refuse, key=("x",), cache_dir=tmp_path, limit=0)
+    assert np.array_equal(images.numpy(), PIXELS)
+    assert modes == ["c", "r"]
+
+
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def chunks() -> Iterator[np.ndarray]:
         yield PIXELS[:4]

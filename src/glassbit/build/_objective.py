@@ -9,13 +9,14 @@ import torch
 
 from glassbit._errors import RunError
 from glassbit._random import derive
-from glassbit.build._network import build_network
-from glassbit.build._plan import build_plan
 from glassbit.datasets import Dataset, split_validation
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import Conversion, calibrate_, quantize_
 from glassbit.recipe import RunRecipe
 from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuided, load_checkpoint
+
+from ._network import build_network
+from ._plan import build_plan
 
 _CALIBRATION_IMAGES = 512
 

@@ -59,7 +59,7 @@ def _images(data: DataRecipe) -> tuple[int, tuple[int, int, int]]:
 
 
 def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, conversion: Conversion) -> list[str]:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             row.name,
             row.kind,

@@ -57,8 +57,8 @@ def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
     if start:
         if "plan" not in given:
             raise UsageError(
-                "--start: has an effect only with --plan, for a quantized network that starts from full-precision weights; "
-                "add a plan, or leave it out"
+                "--start: has an effect only with --plan, for a quantized network that starts from full-precision "
+                "weights; add a plan, or leave it out"
             )
         given["training"] = {**given.get("training", {}), "start": "float"}
     try:

@@ -38,8 +38,8 @@ ROOT = Text(
         ("see what it looks at", "explain runs/fashion-mini-cnn-bn-sgt+pact-w4a4-s0"),
         ("what this machine has, and which data are here", "doctor"),
     ),
-    "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 the command itself is wrong, 130 interrupted "
-    "(train and study then go on with the same command).",
+    "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 the command itself is wrong, "
+    "130 interrupted (train and study then go on with the same command).",
 )
 TRAIN = Text(
     "Train one network, measure it, and leave a folder with the results.",
@@ -95,7 +95,8 @@ PLAN = Text(
         ("on your own images", "plan --model cnn-bn --plan w4a4 --data photos --size 64"),
     ),
     "A plan is a name, or a YAML file with `name:` and `rules:`, each rule with `layers:` (a glob), `weight:` and "
-    "`activation:` (bits). The images need not be there: the sizes of known data sets are known.",
+    "`activation:` (bits). The images of known data sets need not be here. Without --data, resnets are shown on images "
+    "like those of cifar10.",
 )
 DATA = Text(
     "The data sets known by name, and a check of your own.",

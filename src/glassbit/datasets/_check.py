@@ -76,9 +76,9 @@ def _summary(data: Dataset) -> list[str]:
     height, width = data.size
     numbers = [f"{value:.4f}" for value in (*data.mean, *data.std)]
     counts = [split.labels.bincount(minlength=len(data.classes)).tolist() for split in (data.train, data.test)]
+    color = "grey" if data.channels == 1 else "colour"
     return [
-        f"images: {len(data.train)} to train, {len(data.test)} to test, {width} x {height}, "
-        f"{'grey' if data.channels == 1 else 'colour'}",
+        f"images: {len(data.train)} to train, {len(data.test)} to test, {width} x {height}, {color}",
         f"mean {' '.join(numbers[: data.channels])}, standard deviation {' '.join(numbers[data.channels :])}",
         f"classes: {len(data.classes)} (images to train / test)",
         *(f"  {label:>3} {name}: {counts[0][label]} / {counts[1][label]}" for label, name in enumerate(data.classes)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from glassbit._errors import DataError
 from glassbit._files import replacing
 
 from ._lock import locked
+
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def collect(
     Raises:
         DataError: the images cannot be made, or the disk has no room for them.
     """
-    digest = hashlib.sha256("\n".join(map(str, key)).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(map(str, (FORMAT, *key))).encode()).hexdigest()
     path = cache_dir / "images" / f"{digest[:24]}.npy"
     if path.is_file():
         return mapped(path)
@@ -74,8 +77,13 @@ def collect(
 
 def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
     """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it."""
-    array = np.lib.format.open_memmap(path, mode="c")
-    return torch.from_numpy(array)
+    try:
+        return torch.from_numpy(np.lib.format.open_memmap(path, mode="c"))
+    except OSError:  # Linux grants no private copy of more than memory and swap together
+        array = np.lib.format.open_memmap(path, mode="r")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def _build(path: Path, images: Images) -> None:

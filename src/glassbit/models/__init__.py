@@ -3,13 +3,13 @@
 Any `torch.nn.Module` that takes float images `(n, c, h, w)` and returns logits `(n, classes)` works in their place.
 """
 
-from glassbit.models._classifier import Classifier as Classifier
-from glassbit.models._classifier import Normalize as Normalize
-from glassbit.models._classifier import to_unit as to_unit
-from glassbit.models._cnn import cnn as cnn
-from glassbit.models._cnn import cnn_bn as cnn_bn
-from glassbit.models._resnet import resnet20 as resnet20
-from glassbit.models._resnet import resnet32 as resnet32
-from glassbit.models._resnet import resnet56 as resnet56
+from ._classifier import Classifier as Classifier
+from ._classifier import Normalize as Normalize
+from ._classifier import to_unit as to_unit
+from ._cnn import cnn as cnn
+from ._cnn import cnn_bn as cnn_bn
+from ._resnet import resnet20 as resnet20
+from ._resnet import resnet32 as resnet32
+from ._resnet import resnet56 as resnet56
 
 __all__ = ["Classifier", "Normalize", "cnn", "cnn_bn", "resnet20", "resnet32", "resnet56", "to_unit"]

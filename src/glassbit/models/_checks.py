@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor, fx
+from torch import Tensor
 
 from glassbit._errors import UsageError
 
@@ -20,7 +20,7 @@ def check_count(network: str, argument: str, value: int, least: int) -> int:
 
 
 def check_images(network: str, images: Float[Tensor, "n c h w"], channels: int, least: int) -> None:
-    """Refuse images that `network` cannot take; does nothing while `torch.fx` traces.
+    """Refuse images that `network` cannot take.
 
     Args:
         network: its name.
@@ -31,8 +31,6 @@ def check_images(network: str, images: Float[Tensor, "n c h w"], channels: int, 
     Raises:
         UsageError: not a batch of images, another number of channels, or images that are too small.
     """
-    if isinstance(images, fx.Proxy):
-        return
     if images.dim() != 4:
         raise UsageError(
             f"{network}: images must have the shape (n, channels, height, width); got {tuple(images.shape)}"
@@ -44,5 +42,6 @@ def check_images(network: str, images: Float[Tensor, "n c h w"], channels: int, 
         )
     if height < least or width < least:
         raise UsageError(
-            f"{network}: images must be at least {least} x {least} pixels; got {height} x {width}; load the data with a larger size"
+            f"{network}: images must be at least {least} x {least} pixels; got {height} x {width}; "
+            "load the data with a larger size"
         )

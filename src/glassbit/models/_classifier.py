@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
@@ -31,7 +31,7 @@ def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         >>> to_unit(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).tolist()
         [[[[0.0, 1.0]]]]
     """
-    if isinstance(images, fx.Proxy) or images.is_floating_point():
+    if images.is_floating_point():
         return images
     if images.dtype != torch.uint8:
         raise UsageError(f"images must be uint8 (0..255) or floating point ([0, 1]); got {images.dtype}")
@@ -62,7 +62,8 @@ class Normalize(nn.Module):
             )
         if not all(0.0 < value < float("inf") for value in std):
             raise UsageError(
-                f"Normalize: every std must be a positive number; got {tuple(std)}; use 1.0 for a channel that is constant"
+                f"Normalize: every std must be a positive number; got {tuple(std)}; "
+                "use 1.0 for a channel that is constant"
             )
         self.register_buffer("mean", torch.tensor(tuple(mean), dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(tuple(std), dtype=torch.float32).view(1, -1, 1, 1))
@@ -73,7 +74,7 @@ class Normalize(nn.Module):
         Raises:
             UsageError: the images have another number of channels.
         """
-        if not isinstance(x, fx.Proxy) and x.shape[-3] != self.mean.shape[1]:
+        if x.shape[-3] != self.mean.shape[1]:
             raise UsageError(f"Normalize: built for images of {self.mean.shape[1]} channel(s); got {x.shape[-3]}")
         return (x - self.mean) / self.std
 
@@ -97,7 +98,8 @@ class Classifier(nn.Module):
 
     Example:
         >>> import torch
-        >>> model = Classifier(cnn_bn(), mean=(0.5,), std=(0.25,))
+        >>> from glassbit import models
+        >>> model = models.Classifier(models.cnn_bn(), mean=(0.5,), std=(0.25,))
         >>> model(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)).shape
         torch.Size([2, 10])
     """

@@ -6,11 +6,12 @@ from collections import OrderedDict
 from typing import cast
 
 from jaxtyping import Float
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.models._checks import check_count, check_images
-from glassbit.models._initialise import kaiming_
+
+from ._checks import check_count, check_images
+from ._initialise import kaiming_
 
 _SMALLEST_CNN = 6
 _STRIDES = (1, 2, 2, 2)
@@ -44,9 +45,10 @@ class CNN(nn.Module):
             UsageError: images of another shape than the network was built for.
         """
         check_images("cnn", x, self.channels, _SMALLEST_CNN)
-        if not isinstance(x, fx.Proxy) and tuple(x.shape[2:]) != self.size:
+        if tuple(x.shape[2:]) != self.size:
             raise UsageError(
-                f"cnn: built for images of {_by(self.size)} pixels, got {_by(x.shape[2:])}; build it with size={tuple(x.shape[2:])}"
+                f"cnn: built for images of {_by(self.size)} pixels, got {_by(x.shape[2:])}; "
+                f"build it with size={tuple(x.shape[2:])}"
             )
         x = self.relu1(self.conv1(x))
         x = self.relu2(self.conv2(x))
@@ -83,7 +85,7 @@ class CNNBN(nn.Module):
 
 
 def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) -> nn.Module:
-    """The MNIST network of saliency-guided training: two convolutions, max-pooling, two linear layers, dropout, no BatchNorm.
+    """The MNIST network of saliency-guided training: two convolutions, two linear layers, dropout, no BatchNorm.
 
         conv 3x3, 32 - ReLU - conv 3x3, 64 - ReLU - max-pool 2 - dropout 0.25 - linear 128 - ReLU - dropout 0.5 - linear
 
@@ -113,9 +115,9 @@ def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) 
 
 
 def cnn_bn(classes: int = 10, channels: int = 1, width: int = 24) -> nn.Module:
-    """A small network for quick studies: four conv-BatchNorm-ReLU stages, strides 1, 2, 2, 2, then the mean of each channel.
+    """A small network for quick studies: four conv-BatchNorm-ReLU stages, then the mean of each channel.
 
-        widths w, 2w, 8w/3, 4w (24, 48, 64, 96 by default), all 3x3
+        widths w, 2w, 8w/3, 4w (24, 48, 64, 96 by default), strides 1, 2, 2, 2, all 3x3
 
     Args:
         classes: number of logits, >= 2.
@@ -123,7 +125,8 @@ def cnn_bn(classes: int = 10, channels: int = 1, width: int = 24) -> nn.Module:
         width: channels w of the first stage, >= 1.
 
     Returns:
-        The network: images `(n, channels, h, w)` of any size from 8 x 8 up to logits `(n, classes)`; 94,962 parameters as it stands.
+        The network: images `(n, channels, h, w)` of any size from 8 x 8 up to logits `(n, classes)`; 94,962
+        parameters as it stands.
 
     Raises:
         UsageError: an argument out of range.

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.models._checks import check_count, check_images
-from glassbit.models._initialise import kaiming_
+
+from ._checks import check_count, check_images
+from ._initialise import kaiming_
 
 Shortcut = Literal["A", "B"]
 
@@ -45,7 +46,8 @@ class BasicBlock(nn.Module):
     Args:
         channels: channels of the input.
         width: channels of the output.
-        shortcut: what the input goes through where the shape changes; it does so by a stride of 2 where `width` is not `channels`.
+        shortcut: what the input goes through where the shape changes, which it does, by a stride of 2, where `width` is
+            not `channels`.
     """
 
     def __init__(self, channels: int, width: int, shortcut: Shortcut) -> None:
@@ -109,8 +111,8 @@ def resnet20(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") 
         shortcut: "A" skips pixels and adds channels of zeros, "B" is a 1x1 convolution with BatchNorm.
 
     Returns:
-        The network: images `(n, channels, h, w)` of any size from 4 x 4 up to logits `(n, classes)`; 269,722 parameters as it stands,
-        272,474 with shortcut "B".
+        The network: images `(n, channels, h, w)` of any size from 4 x 4 up to logits `(n, classes)`; 269,722
+        parameters as it stands, 272,474 with shortcut "B".
 
     Raises:
         UsageError: an argument out of range.

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from glassbit.recipe._options import Options
+from ._options import Options
 
 Path = tuple[str | int, ...]
 
@@ -112,7 +112,7 @@ def _example(path: Path, field: FieldInfo | None) -> str:
     if field is not None:
         value = field.examples[0] if field.examples else field.get_default(call_default_factory=True)
         value = "..." if field.is_required() and not field.examples else value
-    return f"`{key}: {_yaml(value)}`"
+    return f"`{_yaml(value)}`" if key == "name" and len(path) > 1 else f"`{key}: {_yaml(value)}`"
 
 
 def _yaml(value: Any) -> str:

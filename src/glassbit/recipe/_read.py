@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RecipeError, UsageError
-from glassbit.recipe._problems import Path as Keys
-from glassbit.recipe._problems import check, suggestion
-from glassbit.recipe._recipe import Recipe, RunRecipe, grid_problems
+
+from ._problems import Path as Keys
+from ._problems import check, suggestion
+from ._recipe import Recipe, RunRecipe, grid_problems
 
 _SHIPPED = "shipped"
 

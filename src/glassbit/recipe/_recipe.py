@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from glassbit.recipe._options import (
+from ._options import (
     DataRecipe,
     EvaluationRecipe,
     Int,
@@ -154,8 +154,8 @@ def grid_problems(
     problems: list[Problem] = []
     quantized = [arm for arm in arms if isinstance(arm, str) and arm.endswith("pact")]
     if quantized and not plans:
-        text = f"must name at least one plan for the arms {', '.join(quantized)}; got none; e.g. `plans: [w4a4]`"
-        problems.append((("plans",), text))
+        text = f"must come with plans for {', '.join(quantized)}; got no plans; add, for example, `plans: [w4a4]`"
+        problems.append((("arms",), text))
     if plans and arms and not quantized:
         problems.append(
             (("plans",), "must be left out where no arm is quantized; add the arm pact or delete the plans")

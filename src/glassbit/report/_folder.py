@@ -63,6 +63,7 @@ class Run:
     """One training run: what was asked, what its log says, and its result when it finished.
 
     Args:
+        images: what `run.json` says of the data set (`train`, `test`, `classes`, ...); empty where it does not.
         epochs: one mapping an epoch, as in `log.jsonl`, ascending; the last line wins where an epoch is logged twice.
         result: `result.json`, or None when the run has not finished.
         failure: the message of a run that failed and has no result.
@@ -76,6 +77,7 @@ class Run:
     data: str
     model: str
     config: Mapping[str, Any]
+    images: Mapping[str, Any]
     epochs: tuple[Mapping[str, Any], ...]
     result: Mapping[str, Any] | None
     failure: str | None
@@ -117,6 +119,13 @@ class Group:
     runs: tuple[Run, ...]
     variants: tuple[Variant, ...]
     probes: Probes | None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes there are, where the files say so."""
+        if self.probes is not None and self.probes.classes:
+            return len(self.probes.classes)
+        return next((len(run.images["classes"]) for run in self.runs if run.images.get("classes")), None)
 
     def of(self, variant: Variant) -> tuple[Run, ...]:
         """The finished runs of `variant`, by seed."""
@@ -170,7 +179,9 @@ def read_study(folder: Path) -> Study:
             runs.append(run)
             missing.extend(_unfinished(run))
         recipe = head.get("recipe_text") or _pretty(head.get("recipe"))
-        return _study(folder, head, runs, missing, name=str(head.get("name") or folder.name), recipe=recipe, single=False)
+        return _study(
+            folder, head, runs, missing, name=str(head.get("name") or folder.name), recipe=recipe, single=False
+        )
     if (folder / "run.json").is_file():
         head = _mapping(folder / "run.json")
         run = _read_run(folder, None)
@@ -203,7 +214,14 @@ def epoch_maps(path: Path) -> Maps | None:
 
 
 def _study(
-    folder: Path, head: Mapping[str, Any], runs: list[Run], missing: list[Missing], *, name: str, recipe: str, single: bool
+    folder: Path,
+    head: Mapping[str, Any],
+    runs: list[Run],
+    missing: list[Missing],
+    *,
+    name: str,
+    recipe: str,
+    single: bool,
 ) -> Study:
     keys = list(dict.fromkeys((run.data, run.model) for run in runs))
     groups = tuple(_group(folder, [run for run in runs if (run.data, run.model) == key]) for key in keys)
@@ -255,6 +273,7 @@ def _read_run(folder: Path, failure: str | None) -> Run:
         data=_name(head["data"]),
         model=_name(head["model"]),
         config=_table(head.get("config")),
+        images=_table(head.get("images")),
         epochs=tuple(by_epoch[epoch] for epoch in sorted(by_epoch)),
         result=result,
         failure=None if result is not None else failure,
@@ -279,7 +298,9 @@ def _maps(path: Path) -> Maps | None:
         return None
     confidence = found.get("confidence")
     maps = np.nan_to_num(found["maps"].astype(np.float64), posinf=0.0, neginf=0.0)
-    return Maps(maps, found["predictions"].astype(np.int64), None if confidence is None else confidence.astype(np.float64))
+    return Maps(
+        maps, found["predictions"].astype(np.int64), None if confidence is None else confidence.astype(np.float64)
+    )
 
 
 def _probes(path: Path) -> Probes | None:

@@ -6,6 +6,7 @@ from ._statistics import Spread
 
 MINUS = "\u2212"
 NOTHING = "\u2013"
+_UNITS = ("", "k", "M", "G", "T", "P")
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -54,15 +55,13 @@ def count(value: float | None) -> str:
     """
     if value is None:
         return NOTHING
-    scaled, unit = float(value), ""
-    for unit in ("", "k", "M", "G", "T", "P"):  # noqa: B007
-        if abs(scaled) < 999.5:
-            break
-        scaled /= 1000
-    if not unit:
+    scaled, power = float(value), 0
+    while abs(scaled) >= 999.5 and power < len(_UNITS) - 1:
+        scaled, power = scaled / 1000, power + 1
+    if power == 0:
         return f"{scaled:.0f}"
     digits = 2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0
-    return f"{scaled:.{digits}f} {unit}"
+    return f"{scaled:.{digits}f} {_UNITS[power]}"
 
 
 def times(value: float) -> str:

@@ -138,14 +138,12 @@ def _curves(groups: Sequence[Group]) -> Table:
 
 
 def _activations(groups: Sequence[Group]) -> Table:
-    columns = (
-        "data,model,arm,plan,layer,n,clipped_percent_mean,clipped_percent_sd,zeros_percent_mean,zeros_percent_sd"
-    )
+    columns = "data,model,arm,plan,layer,n,clipped_percent_mean,clipped_percent_sd,zeros_percent_mean,zeros_percent_sd"
     titles = "data,model,arm,plan,layer,n,clipped (%),zero (%)"
     rows, texts = [], []
     for group in groups:
         for row in shares(group):
-            n = max(value.n for value in (row.clipped, row.zeros) if value is not None)
+            n = max((value.n for value in (row.clipped, row.zeros) if value is not None), default=0)
             head = (group.data, group.model, row.variant.arm, row.variant.plan, row.layer, n)
             rows.append((*head, *_pair(row.clipped), *_pair(row.zeros)))
             texts.append((*_texts(head), spread_text(row.clipped, 1), spread_text(row.zeros, 1)))

@@ -18,8 +18,9 @@ from glassbit._files import read_json
 from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
-from glassbit.study._facts import cores
-from glassbit.study._run import FAILURE, run_one
+
+from ._facts import cores
+from ._run import FAILURE, run_one
 
 _POLL = 0.05
 _GRACE = 10.0

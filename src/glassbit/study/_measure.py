@@ -17,8 +17,9 @@ from glassbit.explain import masking_curves
 from glassbit.models import to_unit
 from glassbit.quant import cost
 from glassbit.recipe import EvaluationRecipe
-from glassbit.study._probes import Probes, save_arrays
 from glassbit.train import evaluate
+
+from ._probes import Probes, save_arrays
 
 
 def measure(built: Built, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:

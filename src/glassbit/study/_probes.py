@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassbit._files import replacing
@@ -86,7 +87,7 @@ class Recorder:
         )
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write a compressed .npz atomically."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)

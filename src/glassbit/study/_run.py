@@ -17,12 +17,13 @@ from glassbit._files import read_json, write_json, write_text
 from glassbit.build import Built, build, build_data, fit_arguments
 from glassbit.datasets import Dataset
 from glassbit.recipe import RunRecipe, data_slug, model_slug
-from glassbit.study._facts import hardware, now, versions
-from glassbit.study._lock import locked, sweep
-from glassbit.study._measure import measure, save_final_maps
-from glassbit.study._probes import Probes, Recorder
-from glassbit.study._state import state
 from glassbit.train import History, fit, load_checkpoint
+
+from ._facts import hardware, now, versions
+from ._lock import locked, sweep
+from ._measure import measure, save_final_maps
+from ._probes import Probes, Recorder
+from ._state import state
 
 FAILURE = "failure.txt"
 
@@ -119,9 +120,8 @@ def _run(
     )
     if not _leave_group():
         return RunOutcome(run.id, out, "worker", {})
-    result = _result(run, data, built, history, probes, out)
-    write_json(out / "result.json", result)
-    return RunOutcome(run.id, out, "finished", result)
+    write_json(out / "result.json", _result(run, data, built, history, probes, out))
+    return RunOutcome(run.id, out, "finished", read_json(out / "result.json"))
 
 
 def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probes: Probes, out: Path) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import Any
 from glassbit._errors import RunError
 from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
-from glassbit.study._facts import hardware, now, versions
-from glassbit.study._jobs import Here, Job, Pool
-from glassbit.study._lock import locked
-from glassbit.study._state import changed, state
+
+from ._facts import hardware, now, versions
+from ._jobs import Here, Job, Pool
+from ._lock import locked
+from ._state import changed, state
 
 
 @dataclass(frozen=True)

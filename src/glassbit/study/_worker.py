@@ -19,7 +19,8 @@ def main(job_text: str) -> int:
     import torch
 
     from glassbit.recipe import RunRecipe
-    from glassbit.study._run import run_one
+
+    from ._run import run_one
 
     job = json.loads(job_text)
     torch.set_num_threads(job["threads"])

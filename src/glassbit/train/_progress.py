@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -37,7 +37,7 @@ class Display:
         self.title = title
         self.task = self.progress.add_task(title, total=epochs * steps, completed=done * steps, news="")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Display:
         self.progress.start()
         return self
 

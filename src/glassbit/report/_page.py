@@ -1,0 +1,207 @@
+"""The page: everything that has been read and counted, put into one HTML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ._charts import accuracy_chart, layer_chart, learning_chart, masking_charts, styles
+from ._folder import Group, Study, Variant
+from ._format import NOTHING, count, kilobytes, number, spread_text
+from ._maps import Grid, chosen_runs, forming, side_by_side
+from ._measures import Accuracy, Cost, Masking, Shares, accuracies, costs, fills, maskings, shares
+from ._svg import COLOURS, Chart, panel_svg, swatch
+from ._words import caveats, headlines
+
+
+@dataclass(frozen=True)
+class MaskingSection:
+    """What the page shows of one fill."""
+
+    fill: str
+    rows: tuple[Masking, ...]
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that the page shows of one network on one data set; an empty part is left out."""
+
+    slug: str
+    group: Group
+    facts: str
+    sentences: tuple[str, ...]
+    accuracies: tuple[Accuracy, ...]
+    owns: tuple[str, ...]
+    accuracy_chart: Chart | None
+    maps: Grid | None
+    alphas: Chart | None
+    steps: Chart | None
+    floored: tuple[str, ...]
+    masking: tuple[MaskingSection, ...]
+    learning: Chart | None
+    shares: tuple[tuple[str, tuple[Shares | None, ...]], ...]
+    share_variants: tuple[Variant, ...]
+    share_charts: tuple[Chart, ...]
+    forming: tuple[Grid, ...]
+    forming_run: str
+    costs: tuple[Cost, ...]
+    swatches: Mapping[Variant, Markup]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """Every chart, for the files on disk."""
+        found = [self.accuracy_chart, self.alphas, self.steps, self.learning, *self.share_charts]
+        found += [chart for masking in self.masking for chart in masking.charts]
+        return tuple(chart for chart in found if chart is not None)
+
+
+def section(group: Group, slug: str) -> Section:
+    """Collect what the page shows of `group`; `slug` prefixes ids and file names when there are several."""
+    chosen = chosen_runs(group)
+    measured = maskings(group)
+    rows = shares(group)
+    variants = tuple(dict.fromkeys(row.variant for row in rows))
+    by_place = {(row.layer, row.variant): row for row in rows}
+    layers = dict.fromkeys(row.layer for row in rows)
+
+    def named(chart: Chart) -> Chart:
+        return Chart(f"{slug}-{chart.name}" if slug else chart.name, chart.title, chart.panels, chart.legend)
+
+    def maybe(chart: Chart | None) -> Chart | None:
+        return None if chart is None else named(chart)
+
+    share_charts = (
+        layer_chart(group, "clipped", title="Share of activations clipped at alpha", y="clipped, %", scale=100),
+        layer_chart(group, "zeros", title="Share of activations that are exactly zero", y="zero, %", scale=100),
+    )
+    table = accuracies(group)
+    return Section(
+        slug=slug,
+        group=group,
+        facts=_facts(group),
+        sentences=tuple(headlines(group)),
+        accuracies=tuple(table),
+        owns=tuple(dict.fromkeys(row.own for row in table if row.own is not None and row.drop_own is not None)),
+        accuracy_chart=maybe(accuracy_chart(group)),
+        maps=side_by_side(group, chosen),
+        alphas=maybe(layer_chart(group, "alphas", title="Clipping level alpha, layer by layer", y="alpha")),
+        steps=maybe(layer_chart(group, "steps", title="Step size, layer by layer", y="step")),
+        floored=_floored(group),
+        masking=tuple(
+            MaskingSection(
+                fill,
+                tuple(row for row in measured if row.fill == fill),
+                tuple(named(chart) for chart in masking_charts(group, fill)),
+            )
+            for fill in fills(group)
+        ),
+        learning=maybe(learning_chart(group)),
+        shares=tuple((layer, tuple(by_place.get((layer, variant)) for variant in variants)) for layer in layers),
+        share_variants=variants,
+        share_charts=tuple(named(chart) for chart in share_charts if chart is not None),
+        forming=tuple(forming(group, chosen)),
+        forming_run=", ".join(sorted({f"seed {item.run.seed}" for item in chosen})),
+        costs=tuple(costs(group)),
+        swatches={variant: Markup(swatch(style)) for variant, style in styles(group).items()},  # noqa: S704
+    )
+
+
+def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str:
+    """The whole page.
+
+    Args:
+        study: what was read.
+        sections: one a group.
+        files: the names of the tables and figures beside the page, relative to it.
+    """
+    environment = Environment(
+        loader=PackageLoader("glassbit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=number,
+        spread=spread_text,
+        kilobytes=kilobytes,
+        count=count,
+        anchor=anchor,
+        panels=_panels,
+        swatch=_swatch,
+    )
+    finished = sum(run.finished for run in study.runs)
+    seeds = sorted({run.seed for run in study.runs})
+    return environment.get_template("report.html.j2").render(
+        study=study,
+        sections=sections,
+        files=files,
+        caveats=caveats(study),
+        finished=finished,
+        total=len(study.runs) + sum(item.id not in {run.id for run in study.runs} for item in study.missing),
+        seeds=seeds,
+        failed=[item for item in study.missing if item.failed],
+        waiting=[item for item in study.missing if not item.failed],
+        light=COLOURS,
+        nothing=NOTHING,
+        plain=_plain,
+    )
+
+
+def anchor(text: str) -> str:
+    """A name that is safe in ids and file names.
+
+    >>> anchor("Fashion mini / w4a4")
+    'fashion-mini-w4a4'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def _panels(chart: Chart) -> list[Markup]:
+    return [Markup(panel_svg(chart, index)) for index in range(len(chart.panels))]  # noqa: S704
+
+
+def _swatch(style: Any) -> Markup:
+    return Markup(swatch(style))  # noqa: S704
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _facts(group: Group) -> str:
+    images = next((run.images for run in group.runs if run.images), {})
+    parts = []
+    for key, text in (("train", "training"), ("test", "test")):
+        if isinstance(images.get(key), int):
+            parts.append(f"{images[key]:,} {text} images")
+    if group.classes:
+        parts.append(f"{group.classes} classes")
+    size = images.get("size")
+    if isinstance(size, list) and size:
+        channels = (
+            f", {images['channels']} channel{'s' if images['channels'] != 1 else ''}" if "channels" in images else ""
+        )
+        parts.append(f"{' × '.join(map(str, size))} pixels{channels}")
+    asked = {run.asked_epochs for run in group.runs} - {None}
+    if asked:
+        parts.append(f"{'–'.join(str(n) for n in sorted(n for n in asked if n))} epochs")
+    return " · ".join(parts)
+
+
+def _floored(group: Group) -> tuple[str, ...]:
+    said = []
+    for run in group.runs:
+        epochs: dict[str, list[int]] = {}
+        for line in run.epochs:
+            for layer in line.get("floored") or []:
+                epochs.setdefault(str(layer), []).append(int(line["epoch"]))
+        said += [f"{run.id}: {layer} from epoch {at[0]} ({len(at)} epochs)" for layer, at in epochs.items()]
+    return tuple(said)

@@ -1,0 +1,44 @@
+"""From a folder of result files to the page, the tables and the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glassbit._files import write_text
+
+from ._folder import read_study
+from ._page import anchor, page, section
+from ._svg import file_svg
+from ._tables import tables
+
+
+def write_report(folder: Path) -> Path:
+    """Write `report.html`, `tables/*.csv`, `tables/*.md` and `figures/*.svg` into `folder`.
+
+    Reads result files only, so it can be called while a study is running and after a failed one; runs that have no result
+    are named in the page. The same files give the same bytes.
+
+    Args:
+        folder: a study folder (with `study.json`) or the folder of one run (with `run.json`).
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: the folder is neither, or a file in it is not what it should be.
+    """
+    study = read_study(folder)
+    several = len(study.groups) > 1
+    sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]
+    written = []
+    for table in tables(study):
+        for ending, text in (("csv", table.csv()), ("md", table.markdown())):
+            written.append(f"tables/{table.name}.{ending}")
+            write_text(folder / written[-1], text)
+    for part in sections:
+        for chart in part.charts:
+            written.append(f"figures/{anchor(chart.name)}.svg")
+            write_text(folder / written[-1], file_svg(chart))
+    target = folder / "report.html"
+    write_text(target, page(study, sections, written))
+    return target

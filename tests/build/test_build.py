@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from glassbit._errors import RunError
+from glassbit.build import build, build_plan, fit_arguments
+from glassbit.datasets import Dataset, Split
+from glassbit.quant import PACT, Plan, dequantize_, quantizers
+from glassbit.recipe import PlanRecipe, RunRecipe, expand, load, shipped
+from glassbit.train import CrossEntropy, RandomMasking, SaliencyGuided, save_checkpoint
+
+SHAPES = {"fashion-mini": (1, 28), "mnist": (1, 28), "fashion-mnist": (1, 28), "cifar10": (3, 32)}
+
+
+def fake(name: str) -> Dataset:
+    """Noise of the shape of a data set."""
+    channels, side = SHAPES[name]
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (40, channels, side, side), dtype=torch.uint8, generator=random)
+    split = Split(images, torch.arange(40) % 10)
+    return Dataset(name, split, split, tuple("abcdefghij"))
+
+
+def run(**values: object) -> RunRecipe:
+    return RunRecipe.model_validate({"model": {"name": "cnn-bn", "arguments": {"width": 4}}, **values})
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_recipe_builds(name: str) -> None:
+    recipe = load(name).recipe
+    assert recipe.name == name
+    runs = [one for one in expand(recipe) if one.seed == recipe.seeds[0]]
+    for one in runs:
+        data = fake(one.data.name)
+        built = build(one, data)
+        losses = built.objective(data.train.images[:4], data.train.labels[:4])
+        assert losses.total.isfinite()
+        assert (built.conversion is not None) == (one.plan is not None)
+        assert fit_arguments(one)["epochs"] == recipe.training.epochs
+
+
+def test_normalisation_is_that_of_the_training_images() -> None:
+    data = fake("cifar10")
+    model = build(run(), data).model
+    assert model.normalize.mean.flatten().tolist() == pytest.approx(data.mean)
+    assert model.normalize.std.flatten().tolist() == pytest.approx(data.std)
+
+
+def test_objectives_get_their_options() -> None:
+    data = fake("mnist")
+    assert isinstance(build(run(), data).objective, CrossEntropy)
+    sgt = build(run(objective="sgt", sgt={"k": 0.3, "ranking": "signed", "batchnorm": "eval"}), data).objective
+    assert isinstance(sgt, SaliencyGuided)
+    assert (sgt.k, sgt.ranking, sgt.batchnorm) == (0.3, "signed", "eval")
+    random = build(run(objective="random", random={"fill": "mean", "detach": True}), data).objective
+    assert isinstance(random, RandomMasking)
+    assert (random.fill, random.detach) == ("mean", True)
+
+
+def test_arms_of_one_seed_start_from_the_same_weights() -> None:
+    data = fake("mnist")
+    plain, quantized = build(run(seed=3), data).model, build(run(seed=3, plan="w4a4"), data).model
+    dequantize_(quantized.network)
+    assert plain.state_dict().keys() == quantized.state_dict().keys()
+    for name, weight in plain.state_dict().items():
+        assert torch.equal(weight, quantized.state_dict()[name])
+
+
+def test_alpha_comes_from_the_recipe_or_from_images() -> None:
+    data = fake("mnist")
+
+    def alphas(alpha: object) -> list[float]:
+        model = build(run(plan={"name": "w4a4", "alpha": alpha}), data).model
+        return [module.alpha.item() for _, module in quantizers(model) if isinstance(module, PACT)]
+
+    assert set(alphas(3.0)) == {3.0}
+    assert len(set(alphas("data"))) == 4
+    assert alphas("data") == alphas("data")
+
+
+def test_a_quantized_run_starts_from_float_weights(tmp_path: Path) -> None:
+    data = fake("mnist")
+    trained = build(run(seed=5), data).model
+    save_checkpoint(tmp_path / "best.pt", {"model": trained.state_dict()})
+    model = build(run(plan="w2a2"), data, start=tmp_path / "best.pt").model
+    dequantize_(model.network)
+    for name, weight in trained.state_dict().items():
+        assert torch.equal(weight, model.state_dict()[name])
+
+
+def test_a_start_from_another_network_is_refused(tmp_path: Path) -> None:
+    data = fake("mnist")
+    save_checkpoint(tmp_path / "best.pt", {"model": build(run(model="cnn"), data).model.state_dict()})
+    with pytest.raises(RunError, match="must be a full-precision checkpoint of the same network"):
+        build(run(plan="w2a2"), data, start=tmp_path / "best.pt")
+
+
+def test_plans_are_those_of_the_library() -> None:
+    assert build_plan(PlanRecipe(name="layers-4-2")) == Plan.named("layers-4-2")
+    own = PlanRecipe.model_validate(
+        {"name": "own", "weights": "lsq", "rules": [{"layers": "fc", "weight": 3, "activation": 4, "depth": [0.5, 1]}]}
+    )
+    plan = build_plan(own)
+    assert (plan.name, plan.weights) == ("own-lsq", "lsq")
+    assert (plan.rules[0].layers, plan.rules[0].weight, plan.rules[0].depth) == ("fc", 3, (0.5, 1.0))

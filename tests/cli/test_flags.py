@@ -1,0 +1,139 @@
+"""Flags and the recipe say the same."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from glassbit._errors import RecipeError, UsageError
+from glassbit.cli._flags import parse
+from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
+from glassbit.cli._train import train
+from glassbit.recipe import DataRecipe, ModelRecipe, RunRecipe, SaliencyRecipe, TrainingRecipe
+
+SECTIONS = (DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
+
+
+def test_every_key_of_a_run_has_a_flag():
+    """Except `rules`, which need a file, and `start`, which is a folder on the command line."""
+    flags = {section.flag(field) for section in SECTIONS for field in section.fields()}
+    assert len(flags) == sum(len(section.fields()) for section in SECTIONS)
+    assert {
+        "--data",
+        "--data-dir",
+        "--model",
+        "--plan",
+        "--objective",
+        "--seed",
+        "--epochs",
+        "--batch-size",
+        "--k",
+    } <= flags
+    keys = {section.key: set(section.model.model_fields) - set(section.fields()) for section in SECTIONS}
+    assert keys["plan"] == {"rules"}
+    assert keys["training"] == {"start"}
+    assert not keys["data"] | keys["model"] | keys["masking"] | keys["evaluation"]
+
+
+def test_what_is_left_out_is_left_to_the_recipe():
+    assert recipe_of({}) == RunRecipe()
+    assert all(
+        parameter.default is None
+        for name, parameter in inspect.signature(train).parameters.items()
+        if name not in ("tensorboard", "offline", "quiet")
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "text", "value"),
+    [
+        (TrainingRecipe, "epochs", "3", 3),
+        (TrainingRecipe, "lr", "0.1", 0.1),
+        (TrainingRecipe, "lr", "5e-4", 5e-4),
+        (TrainingRecipe, "lr", "1", 1),
+        (TrainingRecipe, "epochs", "three", "three"),
+        (TrainingRecipe, "milestones", "0.3,0.6", [0.3, 0.6]),
+        (TrainingRecipe, "milestones", "0.5", [0.5]),
+        (TrainingRecipe, "device", "cpu", "cpu"),
+        (DataRecipe, "name", "2024", "2024"),
+        (DataRecipe, "size", "32", 32),
+        (DataRecipe, "size", "32,48", [32, 48]),
+        (DataRecipe, "size", "32x48", [32, 48]),
+        (ModelRecipe, "arguments", "width=32,shortcut=B,deep=true", {"width": 32, "shortcut": "B", "deep": True}),
+    ],
+)
+def test_texts_become_values_of_the_kind_that_the_key_wants(model, field, text, value):
+    found = parse("--flag", text, model.model_fields[field])
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_arguments_need_a_key():
+    with pytest.raises(UsageError, match=r"--arguments: must be key=value,key=value; got 'width'"):
+        parse("--arguments", "width", ModelRecipe.model_fields["arguments"])
+
+
+def test_masking_options_go_to_the_objective():
+    assert recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}).sgt.k == 0.3
+    assert recipe_of({"run": {"objective": "random"}, "masking": {"k": 0.3}}).random.k == 0.3
+    assert recipe_of({"run": {"objective": "sgt"}}).sgt == SaliencyRecipe()
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"masking": {"k": 0.3}}, "--k: has no effect with --objective ce; use --objective sgt or --objective random"),
+        (
+            {"run": {"objective": "random"}, "masking": {"ranking": "signed"}},
+            "--ranking: has no effect with --objective random; use --objective sgt, or leave it out",
+        ),
+        ({"plan": {"edges": "full"}}, "--edges: has an effect only with --plan; add e.g. --plan w4a4"),
+    ],
+)
+def test_flags_without_effect_are_refused(values, text):
+    with pytest.raises(UsageError) as error:
+        recipe_of(values)
+    assert text in str(error.value)
+
+
+def test_starting_weights_need_a_plan():
+    assert recipe_of({"plan": {"name": "w4a4"}}, start=True).training.start == "float"
+    with pytest.raises(UsageError, match=r"--start: has an effect only with --plan"):
+        recipe_of({}, start=True)
+
+
+def test_all_problems_come_at_once_under_their_flags():
+    with pytest.raises(RecipeError) as error:
+        recipe_of({"training": {"lr": -1, "epochs": "three"}, "run": {"seed": -1}, "data": {"dir": ""}})
+    names = [problem.partition(":")[0] for problem in error.value.problems]
+    assert sorted(names) == ["--data-dir", "--epochs", "--lr", "--seed"]
+
+
+def test_a_plan_from_a_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nrules:\n  - {weight: 4, activation: 4}\n  - {layers: stage2.*, weight: 2, activation: 2}\n"
+    )
+    plan = recipe_of({"plan": {"name": str(path), "edges": "same"}}).plan
+    assert plan is not None
+    assert (plan.name, plan.edges, len(plan.rules)) == ("mine", "same", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "there is no file"),
+        ("[", "must be a readable YAML file"),
+        ("- a", "must be a mapping with the keys name and rules; got list"),
+        ("name: mine\nrules: [{weight: 9, activation: 4}]", "--weight: must be one of 2, 3, 4, 5, 6, 7, 8, 32; got 9"),
+    ],
+)
+def test_a_plan_file_that_is_wrong(tmp_path, text, problem):
+    path = tmp_path / "mine.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError) as error:
+        recipe_of({"plan": {"name": str(path)}})
+    assert problem in str(error.value)
+    assert str(path) in str(error.value)

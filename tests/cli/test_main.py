@@ -1,0 +1,122 @@
+"""Exit codes and messages: nobody sees a traceback for a mistake of theirs."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from glassbit._errors import DataError, GlassbitWarning, RunError
+from glassbit.cli import _report as report_command
+from glassbit.cli import main
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (["trian"], ['Unknown command "trian"', 'Did you mean "train"?', "See `glassbit --help`."]),
+        (
+            ["train", "--epoch", "3"],
+            ["Unknown option: --epoch. Did you mean --epochs?", "See `glassbit train --help`."],
+        ),
+        (["study"], ["RECIPE", "See `glassbit study --help`."]),
+        (["study", "quickstrat"], ["no file; did you mean quickstart?"]),
+        (["study", "quickstart", "--jobs", "two"], ["two", "See `glassbit study --help`."]),
+        (
+            ["train", "--objective", "foo", "--lr", "-1"],
+            ["--objective: must be one of ce, sgt, random; got 'foo'", "--lr: must be"],
+        ),
+        (["train", "--plan", "w9a9"], ["--plan: must be one of w2a2", "got 'w9a9'"]),
+        (["plan", "--model", "resnet19"], ["--model: must be one of cnn, cnn-bn, resnet20"]),
+        (["plan", "--model", "nowhere:net"], ["model nowhere:net", "cannot be imported"]),
+        (["plan", "--model", "resnet20", "--arguments", "depth=3"], ["must take", "depth"]),
+        (["data", "fetch"], ["needs at least one name; known are fashion-mini, mnist"]),
+        (["data", "fetch", "imagenet"], ["imagenet"]),
+        (["data", "check"], ["NAME", "See `glassbit data check --help`."]),
+    ],
+)
+def test_usage_errors_are_explained_and_exit_2(call, words, texts):
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("glassbit: ")
+    for text in texts:
+        assert text in err
+
+
+@pytest.mark.parametrize(
+    ("words", "texts"),
+    [
+        (["train", "--data", "mnist", "--offline"], ["mnist is not here", "glassbit data fetch mnist", "--data-dir"]),
+        (["train", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["report", "nowhere"], ["nowhere"]),
+        (["explain", "nowhere"], ["nowhere", "must be the folder of a run"]),
+    ],
+)
+def test_failures_are_explained_and_exit_1(call, words, texts):
+    code, out, err = call(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith("glassbit: ")
+    for text in texts:
+        assert text in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (DataError("two\nlines"), 1, "glassbit: two\nlines\n"),
+        (RunError("the loss is not finite"), 1, "glassbit: the loss is not finite\n"),
+        (PermissionError(13, "Permission denied", "/runs/mine"), 1, "glassbit: /runs/mine: Permission denied\n"),
+        (OSError(28, "No space left on device"), 1, "glassbit: No space left on device\n"),
+    ],
+)
+def test_errors_become_one_block(call, monkeypatch, error, code, text):
+    monkeypatch.setattr(report_command, "report", raising(error))
+    assert call("report", "somewhere") == (code, "", text)
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(report_command, "report", raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        main(["report", "somewhere"])
+
+
+def test_an_interrupted_run_says_how_to_go_on(call, monkeypatch):
+    from glassbit.cli import _study
+
+    monkeypatch.setattr(_study, "study", raising(KeyboardInterrupt()))
+    code, _, err = call("study", "my study.yaml", "--jobs", "2")
+    assert code == 130
+    assert "Finished epochs are kept" in err
+    assert "  glassbit study 'my study.yaml' --jobs 2\n" in err
+
+
+def test_other_commands_are_just_interrupted(call, monkeypatch):
+    monkeypatch.setattr(report_command, "report", raising(KeyboardInterrupt()))
+    assert call("report", "somewhere") == (130, "", "glassbit: interrupted.\n")
+
+
+def test_helping_processes_are_silent_when_interrupted(call, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(report_command, "report", raising(KeyboardInterrupt()))
+    assert call("report", "somewhere") == (130, "", "")
+
+
+def test_our_warnings_are_sentences(call, monkeypatch):
+    def warn(folder: str, /) -> None:
+        warnings.warn("left in full precision: gelu", GlassbitWarning, stacklevel=1)
+
+    monkeypatch.setattr(report_command, "report", warn)
+    assert call("report", "somewhere") == (0, "", "note: left in full precision: gelu\n")
+
+
+def test_version(call):
+    from importlib.metadata import version
+
+    assert call("--version") == (0, version("glassbit") + "\n", "")
+
+
+def raising(error: BaseException):
+    def command(folder: str, /) -> None:
+        raise error
+
+    return command

@@ -1,0 +1,140 @@
+"""`glassbit train`, `study`, `report` and `explain`, from end to end on a tiny data set."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+SHORT = ("--batch-size", "20", "--epochs", "1", "--probes", "3", "--device", "cpu")
+
+
+def test_train_then_report_then_explain(call, tiny, tmp_path):
+    out = tmp_path / "run"
+    words = (
+        "train",
+        "--data",
+        tiny,
+        "--model",
+        "cnn-bn",
+        "--plan",
+        "w4a4",
+        "--objective",
+        "sgt",
+        "--seed",
+        "0",
+        *SHORT,
+    )
+    code, said, err = call(*words, "--out", out)
+    assert (code, err) == (0, "")
+    assert "test accuracy" in said
+    assert said.endswith(f"run: {out}\n")
+    assert json.loads((out / "run.json").read_text())["arm"] == "sgt+pact"
+    code, said, _ = call(*words, "--out", out)
+    assert code == 0
+    assert "finished already; nothing was trained" in said
+    code, _, err = call(*words, "--out", out, "--lr", "0.2")
+    assert code == 1
+    assert "training.lr: 0.1 -> 0.2" in err
+    code, said, _ = call("report", out)
+    assert (code, said) == (0, f"report: {out / 'report.html'}\n")
+    assert (out / "report.html").is_file()
+    code, said, err = call("explain", out, "--method", "gradient,occlusion")
+    assert (code, err) == (0, "")
+    pictures = list((out / "explain").rglob("*.png"))
+    assert len(pictures) >= 6
+    assert all(Image.open(path).size[0] > 0 for path in pictures)
+
+
+def test_the_default_folder_is_the_id(call, tiny, tmp_path):
+    code, said, _ = call("train", "--data", tiny, *SHORT)
+    assert code == 0
+    assert said.endswith("run: runs/tiny-cnn-bn-fp32-s0\n")
+    code, said, _ = call("train", "--data", tiny, "--plan", "w2a2", "--start", "runs/tiny-cnn-bn-fp32-s0", *SHORT)
+    assert code == 0
+    assert said.endswith("run: runs/tiny-cnn-bn-pact-w2a2-s0\n")
+
+
+def test_explain_images_of_ones_own(call, tiny, tmp_path):
+    out = tmp_path / "run"
+    assert call("train", "--data", tiny, *SHORT, "--out", out)[0] == 0
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (30, 20), "red").save(folder / "red.png")
+    Image.new("L", (9, 9), 200).save(folder / "grey.jpg")
+    code, said, err = call("explain", out, "--images", folder, "--target", "middle", "--out", tmp_path / "maps")
+    assert (code, err) == (0, "")
+    names = {path.name for path in (tmp_path / "maps").rglob("*.png")}
+    assert any("red" in name for name in names)
+    assert any("grey" in name for name in names)
+    assert "maps" in said
+    for words, texts in (
+        (("--target", "centre"), ["must be one of top, middle, bottom; got 'centre'"]),
+        (("--method", "deeplift"), ["deeplift"]),
+        (("--images", tmp_path / "empty"), ["empty"]),
+    ):
+        code, _, err = call("explain", out, *words)
+        assert code in (1, 2)
+        for text in texts:
+            assert text in err
+
+
+RECIPE = """
+name: little
+data: {data}
+arms: [fp32, pact]
+plans: [w4a4]
+training: {{epochs: 1, batch_size: 20, device: cpu}}
+evaluation: {{probes: 3, images: 10}}
+"""
+
+
+def test_a_study_ends_with_its_report(call, tiny, tmp_path):
+    recipe = tmp_path / "little.yaml"
+    recipe.write_text(RECIPE.format(data=tiny))
+    code, said, err = call("study", recipe)
+    assert (code, err) == (0, "")
+    assert said.splitlines()[-1] == "report: runs/little/report.html"
+    assert (tmp_path / "runs/little/report.html").is_file()
+    code, said, _ = call("study", recipe)
+    assert code == 0
+    assert "2 of 2 runs are finished already" in said
+    assert said.splitlines()[-1] == "report: runs/little/report.html"
+
+
+def test_failed_runs_are_named_at_the_end_and_the_rest_is_reported(call, tiny, tmp_path):
+    recipe = tmp_path / "little.yaml"
+    recipe.write_text(RECIPE.format(data=f"[{tiny}, {tmp_path / 'missing.npz'}]"))
+    code, said, err = call("study", recipe)
+    assert code == 1
+    assert "2 of 4 runs failed" in err
+    assert "missing.npz" in err
+    assert "the same command tries only these again" in err
+    assert said.splitlines()[-1] == "report: runs/little/report.html"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tiny, tmp_path):
+    out = tmp_path / "run"
+    words = ["train", "--data", str(tiny), *SHORT, "--epochs", "10000", "--out", str(out)]
+    words.remove("--epochs")
+    words.remove("1")
+    command = [sys.executable, "-m", "glassbit", *words]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    while process.poll() is None and not (out / "last.pt").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert "To go on where it stopped:\n  glassbit train --data" in err
+    assert said == ""
+    assert (out / "log.jsonl").read_text().count("\n") >= 1

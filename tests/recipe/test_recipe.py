@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from glassbit.recipe import DataRecipe, ModelRecipe, PlanRecipe, RunRecipe, differences, expand, parse
+from glassbit.recipe import data_slug as slug_of_data
+from glassbit.recipe import model_slug as slug_of_model
+
+GRID = """\
+name: grid
+data: [fashion-mini, mnist]
+model: [cnn-bn, {name: cnn-bn, arguments: {width: 8}}]
+arms: [sgt+pact, sgt, fp32]
+plans: [w4a4, w2a2]
+seeds: [0, 1]
+"""
+
+
+def test_grid_has_every_combination_once_and_plans_only_on_quantized_arms() -> None:
+    runs = expand(parse(GRID))
+    assert len({run.id for run in runs}) == len(runs) == 2 * 2 * 2 * (2 + 1 + 1)
+    assert all((run.plan is None) == (run.arm in ("sgt", "fp32")) for run in runs)
+
+
+def test_ids_are_stable() -> None:
+    assert [run.id for run in expand(parse(GRID))[:5]] == [
+        "fashion-mini-cnn-bn-sgt+pact-w4a4-s0",
+        "fashion-mini-cnn-bn-sgt+pact-w2a2-s0",
+        "fashion-mini-cnn-bn-sgt-s0",
+        "fashion-mini-cnn-bn-fp32-s0",
+        "fashion-mini-cnn-bn-sgt+pact-w4a4-s1",
+    ]
+
+
+def test_runs_that_others_start_from_come_first() -> None:
+    runs = expand(parse(GRID + "training: {start: float}\n"))
+    places = {run.id: place for place, run in enumerate(runs)}
+    later = [run for run in runs if run.starts_from]
+    assert len(later) == 16
+    assert all(places[str(run.starts_from)] < places[run.id] for run in later)
+    assert later[0].starts_from == "fashion-mini-cnn-bn-sgt-s0"
+
+
+def test_config_round_trip() -> None:
+    for run in expand(parse(GRID)):
+        again = RunRecipe.model_validate(run.config())
+        assert (again.id, again.digest, again.config()) == (run.id, run.digest, run.config())
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ("training: {lr: 0.2}", {"fp32", "sgt", "pact"}),
+        ("training: {quantizer_lr: 0.2}", {"pact"}),
+        ("sgt: {k: 0.4}", {"sgt"}),
+        ("random: {k: 0.4}", set()),
+        ("training: {device: cpu}", set()),
+        ("data: {name: fashion-mini, dir: elsewhere}", set()),
+        ("evaluation: {images: 10}", {"fp32", "sgt", "pact"}),
+    ],
+)
+def test_digest_follows_what_a_run_uses_and_nothing_else(change: str, changed: set[str]) -> None:
+    text = "name: a\narms: [fp32, sgt, pact]\nplans: w4a4\n"
+    before = {run.arm: run for run in expand(parse(text))}
+    after = {run.arm: run for run in expand(parse(text + change))}
+    assert {arm for arm in before if before[arm].digest != after[arm].digest} == changed
+    for arm in before:
+        assert bool(differences(before[arm].config(), after[arm].config())) == (arm in changed)
+
+
+def test_differences_name_the_keys() -> None:
+    one, two = (RunRecipe.model_validate({"training": {"lr": lr}}) for lr in (0.1, 0.2))
+    three = RunRecipe.model_validate({"plan": "w4a4"})
+    assert differences(one.config(), two.config()) == ["training.lr: 0.1 -> 0.2"]
+    assert "plan.name: not set -> w4a4" in differences(one.config(), three.config())
+
+
+def test_plan_slugs_show_what_is_not_the_default() -> None:
+    assert PlanRecipe(name="w4a4").slug == "w4a4"
+    plan = PlanRecipe(name="w4a4", weights="dorefa", edges="full", alpha="data")
+    assert plan.slug == "w4a4-dorefa-edges-full-alpha-data"
+    assert PlanRecipe(name="w4a4", alpha=3).slug == "w4a4-alpha-3"
+
+
+def test_slugs_are_file_names() -> None:
+    assert slug_of_data(DataRecipe(name="some where/my images/")) == "my-images"
+    assert slug_of_data(DataRecipe(name="a/b.npz", size=(8, 9), resize="pad", color="rgb")) == "b-8x9-pad-rgb"
+    assert slug_of_model(ModelRecipe(name="a.b:Net.make", arguments={"b": [1, 2], "a": "x"})) == "Net.make-a-x-b-1-2"
+
+
+def test_recipes_are_frozen() -> None:
+    recipe = parse(GRID)
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.training.lr = 1.0
+
+
+def test_recipes_do_without_torch() -> None:
+    code = "import sys, glassbit.recipe as r; r.expand(r.load('quickstart').recipe); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

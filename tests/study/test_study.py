@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glassbit._errors import RunError
+from glassbit._files import read_json, read_lines
+from glassbit.recipe import Recipe
+from glassbit.study import run_study
+from glassbit.study._lock import locked
+
+Make = Callable[[str], Recipe]
+FOUR = "arms: [fp32, sgt, pact, sgt+pact]\nplans: w2a2"
+FLOAT = "training: {epochs: 1, batch_size: 20, device: cpu, start: float}"
+PACT = "tiny-cnn-bn-width-2-pact-w4a4-s0"
+FP32 = "tiny-cnn-bn-width-2-fp32-s0"
+
+
+def test_a_study_runs_every_arm_and_says_so(recipe: Make, tmp_path: Path) -> None:
+    said: list[str] = []
+    asked = recipe(f"{FOUR}\n{FLOAT}")
+    outcome = run_study(asked, tmp_path, text="name: tiny", command="glassbit study", progress=False, say=said.append)
+    assert outcome.ok
+    assert outcome.finished == outcome.runs
+    assert [line.partition(":")[0] for line in said] == [f"[{i + 1}/4] {name}" for i, name in enumerate(outcome.runs)]
+    head = read_json(tmp_path / "study.json")
+    assert (head["name"], head["recipe_text"], head["command"]) == ("tiny", "name: tiny", "glassbit study")
+    assert Recipe.model_validate(head["recipe"]) == asked
+    assert (head["runs"], head["failed"]) == (list(outcome.runs), {})
+    assert (tmp_path / "probes.npz").is_file()
+    assert all((tmp_path / "runs" / name / "result.json").is_file() for name in outcome.runs)
+
+    again = run_study(asked, tmp_path, progress=False)
+    assert (again.skipped, again.finished) == (outcome.runs, ())
+    assert read_json(tmp_path / "study.json")["started"] == head["started"]
+
+
+def test_a_larger_grid_keeps_what_is_there(recipe: Make, tmp_path: Path) -> None:
+    run_study(recipe(""), tmp_path, progress=False)
+    outcome = run_study(recipe("seeds: [0, 1]"), tmp_path, progress=False)
+    assert (len(outcome.skipped), len(outcome.finished)) == (1, 1)
+
+
+def test_a_changed_recipe_is_refused_before_anything_runs(recipe: Make, tmp_path: Path) -> None:
+    run_study(recipe("seeds: [0, 1]"), tmp_path, progress=False)
+    before = (tmp_path / "study.json").read_bytes()
+    with pytest.raises(RunError) as caught:
+        run_study(
+            recipe("seeds: [0, 1, 2]\ntraining: {epochs: 2, batch_size: 20, device: cpu}"), tmp_path, progress=False
+        )
+    text = str(caught.value)
+    assert "training.epochs: 1 -> 2 (in tiny-cnn-bn-width-2-fp32-s0, tiny-cnn-bn-width-2-fp32-s1)" in text
+    assert len(text.splitlines()) == 2
+    assert (tmp_path / "study.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_failed_run_does_not_stop_the_others(recipe: Make, tmp_path: Path, processes: int) -> None:
+    fine = "" if processes == 2 else ", {name: cnn-bn, arguments: {width: 2}}"
+    asked = recipe(f"model: [nowhere:net{fine}]\narms: [fp32, pact]\nplans: w4a4\n{FLOAT}")
+    outcome = run_study(asked, tmp_path, progress=False, processes=processes)
+    assert not outcome.ok
+    assert set(outcome.finished) == ({FP32, PACT} if fine else set())
+    assert "the module nowhere cannot be imported" in outcome.failed["tiny-net-fp32-s0"]
+    assert outcome.failed["tiny-net-pact-w4a4-s0"] == "starts from the weights of tiny-net-fp32-s0, which failed"
+    assert read_json(tmp_path / "study.json")["failed"] == outcome.failed
+
+
+def test_several_data_sets_have_probes_of_their_own(recipe: Make, images: Path, tmp_path: Path) -> None:
+    other = images.with_name("other.npz")
+    other.write_bytes(images.read_bytes())
+    assert run_study(recipe(f"data: [{images}, {other}]"), tmp_path / "s", progress=False).ok
+    assert sorted(path.name for path in (tmp_path / "s").glob("probes*")) == ["probes-other.npz", "probes-tiny.npz"]
+
+
+def test_processes_of_several_devices_give_one_run(recipe: Make, tmp_path: Path) -> None:
+    outcome = run_study(recipe("training: {epochs: 1, batch_size: 20, device: cpu, devices: 2}"), tmp_path)
+    assert outcome.failed == {}
+    assert len(read_lines(tmp_path / "runs" / FP32 / "log.jsonl")) == 1
+
+
+def test_a_folder_belongs_to_one_process(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glassbit.study._lock.time.monotonic", iter(range(0, 1000, 10)).__next__)
+    with locked(tmp_path), pytest.raises(RunError, match="another process is working in it"):
+        run_study(recipe(""), tmp_path, progress=False)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from glassbit.recipe import load
+from glassbit.study import run_study
+run_study(load(sys.argv[1]).recipe, Path(sys.argv[2]), progress=False, processes=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_study_takes_its_processes_along_and_is_resumed(
+    images: Path, tmp_path: Path, how: signal.Signals
+) -> None:
+    path, out = tmp_path / "tiny.yaml", tmp_path / "s"
+    path.write_text(
+        f"name: tiny\ndata: {images}\nmodel: {{name: cnn-bn, arguments: {{width: 2}}}}\n"
+        "training: {epochs: 400, batch_size: 4, device: cpu}\nevaluation: {probes: 2, images: 4}\n"
+    )
+    study = subprocess.Popen([sys.executable, "-c", KILLED, str(path), str(out)], stderr=subprocess.DEVNULL)
+    log = out / "runs" / FP32 / "log.jsonl"
+    _until(lambda: len(read_lines(log)) > 2 or study.poll() is not None)
+    assert study.poll() is None
+    os.kill(study.pid, how)
+    study.wait()
+    with locked(log.parent, wait=60.0):
+        done = len(read_lines(log))
+    assert 2 < done < 400
+    assert not (log.parent / "result.json").exists()
+
+
+def _until(holds: Callable[[], Any]) -> None:
+    while not holds():
+        time.sleep(0.05)

@@ -1,0 +1,197 @@
+"""The loop: resuming gives the same bits, whatever stopped it; files; errors."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from glassbit._errors import RunError, UsageError
+from glassbit.train import evaluate, load_checkpoint
+
+from .worker import made_up, network, train
+
+WORKER = Path(__file__).with_name("worker.py")
+TIMES = ("seconds", "images_per_second")
+
+
+def content(out: Path) -> dict[str, Any]:
+    """Everything a run leaves that must not depend on interruptions."""
+    saved = load_checkpoint(out / "last.pt")
+    for record in saved["history"]:
+        for name in TIMES:
+            del record[name]
+    return saved
+
+
+def assert_same_bits(one: Any, other: Any, where: str = "") -> None:
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same_bits(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same_bits(left, right, f"{where}/{index}")
+    else:
+        assert one == other, where
+
+
+def log(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    train(tmp_path / "whole", 4)
+    for stop in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "parts", 4, stop_after=stop)
+        assert len(log(tmp_path / "parts")) == stop - 1
+    train(tmp_path / "parts", 4)
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
+    best = [load_checkpoint(tmp_path / name / "best.pt") for name in ("whole", "parts")]
+    assert_same_bits(best[0]["model"], best[1]["model"])
+    assert [record["epoch"] for record in log(tmp_path / "parts")] == [1, 2, 3, 4]
+
+
+def test_a_finished_run_is_returned_as_it_is(tmp_path: Path) -> None:
+    first = train(tmp_path, 2)
+    before = (tmp_path / "last.pt").stat().st_mtime_ns
+    assert train(tmp_path, 2) == first
+    assert (tmp_path / "last.pt").stat().st_mtime_ns == before
+
+
+def run(out: Path, epochs: int, *, processes: int = 1, **settings: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable]
+    if processes > 1:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", f"--master-port={port}"]
+    arguments = [str(WORKER), str(out), str(epochs), json.dumps({"device": "cpu", **settings})]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(command + arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
+    finish(run(tmp_path / "whole", 60))
+    process = run(tmp_path / "killed", 60)
+    while not (tmp_path / "killed" / "last.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 1 <= len(load_checkpoint(tmp_path / "killed" / "last.pt")["history"]) < 60, "the kill came too late to test anything"
+    finish(run(tmp_path / "killed", 60))
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "killed"))
+
+
+def test_two_processes_resume_to_the_same_bits_and_agree_on_settings(tmp_path: Path) -> None:
+    finish(run(tmp_path / "whole", 4, processes=2))
+    stopped = run(tmp_path / "parts", 4, processes=2, stop_after=3)
+    stopped.communicate(timeout=300)
+    assert len(log(tmp_path / "parts")) == 2
+    finish(run(tmp_path / "parts", 4, processes=2))
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
+    with pytest.raises(RunError, match="world was 2 and is now 1"):
+        train(tmp_path / "parts", 4)
+
+
+def test_a_torn_log_line_is_mended(tmp_path: Path) -> None:
+    train(tmp_path, 2)
+    path = tmp_path / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + lines[1][:20])
+    train(tmp_path, 2)
+    assert path.read_text().splitlines(keepends=True) == lines
+
+
+def test_records_hold_what_the_report_needs(tmp_path: Path) -> None:
+    history = train(tmp_path, 2)
+    assert log(tmp_path) == list(history.epochs)
+    record = history.epochs[-1]
+    assert set(record["alphas"]) == set(record["clipped"]) == set(record["zeros"]) == {"2", "5"}
+    assert all(0 <= share <= 1 for part in ("clipped", "zeros") for share in record[part].values())
+    assert record["train"]["loss"] == pytest.approx(record["train"]["classification"] + record["train"]["consistency"], rel=1e-4)
+    assert history.best_epoch in (1, 2)
+
+
+def test_the_best_checkpoint_is_the_first_of_the_best_validation_accuracies(tmp_path: Path) -> None:
+    history = train(tmp_path, 5)
+    accuracies = [record["validation"]["accuracy"] for record in history.epochs]
+    assert history.best_epoch == accuracies.index(max(accuracies)) + 1
+    assert load_checkpoint(tmp_path / "best.pt")["epoch"] == history.best_epoch
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    history = train(tmp_path, 20)
+    assert history.epochs[-1]["train"]["accuracy"] > 0.8
+
+
+def test_another_run_in_the_folder_is_refused_by_what_differs(tmp_path: Path) -> None:
+    train(tmp_path, 1)
+    with pytest.raises(RunError, match=r"lr was 0.05 and is now 0.2"):
+        train(tmp_path, 1, lr=0.2)
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, 1)
+    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:500])
+    with pytest.raises(RunError, match="damaged or not a Glassbit checkpoint"):
+        train(tmp_path, 1)
+
+
+def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return (os.system, (f"touch {tmp_path}/executed",))
+
+    (tmp_path / "last.pt").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(RunError, match="not a Glassbit checkpoint"):
+        load_checkpoint(tmp_path / "last.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="lower the learning rate"):
+        train(tmp_path, 3, lr=1e30)
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_all_bad_numbers_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as problem:
+        train(tmp_path, 0, lr=-1.0, validation=0.9)
+    assert str(problem.value) == (
+        "fit: epochs must be at least 1; got 0; lr must be a positive number; got -1.0; validation must be in [0, 0.5]; got 0.9"
+    )
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "adamw", "lr": 0.003}, {"schedule": "cosine"}, {"schedule": "step"}, {"precision": "bf16-mixed"}])
+def test_every_option_trains(tmp_path: Path, settings: dict[str, object]) -> None:
+    assert len(train(tmp_path, 2, **settings).epochs) == 2
+
+
+def test_evaluation_counts_every_image_once_and_leaves_the_mode() -> None:
+    model = network()
+    data = made_up(50)
+    whole, batched = evaluate(model, data.test), evaluate(model, data.test, batch_size=7)
+    assert whole.n == batched.n == 50
+    assert whole.accuracy == batched.accuracy and whole.loss == pytest.approx(batched.loss, rel=1e-6)
+    assert model.training
