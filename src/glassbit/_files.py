@@ -15,7 +15,8 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` on success and disappears on failure.
 
-    The content is flushed to the disk before the (atomic) rename, so a kill or a power cut leaves the old file or the new one.
+    The content is flushed to the disk before the (atomic) rename, so a kill or a power cut leaves the old file or the
+    new one.
 
     Args:
         path: the file to create or to replace; its folder is made when missing.

@@ -1,4 +1,6 @@
-"""Seeds that are derived, never carried: the same purpose and numbers give the same stream on every machine and after every resume."""
+"""Seeds that are derived, never carried: the same purpose and numbers give the same stream on every machine and after
+every resume.
+"""
 
 from __future__ import annotations
 

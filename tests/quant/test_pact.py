@@ -131,6 +131,15 @@ class TestTransforms:
         batched = torch.vmap(self.call)(x, alphas)
         assert torch.equal(batched, torch.stack([self.call(row, a) for row, a in zip(x, alphas, strict=True)]))
 
+    @pytest.mark.parametrize("bits", [2, 4, 8])
+    def test_traced_arithmetic_rounds_like_the_plain_one(self, bits: int) -> None:
+        """Transforms, compilation and GPUs keep alpha a tensor; the codes next to a tie must not depend on it."""
+        for alpha in torch.linspace(0.3, 12, 20):
+            quantizer = PACT(bits, alpha=alpha.item())
+            ties = quantizer.scale() * (torch.arange(2**bits) + 0.5)
+            x = torch.stack([ties, *(ties.nextafter(torch.full_like(ties, end)) for end in (0.0, 99.0))])
+            assert torch.equal(torch.vmap(quantizer)(x), quantizer(x))
+
     def test_gradients_of_every_sample(self) -> None:
         x, alpha = draw(5, 30), torch.tensor(ALPHA).double()
         per_sample = torch.vmap(torch.func.grad(lambda x, a: self.call(x, a).sum(), argnums=(0, 1)), in_dims=(0, None))

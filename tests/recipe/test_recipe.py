@@ -81,8 +81,8 @@ def test_differences_name_the_keys() -> None:
 
 def test_plan_slugs_show_what_is_not_the_default() -> None:
     assert PlanRecipe(name="w4a4").slug == "w4a4"
-    plan = PlanRecipe(name="w4a4", weights="dorefa", edges="full", alpha="data")
-    assert plan.slug == "w4a4-dorefa-edges-full-alpha-data"
+    plan = PlanRecipe(name="w4a4", weights="dorefa", edges="full", alpha=2.5)
+    assert plan.slug == "w4a4-dorefa-edges-full-alpha-2.5"
     assert PlanRecipe(name="w4a4", alpha=3).slug == "w4a4-alpha-3"
 
 

@@ -193,7 +193,7 @@ def make_study(make_run: Make) -> Make:
         head = {
             "name": "invented",
             "recipe": {"name": "invented"},
-            "recipe_text": "name: invented\ndata: fashion-mini\narms: [fp32, sgt, pact, sgt+pact]\nplans: [w4a4, w2a2]\n",
+            "recipe_text": "name: invented\narms: [fp32, sgt, pact, sgt+pact]\nplans: [w4a4, w2a2]\n",
             "command": "glassbit study invented.yaml",
             "versions": {"python": "3.11.2", "torch": "2.13.0", "glassbit": "0.1.0"},
             "hardware": {"cpu": "a processor", "cores": 2, "gpus": []},

@@ -96,7 +96,9 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert 1 <= len(load_checkpoint(tmp_path / "killed" / "last.pt")["history"]) < 60, "the kill came too late to test anything"
+    assert 1 <= len(load_checkpoint(tmp_path / "killed" / "last.pt")["history"]) < 60, (
+        "the kill came too late to test anything"
+    )
     finish(run(tmp_path / "killed", 60))
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "killed"))
 
@@ -127,7 +129,9 @@ def test_records_hold_what_the_report_needs(tmp_path: Path) -> None:
     record = history.epochs[-1]
     assert set(record["alphas"]) == set(record["clipped"]) == set(record["zeros"]) == {"2", "5"}
     assert all(0 <= share <= 1 for part in ("clipped", "zeros") for share in record[part].values())
-    assert record["train"]["loss"] == pytest.approx(record["train"]["classification"] + record["train"]["consistency"], rel=1e-4)
+    assert record["train"]["loss"] == pytest.approx(
+        record["train"]["classification"] + record["train"]["consistency"], rel=1e-4
+    )
     assert history.best_epoch in (1, 2)
 
 
@@ -179,11 +183,15 @@ def test_all_bad_numbers_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as problem:
         train(tmp_path, 0, lr=-1.0, validation=0.9)
     assert str(problem.value) == (
-        "fit: epochs must be at least 1; got 0; lr must be a positive number; got -1.0; validation must be in [0, 0.5]; got 0.9"
+        "fit: epochs must be at least 1; got 0; lr must be a positive number; got -1.0; "
+        "validation must be in [0, 0.5]; got 0.9"
     )
 
 
-@pytest.mark.parametrize("settings", [{"optimizer": "adamw", "lr": 0.003}, {"schedule": "cosine"}, {"schedule": "step"}, {"precision": "bf16-mixed"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"optimizer": "adamw", "lr": 0.003}, {"schedule": "cosine"}, {"schedule": "step"}, {"precision": "bf16-mixed"}],
+)
 def test_every_option_trains(tmp_path: Path, settings: dict[str, object]) -> None:
     assert len(train(tmp_path, 2, **settings).epochs) == 2
 
@@ -193,5 +201,6 @@ def test_evaluation_counts_every_image_once_and_leaves_the_mode() -> None:
     data = made_up(50)
     whole, batched = evaluate(model, data.test), evaluate(model, data.test, batch_size=7)
     assert whole.n == batched.n == 50
-    assert whole.accuracy == batched.accuracy and whole.loss == pytest.approx(batched.loss, rel=1e-6)
+    assert whole.accuracy == batched.accuracy
+    assert whole.loss == pytest.approx(batched.loss, rel=1e-6)
     assert model.training

@@ -19,7 +19,13 @@ LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 def network(*, batchnorm: bool = True, quantized: bool = False) -> nn.Module:
     torch.manual_seed(3)
-    layers: list[nn.Module] = [nn.Conv2d(2, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3), nn.ReLU()]
+    layers: list[nn.Module] = [
+        nn.Conv2d(2, 6, 3, padding=1),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 6, 3),
+        nn.ReLU(),
+    ]
     if not batchnorm:
         del layers[1]
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(6 * 36, 3))
@@ -37,7 +43,7 @@ def softmax(logits: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("ranking", ["magnitude", "signed"])
 @pytest.mark.parametrize("quantized", [False, True])
 def test_saliency_guided_equals_the_algorithm_an_image_at_a_time(ranking: str, quantized: bool) -> None:
-    """Algorithm 1 and equation 1 of 2111.14338 by a loop over images; the mean fill leaves nothing to chance but ties."""
+    """Algorithm 1 and equation 1 of 2111.14338 by a loop over images; the mean fill leaves only ties to chance."""
     model = network(batchnorm=False, quantized=quantized).eval()
     objective = SaliencyGuided(model, k=0.25, weight=0.7, ranking=ranking, fill="mean")  # type: ignore[arg-type]
     losses = objective(IMAGES, LABELS)
@@ -62,7 +68,9 @@ def test_saliency_guided_equals_the_algorithm_an_image_at_a_time(ranking: str, q
 
 def test_shared_and_separate_gradients_agree_where_both_modes_compute_the_same() -> None:
     model = network(batchnorm=False)
-    shared, separate = (SaliencyGuided(model, fill="mean", gradient=which)(IMAGES, LABELS) for which in ("shared", "separate"))  # type: ignore[arg-type]
+    shared, separate = (
+        SaliencyGuided(model, fill="mean", gradient=which)(IMAGES, LABELS) for which in ("shared", "separate")
+    )  # type: ignore[arg-type]
     assert torch.allclose(shared.total, separate.total, rtol=1e-5)
 
 
@@ -70,7 +78,8 @@ def test_cross_entropy_is_the_libraries() -> None:
     model = network().eval()
     expected = F.cross_entropy(model(IMAGES.float() / 255), LABELS)
     losses = CrossEntropy(model)(IMAGES, LABELS)
-    assert torch.equal(losses.total, expected) and losses.consistency.item() == 0
+    assert torch.equal(losses.total, expected)
+    assert losses.consistency.item() == 0
 
 
 def test_random_masking_masks_the_same_number_of_other_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +98,9 @@ def test_random_masking_masks_the_same_number_of_other_pixels(monkeypatch: pytes
 
 @pytest.mark.parametrize("kind", [RandomMasking, SaliencyGuided])
 def test_batchnorm_options(kind: type[SaliencyGuided | RandomMasking]) -> None:
-    """`clean` leaves the running statistics of the clean pass alone, `both` moves them twice, `eval` normalises by them."""
+    """`clean` leaves the running statistics of the clean pass alone, `both` moves them twice, `eval` normalises by
+    them.
+    """
     model = network()
     plain = copy.deepcopy(model)
     CrossEntropy(plain)(IMAGES, LABELS)
@@ -98,7 +109,8 @@ def test_batchnorm_options(kind: type[SaliencyGuided | RandomMasking]) -> None:
         twin = copy.deepcopy(model)
         kind(twin, batchnorm=option)(IMAGES, LABELS)  # type: ignore[arg-type]
         statistics[option] = twin[1].running_mean.clone()  # type: ignore[index]
-        assert twin[1].training and twin[1].track_running_stats  # type: ignore[index]
+        assert twin[1].training
+        assert twin[1].track_running_stats
     assert torch.equal(statistics["clean"], plain[1].running_mean)  # type: ignore[index]
     assert torch.equal(statistics["eval"], plain[1].running_mean)  # type: ignore[index]
     assert not torch.equal(statistics["both"], plain[1].running_mean)  # type: ignore[index]
@@ -142,7 +154,8 @@ def test_the_separate_gradient_leaves_modes_and_statistics_alone() -> None:
     model[1].eval()  # type: ignore[index]
     before = model[1].running_mean.clone()  # type: ignore[index]
     SaliencyGuided(model, gradient="separate", batchnorm="both")(IMAGES, LABELS)
-    assert not model[1].training and model[0].training  # type: ignore[index]
+    assert not model[1].training
+    assert model[0].training
     assert torch.equal(before, model[1].running_mean)  # type: ignore[index]
 
 

@@ -1,4 +1,6 @@
-"""Trains a small network on made-up images: `python worker.py OUT EPOCHS SETTINGS_JSON`. Run alone, killed, or under torchrun."""
+"""Trains a small network on made-up images: `python worker.py OUT EPOCHS SETTINGS_JSON`. Run alone, killed, or under
+torchrun.
+"""
 
 import json
 import sys

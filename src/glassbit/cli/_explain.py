@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from glassbit._errors import DataError, RunError, UsageError
+from glassbit._errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from glassbit.study._state import SavedRun
+    pass
 
 _METHODS = "gradient, smoothgrad, integrated-gradients, grad-cam or occlusion"
 
@@ -32,7 +30,6 @@ def explain(
     out: Annotated[Path | None, Parameter(help="where the pictures go; left out: RUN/explain")] = None,
 ) -> int:
     """Draw saliency maps."""
-    from glassbit.explain import saliency, write_panels
     from glassbit.study import saved_run, trained_model
 
     saved = saved_run(run)

@@ -21,6 +21,9 @@ def study(
         Path | None, Parameter(help="the study's folder; left out: runs/NAME, with the recipe's name")
     ] = None,
     jobs: Annotated[int, Parameter(help="runs at a time, each in a process of its own", metavar="N")] = 1,
+    data_dir: Annotated[
+        Path | None, Parameter(help="folder with the files of the catalogue data sets, instead of the cache")
+    ] = None,
     offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(help="no progress bars", negative="", show_default=False)] = False,
 ) -> int:
@@ -31,8 +34,13 @@ def study(
     from glassbit.report import write_report
     from glassbit.study import run_study
 
+    if data_dir is not None:
+        data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in found.recipe.data)
+        recipe_here = found.recipe.model_copy(update={"data": data})
+    else:
+        recipe_here = found.recipe
     outcome = run_study(
-        found.recipe,
+        recipe_here,
         folder,
         text=found.text,
         command=command_line(),

@@ -27,7 +27,8 @@ class Curves:
 
     Args:
         fractions: shares of removed pixels.
-        accuracy: by fill, then by order: `salient` (highest |saliency| first), `random`, `least` (lowest first); shares of right answers, one a fraction.
+        accuracy: by fill, then by order: `salient` (highest |saliency| first), `random`, `least` (lowest first);
+            shares of right answers, one a fraction.
     """
 
     fractions: tuple[float, ...]
@@ -46,8 +47,9 @@ def masking_curves(
 ) -> Curves:
     """Remove pixels in three orders and count what the network still gets right.
 
-    Saliency is computed once, on the clean image, for the true label; nothing is retrained (this is deletion, not ROAR); whole pixels go, all channels
-    together; equal saliencies go in random order. The same seed gives the same curves.
+    Saliency is computed once, on the clean image, for the true label; nothing is retrained (this is deletion, not
+    ROAR); whole pixels go, all channels together; equal saliencies go in random order. The same seed gives the same
+    curves.
 
     Args:
         model: takes float images in [0, 1] and returns logits.
@@ -81,9 +83,7 @@ def masking_curves(
         }
         right += _right(model, x, y, [places[order] for order in ORDERS], fractions, fills)
     shares = (right.double() / len(images)).tolist()
-    accuracy = {
-        fill: {order: tuple(shares[i][j]) for j, order in enumerate(ORDERS)} for i, fill in enumerate(fills)
-    }
+    accuracy = {fill: {order: tuple(shares[i][j]) for j, order in enumerate(ORDERS)} for i, fill in enumerate(fills)}
     return Curves(tuple(fractions), accuracy)
 
 

@@ -18,7 +18,8 @@ def saliency(
 
         a = sum over channels of |d f_target / d x|
 
-    For a quantized network this is the straight-through gradient: it explains the network at the scale of its quantization step.
+    For a quantized network this is the straight-through gradient: it explains the network at the scale of its
+    quantization step.
 
     Args:
         model: takes float images in [0, 1] and returns logits.

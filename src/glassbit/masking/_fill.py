@@ -13,7 +13,9 @@ from glassbit._errors import UsageError
 Fill = Literal["uniform", "mean", "constant"]
 
 
-def fill(images: Float[Tensor, "n c h w"], kind: Fill, *, generator: torch.Generator | None = None) -> Float[Tensor, "n c #h #w"]:
+def fill(
+    images: Float[Tensor, "n c h w"], kind: Fill, *, generator: torch.Generator | None = None
+) -> Float[Tensor, "n c #h #w"]:
     """Replacement values for every pixel of every image.
 
         uniform    U(min, max) of the image and channel
@@ -35,7 +37,9 @@ def fill(images: Float[Tensor, "n c h w"], kind: Fill, *, generator: torch.Gener
     """
     if kind == "uniform":
         low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-        return low + (high - low) * torch.rand(images.shape, device=images.device, dtype=images.dtype, generator=generator)
+        return low + (high - low) * torch.rand(
+            images.shape, device=images.device, dtype=images.dtype, generator=generator
+        )
     if kind == "mean":
         return images.mean((2, 3), keepdim=True)
     if kind == "constant":

@@ -11,7 +11,9 @@ from glassbit._errors import UsageError
 _RANDOM_BITS = 31
 
 
-def lowest(scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None) -> Bool[Tensor, "n p"]:
+def lowest(
+    scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None
+) -> Bool[Tensor, "n p"]:
     """Mark the `count` lowest scores of each row; which of equal ones is drawn at random, never by position.
 
     Args:
@@ -31,7 +33,9 @@ def lowest(scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generat
     return keys <= keys.kthvalue(count, dim=1, keepdim=True).values
 
 
-def highest(scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None) -> Bool[Tensor, "n p"]:
+def highest(
+    scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None
+) -> Bool[Tensor, "n p"]:
     """Mark the `count` highest scores of each row; see `lowest`."""
     return lowest(-scores, count, generator=generator)
 
@@ -46,8 +50,8 @@ def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = N
 
 
 def tied(scores: Float[Tensor, "n p"], count: int) -> Float[Tensor, ""]:
-    """The share of the `count` lowest places that chance decided: places filled from scores equal to the highest marked one, where
-    not all of those equal were marked.
+    """The share of the `count` lowest places that chance decided: places filled from scores equal to the highest marked
+    one, where not all of those equal were marked.
     """
     if not 0 < count < scores.shape[1]:
         return scores.new_zeros(())
@@ -59,7 +63,9 @@ def tied(scores: Float[Tensor, "n p"], count: int) -> Float[Tensor, ""]:
 
 
 def _keys(scores: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Integers in the order of `scores`, random below: the bits of a float32 order like integers once the negative ones are turned round."""
+    """Integers in the order of `scores`, random below: the bits of a float32 order like integers once the negative ones
+    are turned round.
+    """
     bits = (scores.float() + 0.0).view(torch.int32).to(torch.int64)  # + 0.0 makes -0 and 0 equal
     ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
     noise = torch.randint(2**_RANDOM_BITS, scores.shape, device=scores.device, generator=generator)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
+
 from ._convert import quantizers
 from ._lsq import LSQ
 from ._pact import PACT
@@ -20,12 +21,14 @@ _CANDIDATES = 60
 
 @torch.no_grad()
 def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, float]:
-    """Set every activation quantizer to the clipping level with the least squared error on `images`, in place, front to back.
+    """Set every activation quantizer to the clipping level with the least squared error on `images`, in place, front to
+    back.
 
         alpha = argmin over a in max(x) {1/60, ..., 60/60} of sum (clip(x, 0, inf) - quantize(x; a))^2
 
-    Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are neither used nor changed; each
-    layer sees the quantized activations of those before it. A layer that never fires keeps its level.
+    Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are
+    neither used nor changed; each layer sees the quantized activations of those before it. A layer that never fires
+    keeps its level.
 
     Args:
         model: a network that `quantize_` converted.

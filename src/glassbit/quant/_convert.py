@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning, UsageError
+
 from ._dorefa import DoReFa
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._lsq import LSQ
@@ -63,8 +64,9 @@ class Conversion:
 def quantize_(model: nn.Module, plan: Plan) -> Conversion:
     """Convert `model` in place: Conv2d and Linear get a weight quantizer, ReLU-like activations become PACT (or LSQ).
 
-    Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. First and last mean the order of
-    definition. Activations that are called as functions (`F.relu`) cannot be seen here; `cost` shows the layers that they feed with 32-bit inputs.
+    Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. First and
+    last mean the order of definition. Activations that are called as functions (`F.relu`) cannot be seen here; `cost`
+    shows the layers that they feed with 32-bit inputs.
 
     Args:
         model: any module tree; a bare layer cannot be replaced in place.
@@ -74,14 +76,16 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
         The bits of every layer, and what was left alone with its reason; the latter is a `GlassbitWarning` too.
 
     Raises:
-        UsageError: the model is quantized already, has nothing to quantize, or the plan asks for bits that a quantizer lacks.
+        UsageError: the model is quantized already, has nothing to quantize, or the plan asks for bits that a
+            quantizer lacks.
     """
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
     conversion = assign(model, plan)
     if not conversion.layers:
         raise UsageError(
-            f"quantize_: {type(model).__name__} has no Conv2d, Linear or ReLU inside that could be replaced; wrap a bare layer in nn.Sequential"
+            f"quantize_: {type(model).__name__} has no Conv2d, Linear or ReLU inside that could be replaced; "
+            "wrap a bare layer in nn.Sequential"
         )
     bits = {layer.name: layer.bits for layer in conversion.layers}
     replacements: dict[int, nn.Module] = {}
@@ -177,7 +181,9 @@ def _quantized(module: nn.Module, bits: int, plan: Plan) -> nn.Module:
     if isinstance(module, nn.Linear):
         return QuantizedLinear(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
     alpha = 10.0 if plan.alpha == "data" else float(plan.alpha)
-    activation = PACT(bits, alpha=alpha) if plan.activations == "pact" else LSQ(bits, signed=False, step=alpha / (2**bits - 1))
+    activation = (
+        PACT(bits, alpha=alpha) if plan.activations == "pact" else LSQ(bits, signed=False, step=alpha / (2**bits - 1))
+    )
     activation.replaced = (module,)
     return activation.train(module.training)
 

@@ -46,7 +46,8 @@ class Cost:
     Args:
         rows: in order of execution.
         parameters: number of trained values.
-        stored_bytes: the rows, two 32-bit numbers a BatchNorm channel (scale and shift, as folded), and every other parameter at 32 bits.
+        stored_bytes: the rows, two 32-bit numbers a BatchNorm channel (scale and shift, as folded), and every other
+            parameter at 32 bits.
         macs, bitops: sums over the rows.
     """
 
@@ -60,15 +61,19 @@ class Cost:
 def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     """Count what one image costs, by running the network on one blank image and following the bits through it.
 
-    Bits pass through everything that keeps integer codes countable (pools, flatten, sums); a convolution or linear layer ends them, a quantizer
-    starts them. A layer that is called several times counts several times.
+    Bits pass through everything that keeps integer codes countable (pools, flatten, sums); a convolution or linear
+    layer ends them, a quantizer starts them. A layer that is called several times counts several times.
 
     Args:
         model: a float or quantized network.
         image_shape: (c, h, w).
     """
     calls: list[_Call] = []
-    handles = [module.register_forward_hook(_Count(name, calls)) for name, module in model.named_modules() if _is_weighted(module)]
+    handles = [
+        module.register_forward_hook(_Count(name, calls))
+        for name, module in model.named_modules()
+        if _is_weighted(module)
+    ]
     inner = {id(module.layer) for module in model.modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)}
     quantized = dict(quantizers(model))
     handles += [
@@ -145,10 +150,16 @@ class _Mark:
 
 
 class _FollowBits(TorchFunctionMode):
-    """Give the result of every torch function the widest bits among its inputs; unmarked inputs (weights, constants) do not count."""
+    """Give the result of every torch function the widest bits among its inputs; unmarked inputs (weights, constants) do
+    not count.
+    """
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         bits = _get_bits([*args, *(kwargs or {}).values()], default=0)
@@ -189,7 +200,12 @@ def _row(call: _Call) -> CostRow:
 
 
 def _other_bytes(model: nn.Module) -> float:
-    counted = {id(parameter) for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear) for parameter in module.parameters()}
+    counted = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+        for parameter in module.parameters()
+    }
     total = 0
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

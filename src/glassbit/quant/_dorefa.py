@@ -18,9 +18,9 @@ class DoReFa(nn.Module):
 
         w_k = 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1,    quantize_k(r) = round((2^k - 1) r) / (2^k - 1)
 
-    The gradient is straight through `quantize_k` alone; tanh and the maximum are differentiated. The grid has no zero, so
-    codes 0..2^k - 1 need the offset -(2^k - 1)/2. Outputs always span [-1, 1]: a network without BatchNorm behind its layers wants
-    `SAWB` or `LSQ`, which keep the size of the weights.
+    The gradient is straight through `quantize_k` alone; tanh and the maximum are differentiated. The grid has no zero,
+    so codes 0..2^k - 1 need the offset -(2^k - 1)/2. Outputs always span [-1, 1]: a network without BatchNorm behind
+    its layers wants `SAWB` or `LSQ`, which keep the size of the weights.
 
     Args:
         bits: k, 2..8.
@@ -86,5 +86,7 @@ class _DoReFa(torch.autograd.Function):
         size = squashed.abs()
         largest = size.amax().clamp(min=_TINY)
         is_largest = (size == largest).to(grad.dtype)
-        through_max = (grad * squashed).sum() / largest.square() * squashed.sign() * is_largest / is_largest.sum().clamp(min=1)
+        through_max = (
+            (grad * squashed).sum() / largest.square() * squashed.sign() * is_largest / is_largest.sum().clamp(min=1)
+        )
         return (grad / largest - through_max) * (1 - squashed.square()), None

@@ -47,7 +47,7 @@ class QuantizedLinear(nn.Module):
         return F.linear(x, self.quantizer(self.layer.weight), self.layer.bias)
 
 
-def _accept_float_names(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _accept_float_names(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Let the weights of the float network load: `conv.weight` is `conv.layer.weight` here."""
     for name in ("weight", "bias"):
         if prefix + name in state:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+
 from ._bits import FLOOR, check_bits
 
 _STEP_FLOOR = FLOOR / 255
@@ -20,9 +21,10 @@ class LSQ(nn.Module):
 
         v_q = s round(clip(v / s, -Q_N, Q_P))
 
-    with Q_N = 2^(k-1), Q_P = 2^(k-1) - 1 for signed values (weights) and Q_N = 0, Q_P = 2^k - 1 for unsigned ones (activations).
-    Gradients: `dv_q/dv = 1` where `-Q_N < v/s < Q_P`, else 0; `dv_q/ds = round(v/s) - v/s` inside, -Q_N below and Q_P above, scaled by
-    `1 / sqrt(n Q_P)`, n the number of weights, or of features of one sample for activations.
+    with Q_N = 2^(k-1), Q_P = 2^(k-1) - 1 for signed values (weights) and Q_N = 0, Q_P = 2^k - 1 for unsigned ones
+    (activations). Gradients: `dv_q/dv = 1` where `-Q_N < v/s < Q_P`, else 0; `dv_q/ds = round(v/s) - v/s` inside, -Q_N
+    below and Q_P above, scaled by `1 / sqrt(n Q_P)`, n the number of weights, or of features of one sample for
+    activations.
 
     Args:
         bits: k, 2..8.
@@ -37,7 +39,9 @@ class LSQ(nn.Module):
 
     offset = 0.0
     replaced: tuple[nn.Module, ...] = ()
-    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by hand."""
+    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
+    hand.
+    """
 
     def __init__(self, bits: int, *, signed: bool = True, step: float = 1.0) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+
 from ._bits import FLOOR, check_bits
 
 
@@ -18,8 +19,9 @@ class PACT(nn.ReLU):
         y   = clip(x, 0, alpha)
         y_q = round(y (2^k - 1) / alpha) alpha / (2^k - 1)
 
-    Straight-through gradients: `dy_q/dx = 1` where `0 < x < alpha`, else 0; `dy_q/dalpha = 1` where `x >= alpha`, else 0, so nothing
-    inside the range reaches `alpha`. An `alpha` below 0.001 acts as 0.001 and still receives its gradient.
+    Straight-through gradients: `dy_q/dx = 1` where `0 < x < alpha`, else 0; `dy_q/dalpha = 1` where `x >= alpha`, else
+    0, so nothing inside the range reaches `alpha`. An `alpha` below 0.001 acts as 0.001 and still receives its
+    gradient.
 
     Args:
         bits: k, 2..8.
@@ -38,7 +40,9 @@ class PACT(nn.ReLU):
 
     offset = 0.0
     replaced: tuple[nn.Module, ...] = ()
-    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by hand."""
+    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
+    hand.
+    """
 
     def __init__(self, bits: int, *, alpha: float = 10.0) -> None:
         super().__init__()
@@ -104,7 +108,7 @@ class _PACT(torch.autograd.Function):
         x, alpha, output = ctx.saved_tensors
         bound = _bound(alpha)
         grad_x = _inside(grad, x, bound)
-        # Outside the range the output is 0 or alpha and grad_x is 0; inside, the difference is exactly 0: nothing leaks.
+        # Inside the range the difference is exactly 0, so nothing leaks; outside it the output is 0 or alpha.
         outside = grad - grad_x
         if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype != torch.float32:
             grad_alpha = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=torch.float32)

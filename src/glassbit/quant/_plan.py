@@ -51,14 +51,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Plan:
-    """Bit widths for a network: rules, the last that matches a layer wins, then the rule for the first and the last layer.
+    """Bit widths for a network: rules, the last that matches a layer wins, then the rule for the first and the last
+    layer.
 
     Args:
         name: how tables and run ids call the plan.
         rules: read in order.
-        edges: the first and the last weight layer, and the activation that feeds the last one: `"8"` bits, `"full"` precision, or
-            `"same"` as the rules say. A rule that names the layer without a wildcard wins over it.
-        weights: the weight quantizer of the layers below 8 bits; at 8 bits `dorefa` (whose codes do not fit int8) gives way to `sawb`.
+        edges: the first and the last weight layer, and the activation that feeds the last one: `"8"` bits, `"full"`
+            precision, or `"same"` as the rules say. A rule that names the layer without a wildcard wins over it.
+        weights: the weight quantizer of the layers below 8 bits; at 8 bits `dorefa` (whose codes do not fit int8)
+            gives way to `sawb`.
         activations: the activation quantizer.
         alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`.
 
@@ -100,7 +102,8 @@ class Plan:
         activations: Activations = "pact",
         alpha: float | Literal["data"] = 10.0,
     ) -> Plan:
-        """One of the named plans (`NAMED_PLANS`): `w<W>a<A>` everywhere, or `layers-4-2`, the first half at 4 bits and the second at 2.
+        """One of the named plans (`NAMED_PLANS`): `w<W>a<A>` everywhere, or `layers-4-2`, the first half at 4 bits and
+        the second at 2.
 
         Raises:
             UsageError: there is no plan of that name.

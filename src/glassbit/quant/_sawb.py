@@ -15,13 +15,15 @@ _TINY = 1e-12
 
 
 class SAWB(nn.Module):
-    """Statistics-aware weight binning: a symmetric uniform grid whose clipping level follows the first two moments of the weights.
+    """Statistics-aware weight binning: a symmetric uniform grid whose clipping level follows the first two moments of
+    the weights.
 
         c   = c0 sqrt(E[w^2]) + c1 E|w|,   max|w| where that is not positive
-        w_q = s (code + offset),           s = 2c/3, offset -3/2 at 2 bits (values -c, -c/3, c/3, c); s = c/(2^(k-1) - 1), offset 0 above
+        w_q = s (code + offset),           s = 2c/3, offset -3/2 at 2 bits (values -c, -c/3, c/3, c); s = c/(2^(k-1) -
+        1), offset 0 above
 
-    Above 2 bits the grid is aligned to zero and has 2^k - 1 values, so that 8-bit codes fit int8 symmetrically. Straight through: `dw_q/dw = 1`
-    everywhere, the clipping level counted as constant.
+    Above 2 bits the grid is aligned to zero and has 2^k - 1 values, so that 8-bit codes fit int8 symmetrically.
+    Straight through: `dw_q/dw = 1` everywhere, the clipping level counted as constant.
 
     Args:
         bits: k; the published coefficients exist for 2, 3, 4, 5 and 8.

@@ -124,7 +124,7 @@ class PlanRecipe(Options):
     weights: Literal["sawb", "dorefa", "lsq"] = Field(default="sawb", description="the weight quantizer")
     activations: Literal["pact", "lsq"] = Field(default="pact", description="the activation quantizer")
     alpha: Annotated[float | Literal["data"], PlainValidator(_clip)] = Field(
-        default=10.0, description='the first clipping level of the activations, or "data": set from training images'
+        default="data", description='the first clipping level of the activations; "data" sets it from training images'
     )
     rules: tuple[RuleRecipe, ...] = Field(
         default=(), description="bits by layer, the last rule that matches a layer wins"
@@ -164,8 +164,8 @@ class PlanRecipe(Options):
         ]
         if self.edges != "8":
             extra.append(f"edges-{self.edges}")
-        if self.alpha != 10.0:
-            extra.append(f"alpha-{self.alpha if self.alpha == 'data' else format(self.alpha, 'g')}")
+        if self.alpha != "data":
+            extra.append(f"alpha-{self.alpha:g}")
         return "-".join([self.name, *extra])
 
 

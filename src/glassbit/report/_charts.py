@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ._folder import Group, Run, Variant
-from ._measures import accuracies, fills, layers, masking_curves
+from ._format import count, kilobytes
+from ._measures import Accuracy, accuracies, by_seed, layers, masking_curves
 from ._statistics import Spread, mean_curve
 from ._svg import COLOURS, LEFT, Chart, Panel, Style, dash_names, stroke
 
@@ -42,27 +42,24 @@ def accuracy_chart(group: Group) -> Chart | None:
         return None
     look = styles(group)
     labels = [row.variant.label for row in rows]
-    seeds = {
-        row.variant: [100.0 * run.result["test"]["accuracy"] for run in group.of(row.variant) if run.result]
-        for row in rows
-    }
+    seeds = {row.variant: list(by_seed(group.of(row.variant)).values()) for row in rows}
     panels = [
         Panel(
             "Test accuracy, one mark a seed",
             "test accuracy, %",
             "",
             partial(_dots, [(row.variant.label, seeds[row.variant], look[row.variant]) for row in rows]),
-            left=max(LEFT, 16.0 + 6.1 * max(map(len, labels))),
+            left=max(LEFT, 16.0 + 6.6 * max(map(len, labels))),
             height=max(200.0, 74.0 + 22.0 * len(rows)),
         )
     ]
-    for key, scale, title, name in (
-        ("stored_bytes", 1e-3, "Accuracy against stored size", "stored size, kB (log scale)"),
-        ("bitops", 1e-9, "Accuracy against arithmetic", "BitOps, 10⁹ (log scale)"),
+    for key, title, name, text in (
+        ("stored_bytes", "Accuracy against stored size", "stored size, kB (log scale)", kilobytes),
+        ("bitops", "Accuracy against arithmetic", "BitOps (log scale)", count),
     ):
-        points = [(row.cost[key] * scale, row.test, look[row.variant]) for row in rows if row.cost.get(key)]
+        points = [(float(row.cost[key]), row, look[row.variant]) for row in rows if row.cost.get(key)]
         if len(points) > 1:
-            panels.append(Panel(title, name, "test accuracy, %", partial(_scatter, points)))
+            panels.append(Panel(title, name, "test accuracy, %", partial(_scatter, points, text)))
     return Chart(
         "accuracy", "Accuracy and what it costs", tuple(panels), _legend(group, look, [r.variant for r in rows])
     )
@@ -74,7 +71,7 @@ def masking_charts(group: Group, fill: str) -> list[Chart]:
     measured = [v for v in group.variants if any("salient" in masking_curves(run, fill) for run in group.of(v))]
     if not measured:
         return []
-    plans = list(dict.fromkeys(v.plan for v in measured if v.plan is not None)) or [None]
+    plans: list[str | None] = list(dict.fromkeys(v.plan for v in measured if v.plan is not None)) or [None]
     arms = {variant.arm: look[variant] for variant in measured}
     legend = (*arms.items(), ("same arm, random order", Style("soft", "dotted", "o")))
     floor = 100.0 / group.classes if group.classes else None
@@ -123,7 +120,7 @@ def layer_chart(group: Group, key: str, *, title: str, y: str, scale: float = 1.
     for name in names:
         lines = [
             (
-                _over_epochs(group.curves_of(v), lambda epoch, name=name: (epoch.get(key) or {}).get(name), scale),
+                _over_epochs(group.curves_of(v), (key, name), scale),
                 look[v],
             )
             for v in shown
@@ -148,7 +145,7 @@ def learning_chart(group: Group) -> Chart | None:
     for title, y, part, key, scale in parts:
         masked = key == "consistency"
         lines = [
-            (_over_epochs(runs, lambda epoch, part=part, key=key: (epoch.get(part) or {}).get(key), scale), look[v])
+            (_over_epochs(runs, (part, key), scale), look[v])
             for v in shown
             if (runs := group.curves_of(v)) and not (masked and runs[0].objective in ("ce", ""))
         ]
@@ -170,12 +167,11 @@ def _curves(group: Group, variant: Variant, fill: str, order: str, normalised: b
     return mean_curve([curve for curve in curves if curve])
 
 
-def _over_epochs(
-    runs: Sequence[Run], value: Callable[[Mapping[str, Any]], float | None], scale: float
-) -> list[tuple[float, Spread]]:
+def _over_epochs(runs: Sequence[Run], keys: tuple[str, str], scale: float) -> list[tuple[float, Spread]]:
+    outer, inner = keys
     curves: list[Curve] = []
     for run in runs:
-        found = {float(epoch["epoch"]): value(epoch) for epoch in run.epochs}
+        found = {float(epoch["epoch"]): (epoch.get(outer) or {}).get(inner) for epoch in run.epochs}
         curves.append({epoch: scale * float(y) for epoch, y in found.items() if y is not None})
     return mean_curve(curves)
 
@@ -240,12 +236,12 @@ def _floor(axes: Axes, floor: float | None) -> None:
         axes.axhline(floor, color=COLOURS["soft"], linewidth=0.8, linestyle=(0, (1, 2)))
         axes.annotate(
             "chance",
-            (1, floor),
+            (0, floor),
             xycoords=("axes fraction", "data"),
-            xytext=(-2, 2),
+            xytext=(4, 2),
             textcoords="offset points",
-            ha="right",
-            fontsize=9,
+            ha="left",
+            fontsize=10,
             color=COLOURS["soft"],
         )
 
@@ -267,20 +263,20 @@ def _dots(rows: Sequence[tuple[str, Sequence[float], Style]], axes: Axes) -> Non
     axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _scatter(points: Sequence[tuple[float, Spread, Style]], axes: Axes) -> None:
-    for x, value, style in points:
+def _scatter(points: Sequence[tuple[float, Accuracy, Style]], text: Callable[[float], str], axes: Axes) -> None:
+    for x, row, style in points:
+        y, sd = row.test.mean, row.test.sd
         axes.errorbar(
-            [x],
-            [value.mean],
-            yerr=value.sd,
-            color=style.value,
-            marker=style.marker,
-            markersize=6,
-            elinewidth=1.2,
-            capsize=2,
+            [x], [y], yerr=sd, color=style.value, marker=style.marker, markersize=6, elinewidth=1.2, capsize=2
         )
+        if row.variant.plan is not None:
+            axes.annotate(
+                row.variant.plan, (x, y), (6, 3), textcoords="offset points", fontsize=9.5, color=COLOURS["soft"]
+            )
     low, high = min(x for x, _, _ in points), max(x for x, _, _ in points)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(low / 1.5, high * 1.5)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.margins(y=0.15)
+    axes.set_xscale("log")
+    axes.set_xlim(low / 1.6, high * 1.9)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 60 else (1.0, 4.0), numticks=20))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: text(x).replace(".00", "").replace(".0", "")))
+    axes.margins(y=0.18)

@@ -48,7 +48,7 @@ class Chosen:
 
 
 def chosen_runs(group: Group) -> list[Chosen]:
-    """One run a variant, all of the same seed where possible: the seed that most variants have, the lowest among equals."""
+    """One run a variant, all of one seed where possible: the seed that most variants have, the lowest among equals."""
     having = {
         variant: [run for run in group.of(variant) or group.curves_of(variant) if final_maps(run) or formation(run)]
         for variant in group.variants

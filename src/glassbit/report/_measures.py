@@ -75,7 +75,7 @@ class Shares:
 
 def accuracies(group: Group) -> list[Accuracy]:
     """One row for each variant that has a finished run."""
-    by_variant = {variant: _by_seed(group.of(variant)) for variant in group.variants}
+    by_variant = {variant: by_seed(group.of(variant)) for variant in group.variants}
     rows = []
     for variant in group.variants:
         runs = group.of(variant)
@@ -196,7 +196,8 @@ def _drop(by_variant: Mapping[Variant, Mapping[int, float]], variant: Variant, a
     return paired(by_variant[reference], by_variant[variant])
 
 
-def _by_seed(runs: Sequence[Run]) -> dict[int, float]:
+def by_seed(runs: Sequence[Run]) -> dict[int, float]:
+    """Test accuracy in per cent of the runs that have one, by seed."""
     found = {run.seed: _percent(_result(run, "test").get("accuracy")) for run in runs}
     return {seed: value for seed, value in found.items() if value is not None}
 

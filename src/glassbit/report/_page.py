@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,8 +16,8 @@ from ._folder import Group, Study, Variant
 from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._maps import Grid, chosen_runs, forming, side_by_side
 from ._measures import Accuracy, Cost, Masking, Shares, accuracies, costs, fills, maskings, shares
-from ._svg import COLOURS, Chart, panel_svg, swatch
-from ._words import caveats, headlines
+from ._svg import COLOURS, Chart, Style, panel_svg, swatch
+from ._words import headlines
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Section:
     forming_run: str
     costs: tuple[Cost, ...]
     swatches: Mapping[Variant, Markup]
+    solid_swatches: Mapping[Variant, Markup]
 
     @property
     def charts(self) -> tuple[Chart, ...]:
@@ -64,6 +66,7 @@ class Section:
 def section(group: Group, slug: str) -> Section:
     """Collect what the page shows of `group`; `slug` prefixes ids and file names when there are several."""
     chosen = chosen_runs(group)
+    look = styles(group)
     measured = maskings(group)
     rows = shares(group)
     variants = tuple(dict.fromkeys(row.variant for row in rows))
@@ -108,7 +111,8 @@ def section(group: Group, slug: str) -> Section:
         forming=tuple(forming(group, chosen)),
         forming_run=", ".join(sorted({f"seed {item.run.seed}" for item in chosen})),
         costs=tuple(costs(group)),
-        swatches={variant: Markup(swatch(style)) for variant, style in styles(group).items()},  # noqa: S704
+        swatches={variant: _swatch(style) for variant, style in look.items()},
+        solid_swatches={variant: _swatch(replace(style, dash="solid")) for variant, style in look.items()},
     )
 
 
@@ -143,7 +147,8 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
         study=study,
         sections=sections,
         files=files,
-        caveats=caveats(study),
+        counts={len(group.of(variant)) for group in study.groups for variant in group.variants} - {0},
+        started=_moment(study.started),
         finished=finished,
         total=len(study.runs) + sum(item.id not in {run.id for run in study.runs} for item in study.missing),
         seeds=seeds,
@@ -168,7 +173,7 @@ def _panels(chart: Chart) -> list[Markup]:
     return [Markup(panel_svg(chart, index)) for index in range(len(chart.panels))]  # noqa: S704
 
 
-def _swatch(style: Any) -> Markup:
+def _swatch(style: Style) -> Markup:
     return Markup(swatch(style))  # noqa: S704
 
 
@@ -197,11 +202,21 @@ def _facts(group: Group) -> str:
 
 
 def _floored(group: Group) -> tuple[str, ...]:
-    said = []
+    first: dict[tuple[str, str], list[int]] = {}
     for run in group.runs:
-        epochs: dict[str, list[int]] = {}
+        seen: set[str] = set()
         for line in run.epochs:
-            for layer in line.get("floored") or []:
-                epochs.setdefault(str(layer), []).append(int(line["epoch"]))
-        said += [f"{run.id}: {layer} from epoch {at[0]} ({len(at)} epochs)" for layer, at in epochs.items()]
-    return tuple(said)
+            for layer in set(line.get("floored") or []) - seen:
+                seen.add(layer)
+                first.setdefault((run.variant.label, str(layer)), []).append(int(line["epoch"]))
+    return tuple(
+        f"{label}, {layer}: in {len(epochs)} run{'s' if len(epochs) != 1 else ''}, first at epoch {min(epochs)}"
+        for (label, layer), epochs in sorted(first.items())
+    )
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -30,9 +30,7 @@ def map_uri(saliency: Float[np.ndarray, "h w"], *, side: int, enlarge: bool = Tr
         np.zeros(values.shape, np.uint8) if top <= 0 else (np.clip(values / top, 0, 1) * 255).round().astype(np.uint8)
     )
     picture = _scaled(Image.fromarray(levels), side, enlarge)
-    picture.putpalette(
-        (matplotlib.colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8).tobytes()
-    )
+    picture.putpalette((mpl.colormaps[COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8).tobytes())
     return _uri(picture)
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
-import matplotlib
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -32,15 +32,15 @@ COLOURS = {
     "random-pact": "#b0508a",
     "other": "#6a51a3",
 }
-WIDTH, HEIGHT, LEFT = 340.0, 236.0, 48.0
+WIDTH, HEIGHT, LEFT = 340.0, 240.0, 54.0
 _DASHES = {"solid": (), "dashed": (5.0, 2.2), "dashdot": (6.0, 2.0, 1.5, 2.0), "dotted": (1.4, 1.9), "long": (9.0, 2.5)}
-_RIGHT, _BOTTOM, _TOP = 12.0, 42.0, 26.0
+_RIGHT, _BOTTOM, _TOP = 12.0, 44.0, 28.0
 _LEGEND_LINE, _TITLE_LINE = 17.0, 26.0
 
 
 @dataclass(frozen=True)
 class Style:
-    """How one line looks: a name of `COLOURS`, a dash pattern, a marker of `o s ^ D v P X`; told apart without colour."""
+    """How one line looks: a name of `COLOURS`, a dash pattern, a marker of `o s ^ D v P X`; readable without colour."""
 
     colour: str
     dash: str = "solid"
@@ -90,8 +90,8 @@ def stroke(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style, *, 
         x,
         y,
         color=style.value,
-        linewidth=1.0 if faint else 1.7,
-        alpha=0.75 if faint else 1.0,
+        linewidth=1.3 if faint else 1.8,
+        alpha=0.9 if faint else 1.0,
         linestyle=(0, style.dashes) if style.dashes else "solid",
         marker=None if faint and len(x) > 1 else style.marker,
         markersize=3.6,
@@ -143,15 +143,15 @@ def panel_svg(chart: Chart, index: int) -> str:
 def themed(document: str, *, prefix: str, label: str) -> str:
     """An SVG document of `file_svg`'s kind as an element to put inside HTML.
 
-    Namespaces, metadata, comments, fixed sizes and fonts go; ids that nothing refers to go, the others get `prefix`; each
-    colour of `COLOURS` becomes `var(--NAME)`.
+    Namespaces, metadata, comments, fixed sizes and fonts go; ids that nothing refers to go, the others get `prefix`;
+    each colour of `COLOURS` becomes `var(--NAME)`.
 
     Args:
         document: an SVG document.
         prefix: what makes ids unique within a page.
         label: the text alternative.
     """
-    root = ElementTree.fromstring(document)
+    root = ET.fromstring(document)  # noqa: S314 - our own drawing
     used = set(re.findall(r"url\(#([^)]+)\)", document)) | set(re.findall(r'href="#([^"]+)"', document))
     for parent in root.iter():
         for child in list(parent):
@@ -173,7 +173,7 @@ def themed(document: str, *, prefix: str, label: str) -> str:
     for key in ("width", "height", "version"):
         root.attrib.pop(key, None)
     root.attrib.update({"role": "img", "aria-label": label})
-    return ElementTree.tostring(root, encoding="unicode")
+    return ET.tostring(root, encoding="unicode")
 
 
 def swatch(style: Style) -> str:
@@ -207,11 +207,11 @@ def _draw(figure: Figure, panel: Panel, x: float, y: float, width: float, height
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     panel.draw(axes)
-    axes.set_title(panel.title, loc="left", fontsize=11.5, color=COLOURS["ink"], weight="bold", pad=8)
-    axes.set_xlabel(panel.x, fontsize=10.5, color=COLOURS["soft"], labelpad=3)
-    axes.set_ylabel(panel.y, fontsize=10.5, color=COLOURS["soft"], labelpad=3)
+    axes.set_title(panel.title, loc="left", fontsize=12.5, color=COLOURS["ink"], weight="bold", pad=8)
+    axes.set_xlabel(panel.x, fontsize=11.5, color=COLOURS["soft"], labelpad=3)
+    axes.set_ylabel(panel.y, fontsize=11.5, color=COLOURS["soft"], labelpad=3)
     axes.tick_params(
-        which="major", length=3, width=0.8, color=COLOURS["rule"], labelcolor=COLOURS["soft"], labelsize=10
+        which="major", length=3, width=0.8, color=COLOURS["rule"], labelcolor=COLOURS["soft"], labelsize=11
     )
     axes.tick_params(which="minor", length=2, width=0.6, color=COLOURS["rule"])
     axes.grid(visible=True, which="major", color=COLOURS["rule"], linewidth=0.7)
@@ -235,19 +235,19 @@ def _handle(label: str, style: Style) -> Line2D:
 
 
 def _written(figure: Figure) -> str:
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    buffer, metadata = io.StringIO(), dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
     return buffer.getvalue()
 
 
 @contextmanager
 def _settings(salt: str) -> Iterator[None]:
     """Matplotlib's own defaults whatever the user has set, names drawn from `salt`; the user's settings come back."""
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
-        defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
-        matplotlib.rcParams.update(defaults)
-        matplotlib.rcParams.update({"svg.hashsalt": salt, "svg.fonttype": "none", "axes.unicode_minus": True})
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)
+        defaults = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
+        mpl.rcParams.update(defaults)
+        mpl.rcParams.update({"svg.hashsalt": salt, "svg.fonttype": "none", "axes.unicode_minus": True})
         yield
 
 
@@ -261,5 +261,5 @@ def _themed(value: str, prefix: str) -> str:
     return value
 
 
-def _bare(definitions: ElementTree.Element) -> bool:
+def _bare(definitions: ET.Element) -> bool:
     return all(child.tag.endswith("style") for child in definitions)

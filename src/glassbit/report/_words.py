@@ -1,10 +1,10 @@
-"""What the numbers say, in sentences: the headline and the caveats."""
+"""What the numbers say, in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._folder import Group, Study
+from ._folder import Group
 from ._format import number, spread_text, times
 from ._measures import Accuracy, Masking, accuracies, maskings
 from ._statistics import Spread
@@ -16,41 +16,6 @@ def headlines(group: Group) -> list[str]:
     if not rows:
         return [f"No run of {group.model} on {group.data} has finished yet, so there is no accuracy to report."]
     return [*_accuracy_sentences(rows), *_masking_sentences(maskings(group))]
-
-
-def caveats(study: Study) -> list[str]:
-    """What a reader has to know before quoting a number."""
-    seeds = {len(group.of(variant)) for group in study.groups for variant in group.variants} - {0}
-    said = []
-    if 1 in seeds:
-        said.append(
-            "A row with n = 1 rests on one seed: it has no spread, so no standard deviation is printed, and differences between "
-            "such rows may be chance."
-        )
-    if max(seeds, default=0) > 1:
-        said.append(
-            "± is the sample standard deviation over seeds (n − 1 in the denominator), not a confidence interval. Drops are "
-            "paired by seed: the mean and the spread of the differences over the seeds that both arms have."
-        )
-    said += [
-        "Drops compare with this study's own full-precision runs, never with a published number. Positive means accuracy lost.",
-        "A saliency map is the sum over channels of |∂ logit of the target / ∂ pixel|. For a quantized network that is the "
-        "straight-through gradient: the true gradient of an integer network is zero almost everywhere.",
-        "Each map is scaled by its own 99th percentile, so brightness shows where a network looks, not how strongly, and does "
-        "not compare between maps.",
-        "Masking: the order of the pixels is computed once on the clean image for the true label, whole pixels are replaced, and nothing is "
-        "retrained (deletion, not ROAR). Images with removed pixels are unlike the training images; one fill alone can be "
-        "gamed, so read all of them.",
-        "The area is that between the random-order and the salient-order curve, ∫ (random − salient) d(removed fraction) by the trapezoid "
-        "rule over the measured range, with accuracy as a fraction. Above 0: the pixels that the map calls important matter "
-        "more than random ones. Below 0: they matter less. Curves do not compare between arms by height, only by "
-        "their distance to the same arm's random-order curve.",
-        "Arms that mask pixels in training (sgt, random) may be flatter under masking only because they are used to it; the random "
-        "arms, where the study has them, are the control for that.",
-        "Stored size counts 1 kB as 1000 bytes. BitOps are MACs × weight bits × input bits, with 32 for a float.",
-        "Every figure and number here is measured by this study. None is taken from the papers whose methods it uses.",
-    ]
-    return said
 
 
 def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
@@ -71,13 +36,13 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for arm, name in (("sgt", "Saliency-guided training"), ("random", "Random masking")):
-        row = by_label.get(arm)
-        if row is None:
+        alone = by_label.get(arm)
+        if alone is None:
             continue
-        if row.drop is None:
-            said.append(f"{name} in full precision reaches {_percent(row.test)}{_over(row.test)}.")
+        if alone.drop is None:
+            said.append(f"{name} in full precision reaches {_percent(alone.test)}{_over(alone.test)}.")
         else:
-            said.append(f"{name} alone: {_percent(row.test)}, {_moved(row.drop, 'fp32')}.")
+            said.append(f"{name} alone: {_percent(alone.test)}, {_moved(alone.drop, 'fp32')}.")
     return said
 
 

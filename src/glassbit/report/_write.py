@@ -15,8 +15,8 @@ from ._tables import tables
 def write_report(folder: Path) -> Path:
     """Write `report.html`, `tables/*.csv`, `tables/*.md` and `figures/*.svg` into `folder`.
 
-    Reads result files only, so it can be called while a study is running and after a failed one; runs that have no result
-    are named in the page. The same files give the same bytes.
+    Reads result files only, so it can be called while a study is running and after a failed one; runs that have no
+    result are named in the page. The same files give the same bytes.
 
     Args:
         folder: a study folder (with `study.json`) or the folder of one run (with `run.json`).

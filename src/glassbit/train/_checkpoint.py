@@ -41,4 +41,6 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         raise RunError(f"checkpoint {path}: there is no such file; train the run first") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as problem:
         reason = str(problem).splitlines()[0]
-        raise RunError(f"checkpoint {path}: damaged or not a Glassbit checkpoint ({reason}); delete it to start over") from problem
+        raise RunError(
+            f"checkpoint {path}: damaged or not a Glassbit checkpoint ({reason}); delete it to start over"
+        ) from problem

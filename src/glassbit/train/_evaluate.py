@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glassbit.datasets import Split
 from glassbit.models import to_unit
+
 from ._masked import evaluating
 
 
@@ -24,7 +25,9 @@ class Evaluation:
 
 @torch.no_grad()
 def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 0, world: int = 1) -> Tensor:
-    """Sums over this rank's share of `split`, in eval mode: (loss, right answers, images), float64 on the model's device."""
+    """Sums over this rank's share of `split`, in eval mode: (loss, right answers, images), float64 on the model's
+    device.
+    """
     device = next(model.parameters()).device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     with evaluating(model):

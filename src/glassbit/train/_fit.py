@@ -20,11 +20,13 @@ from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._files import append_line, read_lines, write_text
 from glassbit._random import derive
 from glassbit.datasets import Augment, Batches, Dataset, Split, split_validation
+from glassbit.models import Classifier
 from glassbit.quant import FLOOR
+
 from ._checkpoint import load_checkpoint, save_checkpoint
+from ._evaluate import tally
 from ._monitor import levels, steps, watching
 from ._objective import Losses, Objective
-from ._evaluate import tally
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
 
@@ -74,9 +76,10 @@ def fit(
 ) -> History:
     """Train `objective.model` in place; at the end it holds the weights of the last epoch, on the training device.
 
-    A validation split is cut from the training images; the test images are not looked at. With `out`, every epoch leaves `log.jsonl` (one line), `last.pt` and,
-    when the validation accuracy is the best so far, `best.pt`; called again with the same `out` it goes on after the last finished epoch and ends with the same bits
-    as an uninterrupted run (same machine, same number of processes).
+    A validation split is cut from the training images; the test images are not looked at. With `out`, every epoch
+    leaves `log.jsonl` (one line), `last.pt` and, when the validation accuracy is the best so far, `best.pt`; called
+    again with the same `out` it goes on after the last finished epoch and ends with the same bits as an uninterrupted
+    run (same machine, same number of processes).
 
     Args:
         objective: owns the network.
@@ -122,9 +125,11 @@ def fit(
     groups = parameter_groups(
         objective.model, lr=lr, weight_decay=weight_decay, quantizer_lr=quantizer_lr, quantizer_decay=quantizer_decay
     )
-    objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if fabric.world_size == 1:  # DDP's buckets warn about it
+        objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, stepper = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
     model = objective.model
+    network = model.network if isinstance(model, Classifier) else model
     settings |= {"objective": _describe(objective), "world": fabric.world_size, "images": len(data.train)}
     history = _resume(out, model, stepper, settings) if out else []
     best = _best(history)
@@ -137,14 +142,22 @@ def fit(
 
     if not history:
         probe(0)
-    with Display(title, epochs=epochs, steps=len(batches), done=len(history), enabled=progress and fabric.is_global_zero) as display:
+    display = Display(
+        title, epochs=epochs, steps=len(batches), done=len(history), enabled=progress and fabric.is_global_zero
+    )
+    with display.progress:
         for epoch in range(len(history) + 1, epochs + 1):
             started = time.perf_counter()
             torch.manual_seed(derive("epoch", seed, epoch, fabric.global_rank))
             objective.train()
             sums = torch.zeros(5, device=fabric.device)
             for index, (images, labels) in enumerate(batches.epoch(epoch)):
-                factor = rate(schedule, ((epoch - 1) * len(batches) + index) / (epochs * len(batches)), milestones=milestones, gamma=gamma)
+                factor = rate(
+                    schedule,
+                    ((epoch - 1) * len(batches) + index) / (epochs * len(batches)),
+                    milestones=milestones,
+                    gamma=gamma,
+                )
                 for group in stepper.param_groups:
                     group["lr"] = group["full_lr"] * factor
                 losses = Losses(*wrapped(images.contiguous(memory_format=torch.channels_last), labels))
@@ -155,7 +168,7 @@ def fit(
                 display.step(epoch)
             _share_buffers(fabric, model)
             train = _means(fabric, sums, len(batches), epoch)
-            with watching(model) as shares, fabric.autocast():
+            with watching(network) as shares, fabric.autocast():
                 held = tally(model, validation_split or train_split, rank=fabric.global_rank, world=fabric.world_size)
             held = torch.as_tensor(fabric.all_reduce(held, reduce_op="sum"))
             clipped, zeros = shares.shares()
@@ -165,11 +178,11 @@ def fit(
                 "lr": lr * factor,
                 "train": train,
                 "validation": {"loss": float(held[0] / held[2]), "accuracy": float(held[1] / held[2])},
-                "alphas": levels(model),
-                "steps": steps(model),
+                "alphas": levels(network),
+                "steps": steps(network),
                 "clipped": clipped,
                 "zeros": zeros,
-                "floored": [name for name, level in levels(model).items() if level <= FLOOR],
+                "floored": [name for name, level in levels(network).items() if level <= FLOOR],
                 "seconds": round(seconds, 3),
                 "images_per_second": round(len(batches) * batch_size / seconds, 1),
             }
@@ -188,7 +201,8 @@ def fit(
             if record["floored"]:
                 names = ", ".join(record["floored"])
                 warnings.warn(
-                    f"epoch {epoch}: the clipping level of {names} fell to its floor of {FLOOR}; lower quantizer_decay or quantizer_lr",
+                    f"epoch {epoch}: the clipping level of {names} fell to its floor of {FLOOR}; "
+                    "lower quantizer_decay or quantizer_lr",
                     GlassbitWarning,
                     stacklevel=2,
                 )
@@ -198,8 +212,9 @@ def fit(
 
 
 _SETTINGS = (
-    "epochs batch_size optimizer lr momentum weight_decay schedule milestones gamma quantizer_lr quantizer_decay flip crop validation seed precision"
-).split()
+    "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "milestones", "gamma",
+    "quantizer_lr", "quantizer_decay", "flip", "crop", "validation", "seed", "precision",
+)  # fmt: skip
 
 
 def _check(settings: dict[str, Any]) -> None:
@@ -242,8 +257,13 @@ def _splits(train: Split, validation: float, seed: int) -> tuple[Split, Split | 
 
 
 def _describe(objective: Objective) -> str:
-    options = {name: value for name, value in sorted(vars(objective).items()) if isinstance(value, int | float | str) and name != "training"}
-    return f"{type(objective).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items() if not name.startswith('_'))})"
+    """The objective and its options, e.g. `SaliencyGuided(batchnorm='clean', k=0.5)`."""
+    options = {
+        name: value
+        for name, value in sorted(vars(objective).items())
+        if isinstance(value, int | float | str) and name != "training" and not name.startswith("_")
+    }
+    return f"{type(objective).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
 
 def _resume(out: Path, model: nn.Module, optimizer: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -258,7 +278,9 @@ def _resume(out: Path, model: nn.Module, optimizer: Any, settings: dict[str, Any
     try:
         model.load_state_dict(saved["model"])
     except RuntimeError as problem:
-        raise RunError(f"{out}: holds a run of another network; choose another folder, or delete this one\n{problem}") from problem
+        raise RunError(
+            f"{out}: holds a run of another network; choose another folder, or delete this one\n{problem}"
+        ) from problem
     optimizer.load_state_dict(saved["optimizer"])
     history: list[dict[str, Any]] = saved["history"]
     log = out / "log.jsonl"
@@ -279,7 +301,9 @@ def _measure(losses: Losses, labels: Tensor) -> Tensor:
 def _means(fabric: Fabric, sums: Tensor, count: int, epoch: int) -> dict[str, float]:
     values = torch.as_tensor(fabric.all_reduce(sums / count, reduce_op="mean")).tolist()
     if not all(math.isfinite(value) for value in values):
-        raise RunError(f"epoch {epoch}: the training loss is not finite any more; lower the learning rate (lr), or quantizer_lr")
+        raise RunError(
+            f"epoch {epoch}: the training loss is not finite any more; lower the learning rate (lr), or quantizer_lr"
+        )
     return dict(zip(("loss", "classification", "consistency", "accuracy", "tied"), values, strict=True))
 
 

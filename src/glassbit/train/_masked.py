@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit.masking import Fill, lowest, masked, tied
 from glassbit.models import to_unit
+
 from ._objective import Losses, Objective
 
 Ranking = Literal["magnitude", "signed"]
@@ -27,23 +28,27 @@ class MaskedConsistency(Objective):
 
         loss = CE(f(x), y) + weight KL(softmax f(x) || softmax f(x~))
 
-    with x~ the image after round(k p) of its p pixels are replaced, all channels of a pixel together; which ones is the subclass's choice. The KL is the
-    mean over the batch at temperature 1.
+    with x~ the image after round(k p) of its p pixels are replaced, all channels of a pixel together; which ones is the
+    subclass's choice. The KL is the mean over the batch at temperature 1.
 
     Args:
         model: takes float images in [0, 1] and returns logits.
         k: the share of pixels to mask, 0..1.
         weight: of the consistency term, >= 0.
-        fill: what replaces them: `uniform` in the image's and channel's range, its `mean`, or the `constant` top-left pixel.
+        fill: what replaces them: `uniform` in the image's and channel's range, its `mean`, or the `constant`
+            top-left pixel.
         detach: True holds the clean side of the KL fixed.
-        batchnorm: in the masked pass, BatchNorm uses the statistics of the masked batch and leaves the running ones alone (`clean`), updates
-            them too as the released code does (`both`), or normalises by the running ones (`eval`).
+        batchnorm: in the masked pass, BatchNorm uses the statistics of the masked batch and leaves the running ones
+            alone (`clean`), updates them too as the released code does (`both`), or normalises by the running ones
+            (`eval`).
 
     Raises:
         UsageError: an option is out of range.
     """
 
-    def __init__(self, model: nn.Module, *, k: float, weight: float, fill: Fill, detach: bool, batchnorm: MaskedBatchNorm) -> None:
+    def __init__(
+        self, model: nn.Module, *, k: float, weight: float, fill: Fill, detach: bool, batchnorm: MaskedBatchNorm
+    ) -> None:
         super().__init__(model)
         name = type(self).__name__
         _check(name, "k", 0.0 <= k <= 1.0, "a share of the pixels, 0..1", k)
@@ -70,7 +75,9 @@ class MaskedConsistency(Objective):
             masked_logits = self.model(masked(x.detach(), mask, self.fill))
         clean = logits.detach() if self.detach else logits
         classification = F.cross_entropy(logits, labels)
-        consistency = F.kl_div(F.log_softmax(masked_logits, 1), F.log_softmax(clean, 1), reduction="batchmean", log_target=True)
+        consistency = F.kl_div(
+            F.log_softmax(masked_logits, 1), F.log_softmax(clean, 1), reduction="batchmean", log_target=True
+        )
         total = classification + self.weight * consistency
         return Losses(total, classification, consistency, logits.detach(), tied(scores, count))
 
@@ -85,7 +92,8 @@ class SaliencyGuided(MaskedConsistency):
         model: takes float images in [0, 1] and returns logits.
         k, weight, fill, detach, batchnorm: see `MaskedConsistency`.
         ranking: `magnitude`, or `signed` as the released code does by default.
-        gradient: `shared` takes g from the clean training pass's own graph; `separate` spends one more pass in eval mode, as released.
+        gradient: `shared` takes g from the clean training pass's own graph; `separate` spends one more pass in eval
+            mode, as released.
 
     Raises:
         UsageError: an option is out of range.
@@ -170,7 +178,9 @@ def _true_logits(logits: Tensor, labels: Tensor) -> Tensor:
 @contextmanager
 def masked_pass(model: nn.Module, batchnorm: MaskedBatchNorm) -> Iterator[None]:
     """Treat BatchNorm layers in training mode as `batchnorm` says, inside the block."""
-    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training]
+    layers = [
+        module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+    ]
     tracked = [layer.track_running_stats for layer in layers]
     try:
         for layer in layers:

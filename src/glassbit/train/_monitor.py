@@ -14,14 +14,22 @@ from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
 def levels(model: nn.Module) -> dict[str, float]:
     """Every clipping level alpha by layer name; for LSQ activations the step times the highest code."""
     found = {name: module.alpha for name, module in model.named_modules() if isinstance(module, PACT)}
-    found |= {name: module.step * module.codes[1] for name, module in model.named_modules() if isinstance(module, LSQ) and not module.signed}
+    found |= {
+        name: module.step * module.codes[1]
+        for name, module in model.named_modules()
+        if isinstance(module, LSQ) and not module.signed
+    }
     return _numbers(found)
 
 
 def steps(model: nn.Module) -> dict[str, float]:
     """Every learned weight step by layer name."""
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)}
-    return _numbers({name: module.quantizer.step for name, module in layers.items() if isinstance(module.quantizer, LSQ)})
+    layers = {
+        name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)
+    }
+    return _numbers(
+        {name: module.quantizer.step for name, module in layers.items() if isinstance(module.quantizer, LSQ)}
+    )
 
 
 def _numbers(values: dict[str, Tensor]) -> dict[str, float]:

@@ -22,7 +22,8 @@ def parameter_groups(
 ) -> list[dict[str, object]]:
     """Three groups: the network, the clipping levels of PACT, the steps of LSQ.
 
-    Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise, counted once; steps get none.
+    Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise,
+    counted once; steps get none.
     """
     alphas = [module.alpha for module in model.modules() if isinstance(module, PACT)]
     steps = [module.step for module in model.modules() if isinstance(module, LSQ)]
@@ -49,9 +50,9 @@ def make_optimizer(groups: list[dict[str, object]], kind: Optimizer, momentum: f
 def rate(schedule: Schedule, progress: float, *, milestones: tuple[float, ...], gamma: float) -> float:
     """The factor on the learning rate when `progress` (0..1) of all steps is done.
 
-        onecycle   linear from 0.04 to 1 over the first quarter, then linear to 0
-        cosine     (1 + cos(pi progress)) / 2
-        step       gamma^(number of milestones passed)
+    onecycle   linear from 0.04 to 1 over the first quarter, then linear to 0
+    cosine     (1 + cos(pi progress)) / 2
+    step       gamma^(number of milestones passed)
     """
     if schedule == "onecycle":
         return _START + (1 - _START) * progress / _WARM if progress < _WARM else (1 - progress) / (1 - _WARM)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 class Display:
     """A bar over all steps with loss, accuracy and speed; draws on stderr when that is a terminal, else does nothing.
+
+    `with display.progress:` shows it.
 
     Args:
         title: what is trained.
@@ -37,13 +38,6 @@ class Display:
         self.title = title
         self.task = self.progress.add_task(title, total=epochs * steps, completed=done * steps, news="")
 
-    def __enter__(self) -> Display:
-        self.progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.progress.stop()
-
     def step(self, epoch: int) -> None:
         """One step of `epoch` (counted from 1) is done."""
         self.progress.update(self.task, advance=1, description=f"{self.title} epoch {epoch}/{self.epochs}")
@@ -54,5 +48,6 @@ class Display:
         shown = f"loss {train['loss']:.3f} = ce {train['classification']:.3f}"
         if train["consistency"]:
             shown += f" + kl {train['consistency']:.3f}"
-        shown += f", train {train['accuracy']:.2%}, val {validation['accuracy']:.2%}, {record['images_per_second']:.0f} img/s"
+        shown += f", train {train['accuracy']:.2%}, val {validation['accuracy']:.2%}"
+        shown += f", {record['images_per_second']:.0f} images/s"
         self.progress.update(self.task, news=shown)
