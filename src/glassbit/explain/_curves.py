@@ -83,7 +83,9 @@ def masking_curves(
         }
         right += _right(model, x, y, [places[order] for order in ORDERS], fractions, fills)
     shares = (right.double() / len(images)).tolist()
-    accuracy = {fill: {order: tuple(shares[i][j]) for j, order in enumerate(ORDERS)} for i, fill in enumerate(fills)}
+    accuracy: dict[str, dict[str, tuple[float, ...]]] = {
+        fill: {order: tuple(shares[i][j]) for j, order in enumerate(ORDERS)} for i, fill in enumerate(fills)
+    }
     return Curves(tuple(fractions), accuracy)
 
 

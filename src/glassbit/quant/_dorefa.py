@@ -43,7 +43,7 @@ class DoReFa(nn.Module):
     @property
     def offset(self) -> float:
         """What is added to a code before scaling, -(2^k - 1)/2."""
-        return -(2**self.bits - 1) / 2
+        return float(-(2**self.bits - 1) / 2)
 
     def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step, `2 / (2^k - 1)`; `w` is not looked at."""
@@ -55,7 +55,7 @@ class DoReFa(nn.Module):
 
     def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Weights of any shape to their quantized values of the same shape."""
-        return cast(Tensor, _DoReFa.apply(w, 2**self.bits - 1))
+        return cast(Tensor, _DoReFa.apply(w, 2**self.bits - 1))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

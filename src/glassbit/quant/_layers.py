@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -21,11 +21,12 @@ class QuantizedConv2d(nn.Module):
         super().__init__()
         self.layer = layer
         self.quantizer = quantizer
-        self.register_load_state_dict_pre_hook(_accept_float_names)
+        self.register_load_state_dict_pre_hook(_accept_float_names)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
         """Images or feature maps to feature maps."""
-        return self.layer._conv_forward(x, self.quantizer(self.layer.weight), self.layer.bias)
+        weight: Tensor = self.quantizer(self.layer.weight)
+        return cast(Tensor, self.layer._conv_forward(x, weight, self.layer.bias))
 
 
 class QuantizedLinear(nn.Module):
@@ -40,7 +41,7 @@ class QuantizedLinear(nn.Module):
         super().__init__()
         self.layer = layer
         self.quantizer = quantizer
-        self.register_load_state_dict_pre_hook(_accept_float_names)
+        self.register_load_state_dict_pre_hook(_accept_float_names)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
         """Features to features."""

@@ -74,7 +74,7 @@ class LSQ(nn.Module):
         """Values of any shape to their quantized values of the same shape."""
         low, high = self.codes
         features = v.numel() if self.signed or v.dim() < 2 else v[0].numel()
-        return cast(Tensor, _LSQ.apply(v, self.step, low, high, 1 / math.sqrt(max(features, 1) * high)))
+        return cast(Tensor, _LSQ.apply(v, self.step, low, high, 1 / math.sqrt(max(features, 1) * high)))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

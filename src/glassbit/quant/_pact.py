@@ -58,7 +58,8 @@ class PACT(nn.ReLU):
 
     def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
-        return self.alpha.detach().clamp(min=FLOOR) / (2**self.bits - 1)
+        alpha: Tensor = self.alpha.detach().clamp(min=FLOOR)
+        return cast(Tensor, alpha / (2**self.bits - 1))
 
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
@@ -67,7 +68,7 @@ class PACT(nn.ReLU):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Activations of any shape to their quantized values of the same shape."""
-        return cast(Tensor, _PACT.apply(x, self.alpha, 2**self.bits - 1))
+        return cast(Tensor, _PACT.apply(x, self.alpha, 2**self.bits - 1))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
@@ -128,9 +129,10 @@ def _inside(grad: Tensor, x: Tensor, bound: Tensor | float) -> Tensor:
     """`grad` where `0 < x < bound`, else 0."""
     if isinstance(bound, Tensor):
         return torch.where((x > 0) & (x < bound), grad, 0.0)
-    return torch.ops.aten.hardtanh_backward(grad, x, 0.0, bound)
+    return cast(Tensor, torch.ops.aten.hardtanh_backward(grad, x, 0.0, bound))
 
 
 def _dense_order(x: Tensor) -> list[int]:
     """The order of dimensions in which `x` lies in memory, so that flattening it copies nothing."""
-    return sorted(range(x.dim()), key=lambda dim: (-x.stride(dim), dim))
+    strides: tuple[int, ...] = x.stride()
+    return sorted(range(x.dim()), key=lambda dim: (-strides[dim], dim))

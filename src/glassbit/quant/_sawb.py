@@ -58,7 +58,7 @@ class SAWB(nn.Module):
 
     def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Weights of any shape to their quantized values of the same shape."""
-        return cast(Tensor, _SAWB.apply(w, self.bits))
+        return cast(Tensor, _SAWB.apply(w, self.bits))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

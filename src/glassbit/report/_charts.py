@@ -36,9 +36,9 @@ def styles(group: Group) -> dict[Variant, Style]:
 
 
 def accuracy_chart(group: Group) -> Chart | None:
-    """Every seed's test accuracy, and the means against stored size and BitOps."""
+    """Every seed's test accuracy, and the means against stored size and BitOps; None with nothing to compare."""
     rows = accuracies(group)
-    if not rows:
+    if len(rows) < 2:
         return None
     look = styles(group)
     labels = [row.variant.label for row in rows]

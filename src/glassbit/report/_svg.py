@@ -94,7 +94,7 @@ def stroke(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style, *, 
         alpha=0.9 if faint else 1.0,
         linestyle=(0, style.dashes) if style.dashes else "solid",
         marker=None if faint and len(x) > 1 else style.marker,
-        markersize=3.6,
+        markersize=3.6 if len(x) > 1 else 6.5,
         markevery=max(1, ceil(len(x) / 12)),
     )
 

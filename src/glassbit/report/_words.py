@@ -32,7 +32,8 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
             moved = _moved(row.drop, "fp32")
             own = _moved(row.drop_own, row.own or "")
             against = " and ".join(part for part in (moved, own) if part)
-            parts.append(f"{row.variant.arm} {_percent(row.test)}" + (f" ({against})" if against else ""))
+            alone = _over(row.test) if reference is None else ""
+            parts.append(f"{row.variant.arm} {_percent(row.test)}{alone}" + (f" ({against})" if against else ""))
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for arm, name in (("sgt", "Saliency-guided training"), ("random", "Random masking")):

@@ -13,7 +13,9 @@ from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
 
 def levels(model: nn.Module) -> dict[str, float]:
     """Every clipping level alpha by layer name; for LSQ activations the step times the highest code."""
-    found = {name: module.alpha for name, module in model.named_modules() if isinstance(module, PACT)}
+    found: dict[str, Tensor] = {
+        name: module.alpha for name, module in model.named_modules() if isinstance(module, PACT)
+    }
     found |= {
         name: module.step * module.codes[1]
         for name, module in model.named_modules()
