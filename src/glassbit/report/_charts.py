@@ -58,7 +58,7 @@ def accuracy_chart(group: Group) -> Chart | None:
         ("bitops", "Accuracy against arithmetic", "BitOps (log scale)", count),
     ):
         points = [(float(row.cost[key]), row, look[row.variant]) for row in rows if row.cost.get(key)]
-        if len(points) > 1:
+        if len({x for x, _, _ in points}) > 1:
             panels.append(Panel(title, name, "test accuracy, %", partial(_scatter, points, text)))
     return Chart(
         "accuracy", "Accuracy and what it costs", tuple(panels), _legend(group, look, [r.variant for r in rows])
@@ -264,18 +264,27 @@ def _dots(rows: Sequence[tuple[str, Sequence[float], Style]], axes: Axes) -> Non
 
 
 def _scatter(points: Sequence[tuple[float, Accuracy, Style]], text: Callable[[float], str], axes: Axes) -> None:
+    plans = list(dict.fromkeys(row.variant.plan for _, row, _ in points if row.variant.plan is not None))
+    places = ((True, True), (False, False), (True, False), (False, True))
     for x, row, style in points:
         y, sd = row.test.mean, row.test.sd
         axes.errorbar(
             [x], [y], yerr=sd, color=style.value, marker=style.marker, markersize=6, elinewidth=1.2, capsize=2
         )
         if row.variant.plan is not None:
+            right, up = places[plans.index(row.variant.plan) % 4]
             axes.annotate(
-                row.variant.plan, (x, y), (6, 3), textcoords="offset points", fontsize=9.5, color=COLOURS["soft"]
+                row.variant.plan,
+                (x, y),
+                (6 if right else -6, 3 if up else -11),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                fontsize=9.5,
+                color=COLOURS["soft"],
             )
     low, high = min(x for x, _, _ in points), max(x for x, _, _ in points)
     axes.set_xscale("log")
-    axes.set_xlim(low / 1.6, high * 1.9)
+    axes.set_xlim(low / 2.2, high * 1.9)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 60 else (1.0, 4.0), numticks=20))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: text(x).replace(".00", "").replace(".0", "")))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
 
 from glassbit._errors import RunError
 from glassbit._files import read_json, read_lines
@@ -311,7 +312,7 @@ def _probes(path: Path) -> Probes | None:
     return Probes(found["images"].astype(np.uint8), found["labels"].astype(np.int64), classes)
 
 
-def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray[Any, Any]] | None:
+def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, NDArray[Any]] | None:
     if not path.is_file():
         return None
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ._statistics import Spread
+from ._statistics import Number, Spread
 
 MINUS = "\u2212"
 NOTHING = "\u2013"
 _UNITS = ("", "k", "M", "G", "T", "P")
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def number(value: Number | None, digits: int = 2) -> str:
     """A decimal with a true minus sign; never `-0.00`.
 
     >>> number(-0.004), number(-1.5, 1), number(None)
@@ -35,7 +35,7 @@ def spread_text(value: Spread | None, digits: int = 2) -> str:
     return mean if value.sd is None else f"{mean} ± {value.sd:.{digits}f}"
 
 
-def kilobytes(value: float | None) -> str:
+def kilobytes(value: Number | None) -> str:
     """Bytes as kB of 1000 bytes.
 
     >>> kilobytes(1234), kilobytes(271_000)
@@ -47,7 +47,7 @@ def kilobytes(value: float | None) -> str:
     return f"{size:.2f}" if size < 10 else f"{size:.1f}" if size < 100 else f"{size:,.0f}"
 
 
-def count(value: float | None) -> str:
+def count(value: Number | None) -> str:
     """A large number with three digits and a letter.
 
     >>> count(41_200_000), count(999), count(1_500)
@@ -64,7 +64,7 @@ def count(value: float | None) -> str:
     return f"{scaled:.{digits}f} {_UNITS[power]}"
 
 
-def times(value: float) -> str:
+def times(value: Number) -> str:
     """A ratio.
 
     >>> times(7.64), times(61.3)

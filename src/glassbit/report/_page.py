@@ -197,7 +197,8 @@ def _facts(group: Group) -> str:
         parts.append(f"{' × '.join(map(str, size))} pixels{channels}")
     asked = {run.asked_epochs for run in group.runs} - {None}
     if asked:
-        parts.append(f"{'–'.join(str(n) for n in sorted(n for n in asked if n))} epochs")
+        text = " or ".join(str(n) for n in sorted(n for n in asked if n))
+        parts.append(f"{text} epoch{'' if text == '1' else 's'}")
     return " · ".join(parts)
 
 

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+Number = float | int  # JSON writes whole numbers without a point
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -17,7 +19,7 @@ class Spread:
     n: int
 
 
-def spread(values: Sequence[float | None]) -> Spread | None:
+def spread(values: Sequence[Number | None]) -> Spread | None:
     """Mean and sample standard deviation of the values that are numbers; None when there are none.
 
     >>> spread([1.0, 3.0])

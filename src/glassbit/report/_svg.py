@@ -207,7 +207,14 @@ def _draw(figure: Figure, panel: Panel, x: float, y: float, width: float, height
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     panel.draw(axes)
-    axes.set_title(panel.title, loc="left", fontsize=12.5, color=COLOURS["ink"], weight="bold", pad=8)
+    figure.text(
+        (x + min(panel.left, LEFT)) / width,
+        (y + panel.height - 17) / height,
+        panel.title,
+        fontsize=12.5,
+        color=COLOURS["ink"],
+        weight="bold",
+    )
     axes.set_xlabel(panel.x, fontsize=11.5, color=COLOURS["soft"], labelpad=3)
     axes.set_ylabel(panel.y, fontsize=11.5, color=COLOURS["soft"], labelpad=3)
     axes.tick_params(

@@ -37,13 +37,13 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for arm, name in (("sgt", "Saliency-guided training"), ("random", "Random masking")):
-        alone = by_label.get(arm)
-        if alone is None:
+        found = by_label.get(arm)
+        if found is None:
             continue
-        if alone.drop is None:
-            said.append(f"{name} in full precision reaches {_percent(alone.test)}{_over(alone.test)}.")
+        if found.drop is None:
+            said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
         else:
-            said.append(f"{name} alone: {_percent(alone.test)}, {_moved(alone.drop, 'fp32')}.")
+            said.append(f"{name} alone: {_percent(found.test)}, {_moved(found.drop, 'fp32')}.")
     return said
 
 
@@ -53,11 +53,13 @@ def _masking_sentences(rows: Sequence[Masking]) -> list[str]:
         these = [row for row in rows if row.fill == fill]
         better = [row for row in these if row.area.mean > 0]
         best = max(these, key=lambda row: row.area.mean)
-        many = f"{len(better)} of {len(these)} arms" if len(these) > 1 else ("the arm measured" if better else "no arm")
-        said.append(
-            f"Fill “{fill}”: removing the most salient pixels hurts more than removing random ones in {many}; "
-            f"the largest area between the two curves is {spread_text(best.area, 3)} ({best.variant.label})."
-        )
+        if len(these) == 1:
+            verb = "hurts more" if better else "does not hurt more"
+            where, tail = "", f"the area between the two curves is {spread_text(best.area, 3)}"
+        else:
+            verb, where = "hurts more", f" in {len(better)} of {len(these)} arms"
+            tail = f"the largest area between the two curves is {spread_text(best.area, 3)} ({best.variant.label})"
+        said.append(f"Fill “{fill}”: removing the most salient pixels {verb} than removing random ones{where}; {tail}.")
     return said
 
 

@@ -22,7 +22,7 @@ from glassbit.recipe import DataRecipe, RunRecipe
 from ._facts import cores
 from ._run import FAILURE, run_one
 
-_POLL = 0.05
+_POLL = 0.2
 _GRACE = 10.0
 
 

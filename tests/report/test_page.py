@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from glassbit.report import write_report
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Checker(HTMLParser):
+    """Collects ids, links and unbalanced tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        for key, value in attrs:
+            if key == "id":
+                self.ids.append(value)
+            if key in ("src", "href", "srcset", "action", "data"):
+                self.addresses.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "text"):
+            self.text.append(data)
+
+
+def checked(folder):
+    path = write_report(folder)
+    assert path == folder / "report.html"
+    page = path.read_text(encoding="utf-8")
+    parser = Checker()
+    parser.feed(page)
+    assert parser.open == []
+    assert len(parser.ids) == len(set(parser.ids))
+    for address in parser.addresses:
+        assert address.startswith(("#", "data:image/png;base64,"))
+        assert not address.startswith("#") or address[1:] in parser.ids
+    assert not re.search(r"https?:|//[a-z]|@import|<script|\bNaN\b|\bNone\b|\bnan\b", page)
+    return page, re.sub(r"\s+", " ", " ".join(parser.text))
+
+
+def test_a_whole_study(tmp_path, make_study):
+    _, text = checked(make_study(tmp_path))
+    for phrase in (
+        "fp32 reaches 92.20 ± 0.20 % test accuracy (mean ± sd, n = 3 seeds).",
+        "At w4a4: pact 91.70 ± 0.20 % (0.50 ± 0.00 points below fp32); sgt+pact 89.70",
+        "8.0× smaller and 64× fewer BitOps than fp32",
+        "Saliency-guided training alone: 90.20 ± 0.20 %, 2.00 ± 0.00 points below fp32.",
+        "hurts more than removing random ones in 6 of 6 arms",
+        "18 of 18 runs finished",
+        "✗ Pullover",
+        "glassbit study invented.yaml",
+        "plans: [w4a4, w2a2]",
+        "2.13.0",
+        "pact w2a2, 0.activation: in 3 runs, first at epoch 5",
+        "straight-through",
+        "before training",
+    ):
+        assert phrase in text
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path, make_study):
+    folder = make_study(tmp_path, arms=("pact",), seeds=(0,), epochs=2, probes=2)
+    write_report(folder)
+    names = sorted(p for kind in ("tables", "figures") for p in (folder / kind).iterdir())
+    assert {path.suffix for path in names} == {".csv", ".md", ".svg"}
+    before = {path: path.read_bytes() for path in [folder / "report.html", *names]}
+    write_report(folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_one_seed_prints_no_spread(tmp_path, make_study):
+    _, text = checked(make_study(tmp_path, seeds=(0,), epochs=2))
+    assert "one seed, so no spread" in text
+    assert not re.search(r"\d ± \d", text)
+
+
+def test_no_quantized_arm_and_one_epoch(tmp_path, make_study):
+    _, text = checked(make_study(tmp_path, arms=("fp32", "sgt"), seeds=(0,), epochs=1))
+    assert "What the quantizers learned" not in text
+    assert "Clipped and zero" not in text
+    assert "1 epoch" in text
+
+
+def test_several_data_sets(tmp_path, make_study):
+    folder = make_study(
+        tmp_path, arms=("fp32", "pact"), plans=("w4a4",), data=("mnist", "cifar10"), seeds=(0,), epochs=2
+    )
+    page, text = checked(folder)
+    assert 'href="#cifar10-cnn-bn"' in page
+    assert "mnist, cnn-bn." in text
+    assert (folder / "figures" / "mnist-cnn-bn-alphas.svg").is_file()
+
+
+def test_failed_and_unfinished_runs_are_named(tmp_path, make_study):
+    extra = (("sgt", None, 0, "running"), ("sgt", None, 1, "new"))
+    folder = make_study(
+        tmp_path, arms=("fp32",), seeds=(0,), extra=extra, failed={"lost": "<b>the loss</b> is not finite"}
+    )
+    page, text = checked(folder)
+    assert "1 failed, 2 not finished" in text
+    assert "&lt;b&gt;the loss&lt;/b&gt;" in page
+    assert "2 of 5 epochs logged" in text
+    assert "sgt (unfinished)" in text
+    assert "1 of 4 runs finished" in text
+
+
+def test_nothing_finished(tmp_path, make_study):
+    _, text = checked(make_study(tmp_path, seeds=(), extra=(("fp32", None, 0, "new"),)))
+    assert "has finished yet" in text
+
+
+def test_no_run_at_all(tmp_path):
+    (tmp_path / "study.json").write_text(json.dumps({"name": "empty", "runs": ["a"], "failed": {}}))
+    _, text = checked(tmp_path)
+    assert "not started" in text
+
+
+def test_the_folder_of_one_run(tmp_path, make_run):
+    make_run(tmp_path, "sgt+pact", "w4a4", 0, epochs=2)
+    _, text = checked(tmp_path)
+    assert "Glassbit run report" in text
+    assert "At w4a4: sgt+pact 89.50 % (one seed, so no spread)." in text
+    assert "Drop from fp32" not in text
+
+
+def test_maps_without_the_probe_images(tmp_path, make_study):
+    folder = make_study(tmp_path, arms=("fp32", "pact"), seeds=(0,), epochs=1)
+    (folder / "probes.npz").unlink()
+    _, text = checked(folder)
+    assert "image 1" in text
+    assert "✗" not in text.replace("✓ and ✗", "")
+
+
+def test_a_run_without_maps_or_masking(tmp_path, make_study):
+    folder = make_study(tmp_path, arms=("fp32", "sgt"), seeds=(0,), epochs=1)
+    run = folder / "runs" / "fashion-mini-cnn-bn-sgt-s0"
+    (run / "explain.npz").unlink()
+    for path in (run / "probes").iterdir():
+        path.unlink()
+    result = json.loads((run / "result.json").read_text())
+    del result["masking"]
+    (run / "result.json").write_text(json.dumps(result))
+    _, text = checked(folder)
+    assert "removing random ones" in text
+
+
+@pytest.mark.parametrize("value", [0.0, np.inf, np.nan])
+def test_odd_maps_render(tmp_path, make_run, value):
+    make_run(tmp_path, "fp32", None, 0, epochs=1)
+    maps = np.full((4, 28, 28), value, np.float16)
+    np.savez(tmp_path / "explain.npz", maps=maps, predictions=np.arange(4))
+    checked(tmp_path)
