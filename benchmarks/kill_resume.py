@@ -111,7 +111,10 @@ def main() -> None:
                         file.unlink()
         finish(start(recipe, Path(folder) / "parts", options.jobs))
         runs = sorted(path.name for path in (Path(folder) / "whole/runs").iterdir())
-        equal = {run: content(Path(folder) / "whole/runs" / run) == content(Path(folder) / "parts/runs" / run) for run in runs}
+        equal = {
+            run: content(Path(folder) / "whole/runs" / run) == content(Path(folder) / "parts/runs" / run)
+            for run in runs
+        }
     report = {"kills": len(moments), "seconds": moments, "finished_between": done_before, "bit_identical": equal}
     print(json.dumps({**report, "torch": torch.__version__, "threads": torch.get_num_threads()}, indent=2))
     sys.exit(0 if all(equal.values()) else 1)

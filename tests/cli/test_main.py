@@ -116,7 +116,7 @@ def test_version(call):
 
 
 def raising(error: BaseException):
-    def command(folder: str, /) -> None:
+    def command(folder: str, /, *, jobs: int = 1) -> None:
         raise error
 
     return command

@@ -12,6 +12,9 @@ import time
 import pytest
 from PIL import Image
 
+from glassbit import explain
+from glassbit.cli import _explain
+
 SHORT = ("--batch-size", "20", "--epochs", "1", "--probes", "3", "--device", "cpu")
 
 
@@ -50,6 +53,10 @@ def test_train_then_report_then_explain(call, tiny, tmp_path):
     pictures = list((out / "explain").rglob("*.png"))
     assert len(pictures) >= 6
     assert all(Image.open(path).size[0] > 0 for path in pictures)
+
+
+def test_the_methods_of_the_help_are_those_of_the_library():
+    assert explain.METHODS == _explain.METHODS
 
 
 def test_the_default_folder_is_the_id(call, tiny, tmp_path):

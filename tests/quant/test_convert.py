@@ -320,6 +320,16 @@ class TestLeft:
         _, left = converted(nn.Sequential(nn.Conv2d(3, 3, 3), harmless))
         assert not left
 
+    def test_a_parent_with_parameters_is_reported_and_its_layers_are_converted(self) -> None:
+        model, left = converted(nn.Sequential(Scaled(), nn.ReLU(), nn.Linear(3, 2)))
+        assert list(left) == ["0"]
+        assert isinstance(model[0].linear, QuantizedLinear)
+
+    def test_activations_alone(self) -> None:
+        model, left = converted(nn.Sequential(nn.ReLU()))
+        assert isinstance(model[0], PACT)
+        assert not left
+
     def test_nothing_is_left_on_a_layer_that_the_plan_wants_in_full_precision(self) -> None:
         plan = Plan("mine", (Rule("*", 4, 4), Rule("0", 32, 32)))
         model, left = converted(small(), plan)

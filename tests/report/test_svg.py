@@ -11,7 +11,7 @@ from glassbit.report._svg import COLOURS, Chart, Panel, Style, file_svg, panel_s
 
 
 def draw(axes):
-    stroke(axes, [0, 1, 2], [3, 1, 2], Style("pact", "dashed", "D"))
+    stroke(axes, [0.0, 1.0, 2.0], [3.0, 1.0, 2.0], Style("pact", "dashed", "D"))
 
 
 CHART = Chart("name", "Title", (Panel("a & b", "x", "y", draw), Panel("c", "x", "y", draw)), (("pact", Style("pact")),))

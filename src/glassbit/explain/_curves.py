@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
-from glassbit.masking import Fill, masked, ranks
-from glassbit.models import to_unit
+from glassbit.masking import masked, ranks
 
-from ._modes import evaluating
-from ._saliency import saliency
+from ._batches import batches, undisturbed
+from ._gradient import input_gradient
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+FILLS = ("constant", "mean")
 ORDERS = ("salient", "random", "least")
 
 
@@ -27,66 +28,64 @@ class Curves:
 
     Args:
         fractions: shares of removed pixels.
-        accuracy: by fill, then by order: `salient` (highest |saliency| first), `random`, `least` (lowest first);
-            shares of right answers, one a fraction.
+        accuracy: by fill, then by order: `salient` (highest saliency first), `random`, `least` (lowest first); shares
+            of right answers, one a fraction.
+        n: the number of images.
     """
 
     fractions: tuple[float, ...]
-    accuracy: dict[str, dict[str, tuple[float, ...]]]
+    accuracy: Mapping[str, Mapping[str, tuple[float, ...]]]
+    n: int
 
 
 def masking_curves(
     model: nn.Module,
-    images: Tensor,
+    images: Shaped[Tensor, "n c h w"],
     labels: Int64[Tensor, " n"],
     *,
     fractions: Sequence[float] = FRACTIONS,
-    fills: Sequence[Fill] = ("constant", "mean"),
+    fills: Sequence[Literal["constant", "mean"]] = ("constant", "mean"),
     seed: int = 0,
     batch: int = 250,
 ) -> Curves:
     """Remove pixels in three orders and count what the network still gets right.
 
-    Saliency is computed once, on the clean image, for the true label; nothing is retrained (this is deletion, not
-    ROAR); whole pixels go, all channels together; equal saliencies go in random order. The same seed gives the same
-    curves.
+    Saliency is the size of the gradient of the true label's logit, computed once, on the clean image; nothing is
+    retrained (this is deletion, not ROAR). Whole pixels go, all channels together; equal saliencies go in random order.
+    The curves depend on the seed, not on `batch`.
 
     Args:
         model: takes float images in [0, 1] and returns logits.
-        images: uint8 or float in [0, 1], (n, c, h, w).
-        labels: the true labels.
-        fractions: shares of the pixels to remove, each in [0, 1].
-        fills: what replaces them; a fill that training used too flatters the model.
-        seed: of the random order and the ties.
+        images: uint8, or float in [0, 1].
+        labels: the true classes.
+        fractions: shares of the pixels to remove, in [0, 1].
+        fills: what replaces them: `constant`, the top-left pixel, which is the background; or `mean`, of the image and
+            channel. A fill that training used too flatters the network.
+        seed: of the random order and of the ties.
         batch: images a step.
 
     Raises:
-        UsageError: a fraction is out of range, or there are no images.
+        UsageError: there are no images, or an argument is not what it must be.
 
-    After 2412.03915, figure 3; the random-order curve of the same model is what a curve has to be compared with.
+    After 2412.03915, figure 3, and the released code of 2111.14338. Compare a curve with the same network's
+    random-order curve, never with another network's.
     """
-    if not len(images):
-        raise UsageError("masking_curves: needs at least one image; got none")
-    if not all(0 <= fraction <= 1 for fraction in fractions):
-        raise UsageError(f"masking_curves: every fraction must be in [0, 1]; got {tuple(fractions)}")
+    _check(len(images), labels, fractions, fills)
+    ties = torch.Generator().manual_seed(derive("masking ties", seed))
+    draws = torch.Generator().manual_seed(derive("masking order", seed))
     right = torch.zeros(len(fills), len(ORDERS), len(fractions), dtype=torch.int64)
-    generator = torch.Generator(images.device).manual_seed(derive("masking curves", seed))
-    for start in range(0, len(images), batch):
-        x = to_unit(images[start : start + batch])
-        y = labels[start : start + batch]
-        scores = saliency(model, x, y).flatten(1)
-        lowest_first = ranks(scores, generator=generator)
-        places = {
-            "salient": scores.shape[1] - 1 - lowest_first,
-            "random": ranks(torch.zeros_like(scores), generator=generator),
-            "least": lowest_first,
-        }
-        right += _right(model, x, y, [places[order] for order in ORDERS], fractions, fills)
+    with undisturbed(model):
+        for x, y in batches(model, images, labels, batch=batch):
+            scores = input_gradient(model, x, y).abs().sum(1).flatten(1).float().cpu()
+            lowest_first = ranks(scores, generator=ties)
+            order = ranks(torch.zeros_like(scores), generator=draws)
+            places = torch.stack([scores.shape[1] - 1 - lowest_first, order, lowest_first]).to(x.device)
+            right += _right(model, x, y, places, fractions, fills)
     shares = (right.double() / len(images)).tolist()
     accuracy: dict[str, dict[str, tuple[float, ...]]] = {
         fill: {order: tuple(shares[i][j]) for j, order in enumerate(ORDERS)} for i, fill in enumerate(fills)
     }
-    return Curves(tuple(fractions), accuracy)
+    return Curves(tuple(fractions), accuracy, len(images))
 
 
 @torch.no_grad()
@@ -94,20 +93,29 @@ def _right(
     model: nn.Module,
     x: Float[Tensor, "n c h w"],
     y: Int64[Tensor, " n"],
-    places: Sequence[Int64[Tensor, "n p"]],
+    places: Int64[Tensor, "o n p"],
     fractions: Sequence[float],
-    fills: Sequence[Fill],
+    fills: Sequence[Literal["constant", "mean"]],
 ) -> Int64[Tensor, "f o s"]:
-    """Right answers by fill, order and fraction, of one batch."""
-    counts = torch.zeros(len(fills), len(places), len(fractions), dtype=torch.int64)
-    with evaluating(model):
-        clean = int((model(x).argmax(1) == y).sum())
-        for i, fill in enumerate(fills):
-            for j, place in enumerate(places):
-                for k, fraction in enumerate(fractions):
-                    count = round(fraction * place.shape[1])
-                    if count:
-                        counts[i, j, k] = int((model(masked(x, place < count, fill)).argmax(1) == y).sum())
-                    else:
-                        counts[i, j, k] = clean
-    return counts
+    """Right answers by fill, order and fraction."""
+    counts = [round(fraction * places.shape[2]) for fraction in fractions]
+    clean = (model(x).argmax(1) == y).sum()
+    right = [
+        (model(masked(x, place < count, fill)).argmax(1) == y).sum() if count else clean
+        for fill in fills
+        for place in places
+        for count in counts
+    ]
+    return torch.stack(right).view(len(fills), len(places), len(fractions)).cpu()
+
+
+def _check(n: int, labels: Tensor, fractions: Sequence[float], fills: Sequence[str]) -> None:
+    if not n:
+        raise UsageError("masking_curves: needs at least one image; got none")
+    if not isinstance(labels, Tensor) or labels.shape != (n,):
+        got = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
+        raise UsageError(f"masking_curves: labels must be a tensor of {n} classes, one an image; got {got}")
+    if not fractions or not all(0.0 <= fraction <= 1.0 for fraction in fractions):
+        raise UsageError(f"masking_curves: fractions must be shares of the pixels, 0..1; got {tuple(fractions)}")
+    if not fills or len(set(fills)) != len(fills) or not set(fills) <= set(FILLS):
+        raise UsageError(f"masking_curves: fills must be some of {', '.join(FILLS)}, each once; got {tuple(fills)}")

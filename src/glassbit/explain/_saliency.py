@@ -1,48 +1,68 @@
-"""Saliency maps by name."""
+"""Saliency maps by the name of their method."""
 
 from __future__ import annotations
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from glassbit.models import to_unit
+from ._batches import Target
+from ._grad_cam import grad_cam
+from ._gradient import gradient
+from ._integrated import integrated_gradients
+from ._occlusion import occlusion
+from ._refused import OFFERED, check_method
+from ._smoothgrad import smoothgrad
 
-from ._modes import evaluating
+METHODS: tuple[str, ...] = OFFERED
 
 
 def saliency(
-    model: nn.Module, images: Tensor, target: Tensor | int | None = None, *, batch: int = 250
+    model: nn.Module,
+    images: Shaped[Tensor, "n c h w"],
+    target: Target = None,
+    *,
+    method: str = "gradient",
+    batch: int = 250,
 ) -> Float[Tensor, "n h w"]:
-    """The size of the gradient of one logit at every pixel.
+    """How much every pixel matters to one logit.
 
-        a = sum over channels of |d f_target / d x|
+        gradient              sum over channels of |d f_target / d x|
+        smoothgrad            the same of the mean gradient over noisy copies
+        integrated-gradients  the same of the gradient integrated from black, times the pixel
+        grad-cam              the last feature maps, weighted by their mean gradient
+        occlusion             the change when a square around the pixel is covered
 
-    For a quantized network this is the straight-through gradient: it explains the network at the scale of its
-    quantization step.
+    Each is a function of its own with further options. For a quantized network the gradient of the first four is the
+    straight-through one: it explains the network at the scale of its quantization steps, not infinitesimally. The
+    model's modes, its parameters and the random generators are left as they were.
 
     Args:
-        model: takes float images in [0, 1] and returns logits.
-        images: uint8 or float in [0, 1], (n, c, h, w).
-        target: a class for all images, one a image, or None for the predicted class.
-        batch: images a step.
+        model: takes float images in [0, 1] and returns logits; explained in eval mode, on its own device.
+        images: uint8, or float in [0, 1].
+        target: a class for all images, one an image as integers (n,), or None for the class that the model predicts.
+        method: one of the five.
+        batch: images that go through the network at once.
 
     Returns:
-        Non-negative maps, on the images' device.
+        Maps >= 0 on the device of the images.
 
-    Simonyan et al. 2014 (arXiv 1312.6034), section 3.
+    Raises:
+        UsageError: an argument is not what it must be, or the method would be wrong on this network.
+
+    Example:
+        >>> import torch
+        >>> from glassbit import models
+        >>> images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        >>> saliency(models.cnn_bn(), images, target=3).shape
+        torch.Size([2, 28, 28])
     """
-    maps = []
-    with evaluating(model), torch.enable_grad():
-        for start in range(0, len(images), batch):
-            x = to_unit(images[start : start + batch]).detach().clone().requires_grad_()
-            logits = model(x)
-            if target is None:
-                chosen = logits.argmax(1)
-            elif isinstance(target, Tensor):
-                chosen = target[start : start + batch].to(logits.device)
-            else:
-                chosen = torch.full((len(x),), target, device=logits.device)
-            (gradient,) = torch.autograd.grad(logits.gather(1, chosen[:, None]).sum(), x)
-            maps.append(gradient.abs().sum(1))
-    return torch.cat(maps)
+    check_method(model, method)
+    if method == "smoothgrad":
+        return smoothgrad(model, images, target, batch=batch)
+    if method == "integrated-gradients":
+        return integrated_gradients(model, images, target, batch=batch).maps
+    if method == "grad-cam":
+        return grad_cam(model, images, target, batch=batch)
+    if method == "occlusion":
+        return occlusion(model, images, target, batch=batch)
+    return gradient(model, images, target, batch=batch)

@@ -316,8 +316,8 @@ def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, NDArray[Any]] | No
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {key: file[key] for key in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            found = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
     return found if all(key in found for key in needed) else None

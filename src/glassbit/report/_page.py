@@ -80,8 +80,8 @@ def section(group: Group, slug: str) -> Section:
         return None if chart is None else named(chart)
 
     share_charts = (
-        layer_chart(group, "clipped", title="Share of activations clipped at alpha", y="clipped, %", scale=100),
-        layer_chart(group, "zeros", title="Share of activations that are exactly zero", y="zero, %", scale=100),
+        layer_chart(group, "clipped", title="Share of activations clipped at alpha", y="clipped, %", scale=100.0),
+        layer_chart(group, "zeros", title="Share of activations that are exactly zero", y="zero, %", scale=100.0),
     )
     table = accuracies(group)
     return Section(

@@ -136,7 +136,7 @@ def panel_svg(chart: Chart, index: int) -> str:
     prefix = f"{chart.name}-{index}"
     with _settings(prefix):
         figure = Figure(figsize=(WIDTH / 72, panel.height / 72), dpi=72, facecolor=COLOURS["surface"])
-        _draw(figure, panel, 0, 0, WIDTH, panel.height)
+        _draw(figure, panel, 0.0, 0.0, WIDTH, panel.height)
         return themed(_written(figure), prefix=prefix, label=f"{chart.title}: {panel.title}")
 
 

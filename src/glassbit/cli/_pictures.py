@@ -1,0 +1,72 @@
+"""The images that `glassbit explain` explains."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from glassbit._errors import DataError, RunError
+from glassbit.datasets._decode import decoded, settle
+from glassbit.datasets._pixels import Framing
+from glassbit.recipe import data_slug
+from glassbit.study._state import SavedRun
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images as a run's network takes them.
+
+    Args:
+        images: uint8.
+        names: one an image.
+        labels: the true classes, where they are known.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    names: tuple[str, ...]
+    labels: Int64[Tensor, " n"] | None = None
+
+
+def probe_pictures(saved: SavedRun) -> Pictures:
+    """The probe images of a run, which lie in its folder or in that of its study.
+
+    Raises:
+        RunError: there are none, or not those of this run's data.
+    """
+    study = saved.folder.resolve().parent.parent
+    places = (saved.folder / "probes.npz", study / f"probes-{data_slug(saved.run.data)}.npz", study / "probes.npz")
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        looked = ", ".join(map(str, places))
+        raise RunError(f"{saved.folder}: has no probe images (looked for {looked}); name some with --images FOLDER")
+    with np.load(path, allow_pickle=False) as file:
+        images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
+    if tuple(images.shape[1:]) != (saved.channels, *saved.size):
+        raise RunError(f"{path}: must hold the images of this run's data; name some others with --images FOLDER")
+    return Pictures(images, tuple(f"{i} {saved.classes[label]}" for i, label in enumerate(labels.tolist())), labels)
+
+
+def own_pictures(place: Path, saved: SavedRun) -> Pictures:
+    """The images in a folder, or one image, brought to the size and the channels that the run was trained on.
+
+    Raises:
+        DataError: there are none, or some cannot be read; all of those are named.
+    """
+    files = [place] if place.is_file() else sorted(path for path in _below(place) if not path.name.startswith("."))
+    if not files:
+        what = "holds no files" if place.is_dir() else "does not exist"
+        raise DataError(f"--images: must be an image or a folder of images; {place} {what}")
+    wanted = Framing(size=saved.size, resize=saved.run.data.resize, color="grey" if saved.channels == 1 else "rgb")
+    pixels = np.concatenate(list(decoded(files, settle(files, wanted)).chunks()))
+    names = tuple(path.name if place.is_file() else str(path.relative_to(place)) for path in files)
+    return Pictures(torch.from_numpy(pixels), names)
+
+
+def _below(folder: Path) -> list[Path]:
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]

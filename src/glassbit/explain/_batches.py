@@ -1,0 +1,99 @@
+"""What every attribution method needs: images in pieces, a class for each, and a model that is left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit.models import to_unit
+
+Target = Tensor | int | None
+"""A class for all images, one an image as integers (n,), or None for the class that the model predicts."""
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Eval mode and gradients inside the block, whatever surrounds it; every module gets its own mode back, and the
+    global random generators their state.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    gpus = sorted({parameter.device.index for parameter in model.parameters() if parameter.is_cuda})
+    try:
+        model.eval()
+        with torch.random.fork_rng(gpus), torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def batches(
+    model: nn.Module, images: Shaped[Tensor, "n c h w"], target: Target, *, batch: int
+) -> Iterator[tuple[Float[Tensor, "m c h w"], Int64[Tensor, " m"]]]:
+    """Pieces of `images` as floats on the model's device, each with the classes to explain; inside `undisturbed`.
+
+    Raises:
+        UsageError: images, target or batch are not what they must be, or the model does not return logits (n, classes).
+    """
+    if images.ndim != 4:
+        raise UsageError(
+            f"saliency: images must be (n, c, h, w); got {tuple(images.shape)}; add an axis to a single image"
+        )
+    if batch < 1:
+        raise UsageError(f"saliency: batch must be at least 1 image; got {batch}")
+    if not len(images):
+        return
+    classes = _count_classes(model, on_model(model, images[:1]))
+    chosen = None if target is None else _checked(target, len(images), classes)
+    for start in range(0, len(images), batch):
+        x = on_model(model, images[start : start + batch])
+        yield x, _predicted(model, x) if chosen is None else chosen[start : start + batch].to(x.device)
+
+
+def on_model(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """A copy of `images` in [0, 1] on the device and in the precision of the model."""
+    like = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
+    x = to_unit(images if like is None else images.to(like.device))
+    return x.detach().clone() if like is None else x.detach().to(like.dtype, copy=True)
+
+
+def joined(maps: Sequence[Float[Tensor, "_ h w"]], images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:
+    """The maps of all pieces, on the device of `images`, at least in single precision."""
+    if not maps:
+        return torch.zeros(0, *images.shape[2:], device=images.device)
+    whole = torch.cat(list(maps)).detach()
+    return whole.to(images.device, torch.promote_types(whole.dtype, torch.float32))
+
+
+@torch.no_grad()
+def _predicted(model: nn.Module, x: Float[Tensor, "m c h w"]) -> Int64[Tensor, " m"]:
+    return cast(Tensor, model(x)).argmax(1)
+
+
+@torch.no_grad()
+def _count_classes(model: nn.Module, x: Float[Tensor, "1 c h w"]) -> int:
+    logits = model(x)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise UsageError(f"saliency: the model must return logits (n, classes); for one image it returned {got}")
+    return logits.shape[1]
+
+
+def _checked(target: Tensor | int, n: int, classes: int) -> Int64[Tensor, " n"]:
+    must = f"saliency: target must be a class 0..{classes - 1}, or one an image as integers ({n},), or None"
+    if not isinstance(target, Tensor):
+        if isinstance(target, bool) or not isinstance(target, int):
+            raise UsageError(f"{must}; got {target!r}")
+        target = torch.full((n,), target)
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool or target.shape != (n,):
+        raise UsageError(f"{must}; got {target.dtype} {tuple(target.shape)}")
+    low, high = int(target.min()), int(target.max())
+    if low < 0 or high >= classes:
+        raise UsageError(f"{must}; got {low if low < 0 else high}")
+    return target.long()

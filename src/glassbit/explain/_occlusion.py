@@ -1,0 +1,62 @@
+"""What covering a part of the image changes."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit.masking import fill
+
+from ._batches import Target, batches, joined, undisturbed
+
+
+def occlusion(
+    model: nn.Module,
+    images: Shaped[Tensor, "n c h w"],
+    target: Target = None,
+    *,
+    window: int | None = None,
+    stride: int | None = None,
+    batch: int = 250,
+) -> Float[Tensor, "n h w"]:
+    """How much one logit moves when a square of the image is painted in the background's colour.
+
+        a = |mean over the squares that cover the pixel of (f_target(x) - f_target(x with the square covered))|
+
+    The background is the top-left pixel. No gradient is involved, so a quantized network is explained as it computes.
+
+    Args:
+        model, images, target, batch: see `saliency`.
+        window: side of the square in pixels; a seventh of the image's shorter side when None.
+        stride: from square to square, in pixels, at most `window`; half of it when None.
+
+    Raises:
+        UsageError: see `saliency`; or an option is out of range.
+
+    Zeiler and Fergus 2014 (arXiv 1311.2901), section 4.2; through Captum.
+    """
+    from captum.attr import Occlusion
+
+    channels, side = images.shape[1], min(images.shape[2:])
+    window = max(1, round(side / 7)) if window is None else window
+    stride = max(1, window // 2) if stride is None else stride
+    if not 1 <= stride <= window <= side:
+        raise UsageError(
+            f"occlusion: must have 1 <= stride <= window <= {side}, the image's shorter side; "
+            f"got stride {stride} and window {window}"
+        )
+    maps = []
+    with undisturbed(model):
+        method = Occlusion(model)
+        for x, labels in batches(model, images, target, batch=batch):
+            found = method.attribute(
+                x,
+                sliding_window_shapes=(channels, window, window),
+                strides=(channels, stride, stride),
+                baselines=fill(x, "constant").expand_as(x),
+                target=labels,
+                perturbations_per_eval=max(1, batch // len(x)),
+            )
+            maps.append(found[:, 0].abs().to(x.dtype))
+    return joined(maps, images)
