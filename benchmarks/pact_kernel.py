@@ -1,4 +1,4 @@
-"""What the PACT kernel costs: one training step of ResNet-20 with PACT activations as a ratio of the full-precision step.
+"""What the PACT kernel costs: a training step of ResNet-20 with PACT activations over one in full precision.
 
     python benchmarks/pact_kernel.py --threads 2 --steps 30
 
@@ -111,7 +111,8 @@ def main() -> None:
     arithmetic = "bf16 autocast" if options.bf16 else "float32"
     layout_name = "channels_last" if options.channels_last else "contiguous"
     print(
-        f"resnet20, batch {options.batch}, {options.size} x {options.size}, {options.bits} bits, {layout_name}, {arithmetic}"
+        f"resnet20, batch {options.batch}, {options.size} x {options.size}, {options.bits} bits, "
+        f"{layout_name}, {arithmetic}"
     )
     print(f"{device}, {options.threads} thread(s) of {os.cpu_count()} cores")
     print(f"Python {platform.python_version()}, torch {torch.__version__}")

@@ -55,7 +55,10 @@ def checked(folder):
     for address in parser.addresses:
         assert address.startswith(("#", "data:image/png;base64,"))
         assert not address.startswith("#") or address[1:] in parser.ids
-    assert not re.search(r"https?:|//[a-z]|@import|<script|\bNaN\b|\bNone\b|\bnan\b", re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page))
+    assert not re.search(
+        r"https?:|//[a-z]|@import|<script|\bNaN\b|\bNone\b|\bnan\b",
+        re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page),
+    )
     return page, re.sub(r"\s+", " ", " ".join(parser.text))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning, UsageError
@@ -89,9 +90,10 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
         )
     bits = {layer.name: layer.bits for layer in conversion.layers}
     replacements: dict[int, nn.Module] = {}
+    device = next((parameter.device for parameter in model.parameters()), None)
     for name, module in list(model.named_modules()):
         if bits.get(name, FLOAT_BITS) != FLOAT_BITS:
-            replacements[id(module)] = _quantized(module, bits[name], plan)
+            replacements[id(module)] = _quantized(module, bits[name], plan, device)
     _replace(model, replacements)
     if conversion.left:
         listed = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
@@ -121,7 +123,7 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def assign(model: nn.Module, plan: Plan) -> Conversion:
     """The bits that `plan` gives each layer of a float model, without converting it."""
-    leaves = [(name, module) for name, module in model.named_modules() if name and not list(module.children())]
+    leaves = [(name, module) for name, module in model.named_modules() if name and _is_whole(module)]
     weighted = [name for name, module in leaves if type(module) in (nn.Conv2d, nn.Linear)]
     layers: list[LayerBits] = []
     left: list[tuple[str, str]] = []
@@ -136,7 +138,7 @@ def assign(model: nn.Module, plan: Plan) -> Conversion:
         elif type(module) in _RELU_LIKE and not _negative_floor(module):
             _, bits = plan.bits((name, producer), depth)
             layers.append(LayerBits(name, "activation", bits))
-        elif reason := _why_left(module):
+        elif (reason := _why_left(module)) and not any(name.startswith(f"{parent}.") for parent, _ in left):
             left.append((name, reason))
     return Conversion(_feed_last(layers, weighted, plan), tuple(left))
 
@@ -156,6 +158,12 @@ def _edge(plan: Plan, bits: int) -> int:
     return {"8": 8, "full": FLOAT_BITS, "same": bits}[plan.edges]
 
 
+def _is_whole(module: nn.Module) -> bool:
+    """Whether a module is a layer: it has no children, or computes with parameters of its own besides them."""
+    own = any(parameter is not None for parameter in module._parameters.values())
+    return own or not list(module.children()) or isinstance(module, nn.Conv2d | nn.Linear)
+
+
 def _negative_floor(module: nn.Module) -> bool:
     return type(module) is nn.Hardtanh and module.min_val != 0
 
@@ -164,18 +172,18 @@ def _why_left(module: nn.Module) -> str | None:
     kind = type(module).__name__
     if isinstance(module, _FLOAT_BY_DESIGN):
         return None
-    if isinstance(module, nn.Conv2d | nn.Linear):
+    if isinstance(module, nn.Conv2d | nn.Linear) or (isinstance(module, _RELU_LIKE) and type(module) not in _RELU_LIKE):
         return f"{kind} is a subclass and may compute something else than its base class"
     if isinstance(module, nn.modules.conv._ConvNd):
         return f"{kind} is not supported; Conv2d and Linear are"
-    if type(module).__module__ == nn.ReLU.__module__:
+    if type(module).__module__ == nn.ReLU.__module__ and not list(module.children()):
         return f"{kind} is not ReLU-like: its output is not clipped at zero, so unsigned codes cannot hold it"
     if next(module.parameters(), None) is not None:
         return f"{kind} has parameters and no quantizer; Conv2d and Linear are supported"
     return None
 
 
-def _quantized(module: nn.Module, bits: int, plan: Plan) -> nn.Module:
+def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | None) -> nn.Module:
     if isinstance(module, nn.Conv2d):
         return QuantizedConv2d(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
     if isinstance(module, nn.Linear):
@@ -185,7 +193,7 @@ def _quantized(module: nn.Module, bits: int, plan: Plan) -> nn.Module:
         PACT(bits, alpha=alpha) if plan.activations == "pact" else LSQ(bits, signed=False, step=alpha / (2**bits - 1))
     )
     activation.replaced = (module,)
-    return activation.train(module.training)
+    return activation.to(device).train(module.training)
 
 
 def _weight_quantizer(weight: Tensor, bits: int, plan: Plan) -> nn.Module:
@@ -199,6 +207,6 @@ def _weight_quantizer(weight: Tensor, bits: int, plan: Plan) -> nn.Module:
 def _replace(model: nn.Module, replacements: dict[int, nn.Module]) -> None:
     """Put the replacements wherever the originals are registered; an original may have several parents."""
     for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in list(parent._modules.items()):  # named_children skips what is registered twice
             if id(child) in replacements:
                 setattr(parent, name, replacements[id(child)])

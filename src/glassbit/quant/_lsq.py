@@ -101,5 +101,5 @@ class _LSQ(torch.autograd.Function):
         inside = (ratio > ctx.low) & (ratio < ctx.high)
         clipped = ratio.clamp(ctx.low, ctx.high)
         slope = torch.where(inside, clipped.round() - ratio, clipped)
-        grad_step = (grad * slope).sum(dtype=torch.float32) * ctx.gradient_scale
+        grad_step = (grad * slope).sum(dtype=torch.promote_types(step.dtype, torch.float32)) * ctx.gradient_scale
         return torch.where(inside, grad, 0.0), grad_step.to(step.dtype), None, None, None

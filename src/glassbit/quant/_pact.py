@@ -58,13 +58,11 @@ class PACT(nn.ReLU):
 
     def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
-        alpha: Tensor = self.alpha.detach().clamp(min=FLOOR)
-        return cast(Tensor, alpha / (2**self.bits - 1))
+        return _step(self.alpha.detach().clamp(min=FLOOR), 2**self.bits - 1)
 
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
-        alpha = self.alpha.detach().clamp(min=FLOOR)
-        return _round(x.detach(), alpha, 2**self.bits - 1).to(torch.int32)
+        return _round(x.detach(), _bound(self.alpha), 2**self.bits - 1).to(torch.int32)
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Activations of any shape to their quantized values of the same shape."""
@@ -77,8 +75,13 @@ class PACT(nn.ReLU):
 
 def _round(x: Tensor, alpha: Tensor | float, levels: int) -> Tensor:
     if isinstance(alpha, Tensor):
-        return torch.minimum(x.relu(), alpha.to(x.dtype)).mul(levels / alpha).round()
+        return torch.minimum(x.relu(), alpha.to(x.dtype)).mul(torch.full_like(alpha, levels) / alpha).round()
     return x.clamp(0.0, alpha).mul_(levels / alpha).round_()
+
+
+def _step(alpha: Tensor, levels: int) -> Tensor:
+    """`alpha / levels`, rounded once on every device; dividing by a number may multiply by its rounded inverse."""
+    return alpha / torch.full_like(alpha, levels)
 
 
 def _bound(alpha: Tensor) -> Tensor | float:
@@ -96,7 +99,7 @@ class _PACT(torch.autograd.Function):
     def forward(x: Tensor, alpha: Tensor, levels: int) -> Tensor:
         bound = _bound(alpha)
         codes = _round(x, bound, levels)
-        return codes.mul(bound / levels) if isinstance(bound, Tensor) else codes.mul_(bound / levels)
+        return codes.mul(_step(bound, levels)) if isinstance(bound, Tensor) else codes.mul_(bound / levels)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
@@ -112,7 +115,8 @@ class _PACT(torch.autograd.Function):
         # Inside the range the difference is exactly 0, so nothing leaks; outside it the output is 0 or alpha.
         outside = grad - grad_x
         if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype != torch.float32:
-            grad_alpha = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=torch.float32)
+            precision = torch.promote_types(alpha.dtype, torch.float32)
+            grad_alpha = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=precision)
         else:
             order = _dense_order(output)
             grad_alpha = outside.permute(order).reshape(-1) @ output.permute(order).reshape(-1) / bound

@@ -12,6 +12,7 @@ from ._bits import check_bits
 
 _COEFFICIENTS = {2: (3.12, -2.064), 3: (7.509, -6.892), 4: (12.68, -12.80), 5: (17.74, -18.64), 8: (31.76, -35.04)}
 _TINY = 1e-12
+_HUGE = torch.finfo(torch.float32).max / 2
 
 
 class SAWB(nn.Module):
@@ -75,7 +76,7 @@ def _scale(w: Tensor, bits: int) -> Tensor:
     largest = size.amax().clamp(min=_TINY)
     unit = size / largest  # keeps the squares of huge and of subnormal weights finite
     clip = (c0 * unit.square().mean().sqrt() + c1 * unit.mean()) * largest
-    clip = torch.where(clip > 0, clip, largest)
+    clip = torch.where(clip > 0, clip, largest).clamp(max=_HUGE)
     return (clip * (2 / 3) if bits == 2 else clip / _half(bits)).to(w.dtype)
 
 
