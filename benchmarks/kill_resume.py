@@ -72,7 +72,7 @@ def content(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = {name: plain(load_checkpoint(run / name)) for name in ("last.pt", "best.pt")}
     found["log"] = [plain(json.loads(line)) for line in (run / "log.jsonl").read_text().splitlines()]
     found["result"] = plain(json.loads((run / "result.json").read_text()))
-    for file in sorted(run.glob("probes/*.npz")) + [run / "explain.npz"]:
+    for file in [*sorted(run.glob("probes/*.npz")), run / "explain.npz"]:
         with np.load(file) as arrays:
             found[file.name] = {name: arrays[name].tobytes() for name in arrays}
     return found

@@ -77,10 +77,10 @@ def test_explain_images_of_ones_own(call, tiny, tmp_path):
     Image.new("L", (9, 9), 200).save(folder / "grey.jpg")
     code, said, err = call("explain", out, "--images", folder, "--target", "middle", "--out", tmp_path / "maps")
     assert (code, err) == (0, "")
-    names = {path.name for path in (tmp_path / "maps").rglob("*.png")}
-    assert any("red" in name for name in names)
-    assert any("grey" in name for name in names)
-    assert "maps" in said
+    assert said.endswith(f"pictures: {tmp_path / 'maps'}\n")
+    index = json.loads((tmp_path / "maps" / "index.json").read_text())
+    assert [entry["name"] for entry in index["images"]] == ["grey.jpg", "red.png"]
+    assert {entry["target_name"] for entry in index["images"]} == {"middle"}
     for words, texts in (
         (("--target", "centre"), ["must be one of top, middle, bottom; got 'centre'"]),
         (("--method", "deeplift"), ["deeplift"]),
