@@ -81,9 +81,11 @@ def test_cost_has_a_row_a_layer_and_a_total_a_plan(tmp_path, make_study):
 
 
 def test_activation_shares_of_the_last_epoch(tmp_path, make_study):
-    rows, _ = rows_of(make_study(tmp_path, arms=("pact",), plans=("w4a4",), seeds=(0,)), "activations")
-    found = [(row["layer"], float(row["clipped_percent_mean"]), float(row["zeros_percent_mean"])) for row in rows]
-    assert found[2] == ("2.activation", pytest.approx(3.0), pytest.approx(50.0))
+    rows, _ = rows_of(make_study(tmp_path, arms=("fp32", "pact"), plans=("w4a4",), seeds=(0,)), "activations")
+    row = next(row for row in rows if (row["arm"], row["layer"]) == ("pact", "2.activation"))
+    assert float(row["clipped_percent_mean"]) == pytest.approx(3.0)
+    assert float(row["zeros_percent_mean"]) == pytest.approx(50.0)
+    assert {row["clipped_percent_mean"] for row in rows if row["arm"] == "fp32"} == {""}
 
 
 def test_no_finished_run_no_table(tmp_path, make_study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
@@ -59,6 +60,11 @@ def table(
     if total:
         lines.insert(-1, rule)
     return lines
+
+
+def silence_libraries() -> None:
+    """Keep what Fabric says about its processes off the terminal; call it after its import, which turns it on."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
 def command_line() -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from glassbit.cli._say import block, command_line
+from glassbit.cli._say import block, command_line, silence_libraries
 from glassbit.recipe import load, shipped
 
 _RECIPES = ", ".join(shipped())
@@ -33,6 +33,8 @@ def study(
 
     from glassbit.report import write_report
     from glassbit.study import run_study
+
+    silence_libraries()
 
     if data_dir is not None:
         data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in found.recipe.data)

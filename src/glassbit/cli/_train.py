@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
-from glassbit.cli._say import command_line
+from glassbit.cli._say import command_line, silence_libraries
 
 
 @takes(DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
@@ -33,6 +33,8 @@ def train(
     folder = out or Path("runs") / recipe.id
 
     from glassbit.study import run_one
+
+    silence_libraries()
 
     outcome = run_one(
         recipe,

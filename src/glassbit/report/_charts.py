@@ -113,6 +113,7 @@ def layer_chart(group: Group, key: str, *, title: str, y: str, scale: float = 1.
     """A value that the log keeps a layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel a layer."""
     look = styles(group)
     shown = [v for v in group.variants if any(epoch.get(key) for run in group.curves_of(v) for epoch in run.epochs)]
+    shown = [v for v in shown if key == "zeros" or v.plan is not None]
     names = layers([epoch for v in shown for run in group.curves_of(v) for epoch in run.epochs], key)
     if not names:
         return None
@@ -195,7 +196,8 @@ def _over(lines: Sequence[tuple[Sequence[tuple[float, Spread]], Style]], axes: A
         _line(axes, curve, style)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if zero:
-        axes.set_ylim(bottom=0)
+        top = max((value.mean + (value.sd or 0.0) for curve, _ in lines for _, value in curve), default=0.0)
+        axes.set_ylim(0, 1.08 * top if top > 0 else 1)
     epochs = {x for curve, _ in lines for x, _ in curve}
     if len(epochs) == 1:
         only = epochs.pop()

@@ -163,14 +163,15 @@ def costs(group: Group) -> list[Cost]:
 
 
 def shares(group: Group) -> list[Shares]:
-    """One row a layer and variant, from the last epoch that each run logged."""
+    """One row a layer and variant, from the last epoch of each finished run; only quantizers clip."""
     rows = []
     for variant in group.variants:
-        last = [run.epochs[-1] for run in group.curves_of(variant)]
+        last = [run.epochs[-1] for run in group.of(variant) if run.epochs]
         for layer in layers(last, "clipped", "zeros"):
             clipped, zeros = (
                 spread([_percent((epoch.get(key) or {}).get(layer)) for epoch in last]) for key in ("clipped", "zeros")
             )
+            clipped = None if variant.plan is None else clipped
             rows.append(Shares(variant, layer, clipped, zeros))
     return rows
 
