@@ -30,7 +30,7 @@ from glassbit.train import RandomMasking, SaliencyGuided, fit
         (TrainingRecipe, fit, {"start", "epochs"}),
         (SaliencyRecipe, SaliencyGuided, set()),
         (RandomRecipe, RandomMasking, set()),
-        (PlanRecipe, Plan, {"rules", "name"}),
+        (PlanRecipe, Plan, {"rules", "name", "alpha"}),  # a recipe has images to set alpha from
         (RuleRecipe, Rule, {"layers", "weight", "activation"}),
     ],
 )

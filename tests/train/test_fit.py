@@ -167,7 +167,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return (os.system, (f"touch {tmp_path}/executed",))
 
-    (tmp_path / "last.pt").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "last.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(RunError, match="not a Glassbit checkpoint"):
         load_checkpoint(tmp_path / "last.pt")
     assert not (tmp_path / "executed").exists()

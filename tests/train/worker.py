@@ -48,3 +48,6 @@ def train(out: Path, epochs: int, stop_after: int | None = None, **settings: obj
 if __name__ == "__main__":
     torch.set_num_threads(1)
     train(Path(sys.argv[1]), int(sys.argv[2]), **json.loads(sys.argv[3]))
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
