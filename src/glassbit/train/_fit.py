@@ -24,7 +24,7 @@ from glassbit.models import Classifier
 from glassbit.quant import FLOOR
 
 from ._checkpoint import load_checkpoint, save_checkpoint
-from ._evaluate import tally
+from ._evaluate import channels_last, tally
 from ._monitor import levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
@@ -125,7 +125,8 @@ def fit(
     groups = parameter_groups(
         objective.model, lr=lr, weight_decay=weight_decay, quantizer_lr=quantizer_lr, quantizer_decay=quantizer_decay
     )
-    if fabric.world_size == 1:  # DDP's buckets warn about it
+    alone = fabric.world_size == 1
+    if alone:  # DDP's buckets warn about the layout
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     wrapped, stepper = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
     model = objective.model
@@ -160,7 +161,7 @@ def fit(
                 )
                 for group in stepper.param_groups:
                     group["lr"] = group["full_lr"] * factor
-                losses = Losses(*wrapped(images.contiguous(memory_format=torch.channels_last), labels))
+                losses = Losses(*wrapped(channels_last(images) if alone else images, labels))
                 fabric.backward(losses.total)
                 stepper.step()
                 stepper.zero_grad()
