@@ -99,7 +99,7 @@ def test_a_start_from_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_plans_are_those_of_the_library() -> None:
-    assert build_plan(PlanRecipe(name="layers-4-2")) == Plan.named("layers-4-2")
+    assert build_plan(PlanRecipe(name="layers-4-2")) == Plan.named("layers-4-2", alpha="data")
     own = PlanRecipe.model_validate(
         {"name": "own", "weights": "lsq", "rules": [{"layers": "fc", "weight": 3, "activation": 4, "depth": [0.5, 1]}]}
     )
