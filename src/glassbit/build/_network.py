@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glassbit import models
 from glassbit._errors import UsageError
+from glassbit._modes import evaluating
 from glassbit._random import derive
 from glassbit.recipe import ModelRecipe
 
@@ -112,18 +113,14 @@ def _check_signature(name: str, make: Callable[..., nn.Module], arguments: dict[
 
 def _check_logits(name: str, network: nn.Module, *, classes: int, channels: int, size: tuple[int, int]) -> None:
     """Two black images in, logits (2, classes) out; the network's mode and numbers stay as they were."""
-    modes = [(module, module.training) for module in network.modules()]
     images = f"images of {channels} x {size[0]} x {size[1]}"
     try:
-        with torch.no_grad():
-            logits = network.eval()(torch.zeros(2, channels, *size))
+        with evaluating(network), torch.no_grad():
+            logits = network(torch.zeros(2, channels, *size))
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(f"model {name}: must take {images}; it raised {type(error).__name__}: {error}") from error
-    finally:
-        for module, training in modes:
-            module.training = training
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"model {name}: must return logits of shape (2, {classes}) for 2 {images}; got {got}")

@@ -36,13 +36,12 @@ def study(
 
     silence_libraries()
 
+    study_recipe = found.recipe
     if data_dir is not None:
-        data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in found.recipe.data)
-        recipe_here = found.recipe.model_copy(update={"data": data})
-    else:
-        recipe_here = found.recipe
+        data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in study_recipe.data)
+        study_recipe = study_recipe.model_copy(update={"data": data})
     outcome = run_study(
-        recipe_here,
+        study_recipe,
         folder,
         text=found.text,
         command=command_line(),

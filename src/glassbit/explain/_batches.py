@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._modes import evaluating
 from glassbit.models import to_unit
 
 Target = Tensor | int | None
@@ -22,15 +23,9 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Eval mode and gradients inside the block, whatever surrounds it; every module gets its own mode back, and the
     global random generators their state.
     """
-    modes = [(module, module.training) for module in model.modules()]
     gpus = sorted({parameter.device.index for parameter in model.parameters() if parameter.is_cuda})
-    try:
-        model.eval()
-        with torch.random.fork_rng(gpus), torch.inference_mode(False), torch.enable_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(model), torch.random.fork_rng(gpus), torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def batches(

@@ -6,6 +6,7 @@ from ._convert import Conversion as Conversion
 from ._convert import LayerBits as LayerBits
 from ._convert import assign as assign
 from ._convert import dequantize_ as dequantize_
+from ._convert import is_activation_quantizer as is_activation_quantizer
 from ._convert import quantize_ as quantize_
 from ._convert import quantizers as quantizers
 from ._cost import Cost as Cost

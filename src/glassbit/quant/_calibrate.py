@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
-from ._convert import quantizers
+from ._convert import is_activation_quantizer, quantizers
 from ._lsq import LSQ
 from ._pact import PACT
 
@@ -40,7 +40,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     Raises:
         UsageError: the model has no quantized activation.
     """
-    originals = {name: module for name, module in quantizers(model) if _is_activation(module)}
+    originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
         raise UsageError("calibrate_: the model has no quantized activation; call quantize_ first")
     twin = copy.deepcopy(model).train()
@@ -49,7 +49,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
             module.eval()
     levels: dict[str, float] = {}
     for name, module in quantizers(twin):
-        if _is_activation(module):
+        if is_activation_quantizer(module):
             module.register_forward_pre_hook(_Fit(name, levels))
     twin(images)
     for name, module in originals.items():
@@ -80,10 +80,6 @@ class _Fit:
         errors = [float(((x / (a / top)).round().clamp(max=top) * (a / top) - x).square().mean()) for a in candidates]
         self.levels[self.name] = candidates[errors.index(min(errors))]
         _set(module, self.levels[self.name])
-
-
-def _is_activation(module: nn.Module) -> bool:
-    return isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
 
 
 def _set(module: nn.Module, level: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -107,9 +107,14 @@ def dequantize_(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             replacements[id(module)] = module.layer
-        elif isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed):
+        elif is_activation_quantizer(module):
             replacements[id(module)] = module.replaced[0] if module.replaced else nn.ReLU()
     _replace(model, replacements)
+
+
+def is_activation_quantizer(module: nn.Module) -> TypeGuard[PACT | LSQ]:
+    """Whether a module quantizes activations: any PACT, or an LSQ of unsigned values."""
+    return isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
 
 
 def quantizers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -117,7 +122,7 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, module in model.named_modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             yield name, module.quantizer
-        elif isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed):
+        elif is_activation_quantizer(module):
             yield name, module
 
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from glassbit._modes import evaluating
+
 from ._convert import quantizers
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._plan import FLOAT_BITS
@@ -81,19 +83,15 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
         for name, module in quantized.items()
         if not _is_weighted(model.get_submodule(name))
     ]
-    modes = [(module, module.training) for module in model.modules()]
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
-        model.eval()
-        with torch.no_grad(), _FollowBits():
+        with evaluating(model), torch.no_grad(), _FollowBits():
             image = torch.zeros(1, *image_shape, device=device)
             _set_bits(image, _IMAGE_BITS)
             model(image)
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
     rows: dict[str, CostRow] = {}
     for call in (call for call in calls if id(call.layer) not in inner or call.quantized):
         row = _row(call)

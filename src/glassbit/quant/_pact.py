@@ -112,12 +112,12 @@ class _PACT(torch.autograd.Function):
         x, alpha, output = ctx.saved_tensors
         bound = _bound(alpha)
         grad_x = _inside(grad, x, bound)
-        # Inside the range the difference is exactly 0, so nothing leaks; outside it the output is 0 or alpha.
-        outside = grad - grad_x
         if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype != torch.float32:
             precision = torch.promote_types(alpha.dtype, torch.float32)
             grad_alpha = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=precision)
         else:
+            # Inside the range the difference is exactly 0, so nothing leaks; outside it the output is 0 or alpha.
+            outside = grad - grad_x
             order = _dense_order(output)
             grad_alpha = outside.permute(order).reshape(-1) @ output.permute(order).reshape(-1) / bound
         return grad_x, grad_alpha.to(alpha.dtype), None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassbit._files import replacing
+from glassbit._modes import evaluating
 from glassbit._random import derive
 from glassbit.datasets import Dataset
 from glassbit.explain import saliency
@@ -52,11 +53,8 @@ class Probes:
         device = next(model.parameters()).device
         images = to_unit(self.images.to(device))
         maps = saliency(model, images, self.labels.to(device)).detach().float().cpu()
-        modes = [(module, module.training) for module in model.modules()]
-        with torch.no_grad():
-            probabilities = model.eval()(images).float().softmax(1).cpu()
-        for module, training in modes:
-            module.training = training
+        with evaluating(model), torch.no_grad():
+            probabilities = model(images).float().softmax(1).cpu()
         return maps, probabilities
 
 

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from glassbit._modes import evaluating
 from glassbit.datasets import Split
 from glassbit.models import to_unit
-
-from ._masked import evaluating
 
 
 @dataclass(frozen=True)

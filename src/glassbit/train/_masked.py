@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._modes import evaluating
 from glassbit.masking import Fill, lowest, masked, tied
 from glassbit.models import to_unit
 
@@ -193,18 +194,6 @@ def masked_pass(model: nn.Module, batchnorm: MaskedBatchNorm) -> Iterator[None]:
         for layer, track in zip(layers, tracked, strict=True):
             layer.training = True
             layer.track_running_stats = track
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _check(owner: str, name: str, holds: bool, must: str, got: object) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
+from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear, is_activation_quantizer
 
 
 def levels(model: nn.Module) -> dict[str, float]:
@@ -85,7 +85,7 @@ def watching(model: nn.Module) -> Iterator[Shares]:
     watched = [
         (name, module)
         for name, module in model.named_modules()
-        if type(module) is nn.ReLU or isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
+        if type(module) is nn.ReLU or is_activation_quantizer(module)
     ]
     inplace = [module for _, module in watched if type(module) is nn.ReLU and module.inplace]
     for module in inplace:
