@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from glassbit._errors import DataError, RunError
-from glassbit.datasets._decode import decoded, settle
-from glassbit.datasets._pixels import Framing
+from glassbit._errors import RunError
+from glassbit.cli._own_images import image_files
+from glassbit.pictures import Framing, decoded, settle
 from glassbit.recipe import data_slug
 from glassbit.study._state import SavedRun
 
@@ -58,15 +57,7 @@ def own_pictures(place: Path, saved: SavedRun) -> Pictures:
     Raises:
         DataError: there are none, or some cannot be read; all of those are named.
     """
-    files = [place] if place.is_file() else sorted(path for path in _below(place) if not path.name.startswith("."))
-    if not files:
-        what = "holds no files" if place.is_dir() else "does not exist"
-        raise DataError(f"--images: must be an image or a folder of images; {place} {what}")
+    files, names = image_files([place], "--images")
     wanted = Framing(size=saved.size, resize=saved.run.data.resize, color="grey" if saved.channels == 1 else "rgb")
     pixels = np.concatenate(list(decoded(files, settle(files, wanted)).chunks()))
-    names = tuple(path.name if place.is_file() else str(path.relative_to(place)) for path in files)
     return Pictures(torch.from_numpy(pixels), names)
-
-
-def _below(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]

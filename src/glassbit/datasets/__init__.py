@@ -18,4 +18,5 @@ from ._fetch import fetch as fetch
 from ._load import load as load
 from ._split import Dataset as Dataset
 from ._split import Split as Split
+from ._split import calibration_images as calibration_images
 from ._split import split_validation as split_validation

@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from glassbit._errors import DataError
+from glassbit.pictures import LARGEST, SMALLEST, Images
 
 from ._official import Arrays
-from ._pixels import LARGEST, SMALLEST
-from ._store import Images
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 CHUNK = 4096

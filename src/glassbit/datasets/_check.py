@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassbit._errors import DataError
+from glassbit.pictures import Color, Resize
 
 from ._cache import cache_folder
 from ._catalogue import entry
 from ._load import load, locate
 from ._official import digests
-from ._pixels import Color, Resize
 from ._split import IN_MEMORY, Dataset
 
 

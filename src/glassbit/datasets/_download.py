@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from ._progress import bar
+from glassbit._progress import bar
 
 TIMEOUT = (10, 60)
 BLOCK = 1 << 18

@@ -16,18 +16,17 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from glassbit._errors import DataError, UsageError
+from glassbit._progress import bar
+from glassbit.pictures import Color, Framing, Images, Resize, decoded, settle
 
 from ._arrays import read_npz
 from ._cache import cache_folder
 from ._catalogue import Entry, catalogue, entry
-from ._decode import decoded, settle
 from ._fetch import fetch, missing
 from ._folder import scan
 from ._official import Arrays, Search, find, read
-from ._pixels import Color, Framing, Resize
-from ._progress import bar
 from ._split import IN_MEMORY, Dataset, Split
-from ._store import Images, collect
+from ._store import collect
 
 CHUNK = 512
 

@@ -160,6 +160,18 @@ def split_validation(
     return train.subset(rest, limit=limit), train.subset(part, limit=limit)
 
 
+def calibration_images(train: Split, *, seed: int, count: int = 512) -> UInt8[Tensor, "m c h w"]:
+    """Some training images to read ranges of activations off: the same seed always draws the same ones.
+
+    Args:
+        train: what is trained on.
+        seed: which images.
+        count: how many; all of them where there are fewer.
+    """
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(derive("calibration", seed)))
+    return train.take(order[:count])
+
+
 def stratified(labels: Int64[Tensor, "n"], *, fraction: float, seed: int) -> Tensor:
     """Mark `fraction` of every class, at random; of a class with two images or more at least one, and never all.
 

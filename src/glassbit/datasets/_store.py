@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +15,11 @@ from torch import Tensor
 
 from glassbit._errors import DataError
 from glassbit._files import replacing
+from glassbit.pictures import Images
 
 from ._lock import locked
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images that can be made a few at a time.
-
-    Args:
-        shape: n, c, h, w of all of them.
-        chunks: makes them, in order.
-    """
-
-    shape: tuple[int, int, int, int]
-    chunks: Callable[[], Iterator[UInt8[np.ndarray, "k c h w"]]]
-
-    @property
-    def nbytes(self) -> int:
-        """What all of them take."""
-        count, channels, height, width = self.shape
-        return count * channels * height * width
 
 
 def collect(

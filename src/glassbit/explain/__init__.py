@@ -1,5 +1,7 @@
 """Saliency maps, what they are worth, and pictures of them."""
 
+from glassbit.pictures import Explained as Explained
+
 from ._curves import FRACTIONS as FRACTIONS
 from ._curves import Curves as Curves
 from ._curves import masking_curves as masking_curves
@@ -8,13 +10,8 @@ from ._gradient import gradient as gradient
 from ._integrated import Integrated as Integrated
 from ._integrated import integrated_gradients as integrated_gradients
 from ._occlusion import occlusion as occlusion
-from ._pictures import Explained as Explained
 from ._pictures import explain_images as explain_images
 from ._refused import check_method as check_method
-from ._render import colored as colored
-from ._render import overlay as overlay
-from ._render import to_rgb as to_rgb
-from ._render import write_png as write_png
 from ._saliency import METHODS as METHODS
 from ._saliency import saliency as saliency
 from ._smoothgrad import smoothgrad as smoothgrad

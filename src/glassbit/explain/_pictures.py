@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._files import write_json
+from glassbit.pictures import Explained, check_colors, folder_name, write_explained, write_index
 
 from ._batches import Target, batches, undisturbed
 from ._integrated import Integrated, integrated_gradients
-from ._panel import Column, panel
 from ._refused import check_method, is_quantized
-from ._render import check_colors, colored, enlarged, overlay, to_rgb, write_png
 from ._saliency import saliency
-
-_SIDE = 224
-
-
-@dataclass(frozen=True)
-class Explained:
-    """One image, explained.
-
-    Args:
-        name: as given.
-        folder: where its pictures are: `image.png`, `panel.png`, `METHOD-map.png` and `METHOD-overlay.png`.
-        prediction: the predicted class.
-        confidence: its probability, 0..1; None where the network's output is not finite.
-        target: the class that the maps explain.
-    """
-
-    name: str
-    folder: Path
-    prediction: int
-    confidence: float | None
-    target: int
 
 
 def explain_images(
@@ -90,79 +66,25 @@ def explain_images(
     found: list[Explained] = []
     entries: list[dict[str, Any]] = []
     for i, name in enumerate(names):
-        folder = f"{i:04d}-{_slug(name)}"
-        confidence = _finite(confidences[i])
-        one = Explained(name, out_dir / folder, int(predictions[i]), confidence, int(explained[i]))
-        label = None if labels is None else int(labels[i])
-        entry = _entry(one, label, classes)
+        folder = out_dir / folder_name(i, name)
+        one = Explained(name, folder, int(predictions[i]), _finite(confidences[i]), int(explained[i]))
+        entry = write_explained(
+            one,
+            _array(images[i]),
+            {method: _array(maps[method][i]) for method in methods},
+            classes=classes,
+            label=None if labels is None else int(labels[i]),
+            notes=_notes(integrated, i),
+            colors=colors,
+        )
         if integrated is not None:
             entry["completeness"] = {"change": _finite(integrated.change[i]), "gap": _finite(integrated.gap[i])}
-        mine = {method: maps[method][i] for method in methods}
-        entry["files"] = _write(out_dir, folder, images[i], mine, _lines(entry), _notes(integrated, i), colors)
         found.append(one)
         entries.append(entry)
         if done is not None:
             done(name)
-    quantized = is_quantized(model)
-    gradient = "straight-through" if quantized else "exact"
-    index = {"methods": list(methods), "quantized": quantized, "gradient": gradient, "images": entries}
-    write_json(out_dir / "index.json", index)
+    write_index(out_dir, entries, methods=methods, quantized=is_quantized(model))
     return tuple(found)
-
-
-def _entry(one: Explained, label: int | None, classes: Sequence[str]) -> dict[str, Any]:
-    """What the index says of an image."""
-
-    def called(number: int) -> str:
-        return classes[number] if 0 <= number < len(classes) else str(number)
-
-    return {
-        "name": one.name,
-        "prediction": one.prediction,
-        "prediction_name": called(one.prediction),
-        "confidence": one.confidence,
-        "target": one.target,
-        "target_name": called(one.target),
-        "label": label,
-        "label_name": None if label is None else called(label),
-    }
-
-
-def _lines(entry: dict[str, Any]) -> list[str]:
-    """What a panel says of an image."""
-    sure = "" if entry["confidence"] is None else f" ({entry['confidence']:.0%})"
-    lines = [entry["name"], f"predicted: {entry['prediction_name']}{sure}", f"explained: {entry['target_name']}"]
-    return lines if entry["label"] is None else [*lines, f"true: {entry['label_name']}"]
-
-
-def _write(
-    out_dir: Path,
-    folder: str,
-    image: Tensor,
-    maps: dict[str, Tensor],
-    lines: Sequence[str],
-    notes: dict[str, str],
-    colors: str,
-) -> dict[str, Any]:
-    """The pictures of one image; returns their paths relative to `out_dir`."""
-    picture = to_rgb(image)
-    write_png(out_dir / folder / "image.png", enlarged(picture, _SIDE))
-    files: dict[str, Any] = {"image": f"{folder}/image.png", "panel": f"{folder}/panel.png", "methods": {}}
-    columns = []
-    for method, saliency_map in maps.items():
-        column = Column(
-            method,
-            colored(saliency_map, colors=colors),
-            overlay(image, saliency_map, colors=colors),
-            notes.get(method, ""),
-        )
-        paths = {kind: f"{folder}/{method}-{kind}.png" for kind in ("map", "overlay")}
-        write_png(out_dir / paths["map"], enlarged(column.saliency, _SIDE))
-        write_png(out_dir / paths["overlay"], enlarged(column.overlay, _SIDE))
-        files["methods"][method] = paths
-        columns.append(column)
-    write_png(out_dir / files["panel"], panel(picture, lines, columns))
-    return files
 
 
 def _predict(
@@ -202,10 +124,9 @@ def _finite(value: Tensor) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _slug(name: str) -> str:
-    """A name that any file system takes."""
-    stem = re.sub(r"\.(png|jpe?g|bmp|gif|tiff?|webp)$", "", name, flags=re.IGNORECASE)
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-")[-60:] or "image"
+def _array(values: Shaped[Tensor, "..."]) -> Shaped[np.ndarray, "..."]:
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def _check(

@@ -8,9 +8,7 @@ import pytest
 from PIL import Image
 
 from glassbit._errors import DataError
-from glassbit.datasets import load
-from glassbit.datasets._decode import decoded, settle
-from glassbit.datasets._pixels import Framing
+from glassbit.pictures import Framing, decoded, settle
 
 Photo = Callable[..., Path]
 AS_THEY_ARE = Framing()
@@ -119,7 +117,7 @@ def test_odd_files_are_listed_by_name(tmp_path: Path, photo: Photo, photos: Call
     photos(tmp_path, cat=3, dog=3)
     odd = odd_files(tmp_path / "dog", photo)
     with pytest.raises(DataError) as error:
-        load(str(tmp_path))
+        pixels(*sorted(path for path in tmp_path.rglob("*") if path.is_file()))
     lines = str(error.value).splitlines()
     assert lines[0] == f"{len(odd)} files cannot be used; repair or remove:"
     for path, reason in odd.items():

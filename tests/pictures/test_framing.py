@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glassbit._errors import UsageError
-from glassbit.datasets._pixels import Framing
+from glassbit.pictures import Framing
 
 
 def half(height: int, width: int) -> np.ndarray:

@@ -5,41 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
-from torch import Tensor
 
 from glassbit._errors import UsageError
 from glassbit._files import replacing
 
+from ._inferno import inferno
+
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 
-def to_rgb(image: Shaped[Tensor, "c h w"]) -> Pixels:
+def to_rgb(image: Shaped[np.ndarray, "c h w"]) -> Pixels:
     """A picture of an image: three channels are colours, one is grey, of any other number the mean is shown in grey.
 
     Args:
         image: uint8, or float in [0, 1].
     """
-    values = image.detach().cpu()
-    if values.is_floating_point():
-        values = values.float().nan_to_num(0.0).clamp(0.0, 1.0) * 255
-    shown = values.float() if len(values) == 3 else values.float().mean(0, keepdim=True).expand(3, -1, -1)
-    return shown.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    values = image.astype(np.float32)
+    if np.issubdtype(image.dtype, np.floating):
+        values = np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0) * np.float32(255)
+    shown = values if len(values) == 3 else np.repeat(values.mean(0, keepdims=True), 3, 0)
+    return np.ascontiguousarray(shown.round().astype(np.uint8).transpose(1, 2, 0))
 
 
-def strengths(saliency: Float[Tensor, "h w"]) -> Float[np.ndarray, "h w"]:
+def strengths(saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """A map between 0 and 1, for showing: its 99th percentile becomes 1, so that a single pixel does not hide the rest.
 
     Where fewer than one pixel in a hundred is above 0, the highest becomes 1. What is not finite is shown as 0.
     """
-    values = saliency.detach().double().cpu().nan_to_num(0.0, posinf=0.0, neginf=0.0).clamp(min=0.0).numpy()
+    values = np.nan_to_num(saliency.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0)
     top = float(np.percentile(values, 99)) or float(values.max())
     return np.clip(values / top, 0.0, 1.0) if top > 0 else np.zeros_like(values)
 
 
-def colored(saliency: Float[Tensor, "h w"], *, colors: str = "inferno") -> Pixels:
+def colored(saliency: Float[np.ndarray, "h w"], *, colors: str = "inferno") -> Pixels:
     """A map in colours, from its lowest to its highest values.
 
     Args:
@@ -53,8 +53,8 @@ def colored(saliency: Float[Tensor, "h w"], *, colors: str = "inferno") -> Pixel
 
 
 def overlay(
-    image: Shaped[Tensor, "c h w"],
-    saliency: Float[Tensor, "h w"],
+    image: Shaped[np.ndarray, "c h w"],
+    saliency: Float[np.ndarray, "h w"],
     *,
     colors: str = "inferno",
     opacity: float = 0.85,
@@ -104,11 +104,13 @@ def write_png(path: Path, picture: Pixels | Image.Image) -> None:
 
 
 def check_colors(colors: str) -> None:
-    """Refuse what matplotlib does not know.
+    """Refuse what matplotlib does not know; inferno is known without it.
 
     Raises:
         UsageError: there is no such colour map.
     """
+    if colors == "inferno":
+        return
     from matplotlib import colormaps
 
     if colors not in colormaps:
@@ -118,8 +120,11 @@ def check_colors(colors: str) -> None:
 
 
 def _painted(strength: Float[np.ndarray, "h w"], colors: str) -> Pixels:
-    from matplotlib import colormaps
-
     check_colors(colors)
-    painted: Pixels = colormaps[colors](strength, bytes=True)[..., :3]
+    if colors == "inferno":
+        painted: Pixels = inferno()[np.minimum(strength * 256, 255).astype(np.uint8)]
+    else:
+        from matplotlib import colormaps
+
+        painted = colormaps[colors](strength, bytes=True)[..., :3]
     return painted

@@ -17,8 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glassbit._errors import DataError
 
-from ._pixels import LARGEST, SMALLEST, Framing
-from ._store import Images
+from ._framing import LARGEST, SMALLEST, Framing
+from ._images import Images
 
 CHUNK = 512
 MOST_PIXELS = 64_000_000
