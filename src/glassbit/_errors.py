@@ -4,7 +4,9 @@
     ├── UsageError      the caller asked for something impossible: a recipe, a flag, an argument (exit code 2)
     │   └── RecipeError several problems of one recipe, reported together
     ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
-    └── RunError        a run that could not be trained, resumed or read back (exit code 1)
+    ├── RunError        a run that could not be trained, resumed or read back (exit code 1)
+    ├── GraphError      several problems of one integer network, reported together (exit code 1)
+    └── ArtifactError   a network file that is foreign, damaged or newer than this version (exit code 1)
 
 Every text says which thing is wrong, what it must be, what was found, and how to repair it.
 """
@@ -33,8 +35,7 @@ class RecipeError(UsageError):
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  - {problem}" for problem in problems)]))
+        super().__init__(_listed(source, problems))
 
 
 class DataError(GlassbitError):
@@ -45,5 +46,26 @@ class RunError(GlassbitError):
     """A training run that cannot go on or cannot be read back."""
 
 
+class GraphError(GlassbitError):
+    """All problems of one integer network.
+
+    Args:
+        problems: one line each, which starts with the name of the node.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(_listed("the integer network", problems))
+
+
+class ArtifactError(GlassbitError):
+    """A file of an integer network that cannot be trusted or understood."""
+
+
 class GlassbitWarning(UserWarning):
     """Something went on, but not quite as asked; the text says what and where."""
+
+
+def _listed(source: str, problems: Sequence[str]) -> str:
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return "\n".join([f"{source}: {count}", *(f"  - {problem}" for problem in problems)])

@@ -1,0 +1,68 @@
+"""The file of an integer network: packed codes in a safetensors container, in which nothing can be executed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors.numpy import save as to_container
+
+from glassbit._files import replacing
+
+from ._encode import encode
+
+if TYPE_CHECKING:
+    from ._certificate import Certificate
+    from ._graph import IntGraph
+
+FORMAT = "glassbit-intgraph"
+VERSION = 1
+DIGEST_KEY = b'"digest":"'
+NO_DIGEST = b"0" * 64
+"""What stands in the place of the digest while it is computed."""
+
+
+def save(graph: IntGraph, path: Path) -> None:
+    """Write a network; the same network always gives the same bytes.
+
+    Args:
+        path: of the file, which is afterwards whole or as it was before.
+    """
+    encoded = encode(graph)
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "digest": NO_DIGEST.decode(),
+        "graph": _squeeze(encoded.description),
+        "certificate": _squeeze(plain(graph.certificate)),
+    }
+    data = _in_order(to_container(dict(encoded.arrays), metadata), metadata)
+    begin = data.index(DIGEST_KEY) + len(DIGEST_KEY)
+    digest = hashlib.sha256(data).hexdigest().encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(data[:begin] + digest + data[begin + len(digest) :])
+
+
+def _in_order(container: bytes, metadata: dict[str, str]) -> bytes:
+    """The container with the metadata in our order; safetensors' own changes from process to process."""
+    size = int.from_bytes(container[:8], "little")
+    header = json.loads(container[8 : 8 + size])
+    header = {"__metadata__": metadata} | {name: entry for name, entry in header.items() if name != "__metadata__"}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + container[8 + size :]
+
+
+def plain(certificate: Certificate) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(asdict(certificate)))
+
+
+def _squeeze(value: Any) -> str:
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()

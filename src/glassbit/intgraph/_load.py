@@ -1,0 +1,108 @@
+"""Reading the file of an integer network, which may have been damaged or made up."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+
+from glassbit._errors import ArtifactError, GraphError
+
+from ._decode import decode
+from ._encode import Encoded
+from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSION, plain
+from ._graph import IntGraph
+
+_LARGEST_FILE = 2**30
+_LARGEST_TEXT = 2**22
+_DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
+
+
+def load(path: str | Path) -> IntGraph:
+    """Read a network that `IntGraph.save` wrote.
+
+    Every byte is checked against the digest, every rule of the graph and the certificate are checked again, and nothing
+    in the file is executed.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ArtifactError: the file is missing, foreign, damaged, written by a newer version, or contradicts itself.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise ArtifactError(f"{path}: networks have at most {_LARGEST_FILE} bytes; got {size}")
+        with path.open("rb") as file:
+            data = file.read(size)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    metadata = _metadata(path, data)
+    _check_digest(path, data, metadata)
+    try:
+        arrays = _arrays(data)
+        graph = decode(Encoded(_expand(metadata["graph"]), arrays))
+        certificate = _expand(metadata["certificate"])
+    except GraphError as error:
+        raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{error}") from error
+    except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
+        raise ArtifactError(f"{path}: holds no network that can be read: {error}; export it again") from error
+    if certificate != plain(graph.certificate):
+        raise ArtifactError(f"{path}: the certificate is not that of the network in the file; export it again")
+    return graph
+
+
+def _metadata(path: Path, data: bytes) -> dict[str, str]:
+    foreign = f"{path}: is not a Glassbit network, or its beginning is damaged"
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > len(data) - 8:
+        raise ArtifactError(f"{foreign}: it is shorter than its header says")
+    if size > _LARGEST_TEXT:
+        raise ArtifactError(f"{foreign}: headers have at most {_LARGEST_TEXT} bytes; got {size}")
+    try:
+        metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+        found, version = str(metadata["format"]), int(str(metadata["version"]))
+    except (ValueError, RecursionError, LookupError, TypeError) as error:
+        raise ArtifactError(f"{foreign}: its header is not that of a network") from error
+    if found != FORMAT:
+        raise ArtifactError(f"{foreign}: its format must be {FORMAT!r}; got {found[:80]!r}")
+    if version != VERSION:
+        raise ArtifactError(
+            f"{path}: format version {version}; this Glassbit reads version {VERSION}; update Glassbit, "
+            "or export the network again"
+        )
+    return dict(metadata)
+
+
+def _check_digest(path: Path, data: bytes, metadata: dict[str, str]) -> None:
+    begin = data.find(DIGEST_KEY) + len(DIGEST_KEY)
+    end = begin + len(NO_DIGEST)
+    found = hashlib.sha256(data[:begin] + NO_DIGEST + data[end:]).hexdigest()
+    if metadata.get("digest") != found or data[begin:end] != found.encode():
+        raise ArtifactError(f"{path}: damaged: its bytes do not match its SHA-256 digest; copy or export it again")
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    arrays = {}
+    for name, entry in safetensors.deserialize(data):  # type: ignore[no-untyped-call]
+        if entry["dtype"] not in _DTYPES:
+            raise ValueError(f"{name} holds {entry['dtype']}")
+        dtype = np.dtype(_DTYPES[entry["dtype"]]).newbyteorder("<")
+        arrays[name] = np.frombuffer(entry["data"], dtype).reshape(entry["shape"]).astype(dtype.newbyteorder("="))
+    return arrays
+
+
+def _expand(text: str) -> Any:
+    inflate = zlib.decompressobj()
+    data = inflate.decompress(base64.b64decode(text, validate=True), _LARGEST_TEXT)
+    if not inflate.eof or inflate.unused_data:
+        raise ValueError(f"a text does not end, or not within {_LARGEST_TEXT} bytes")
+    return json.loads(data)

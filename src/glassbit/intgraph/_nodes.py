@@ -1,0 +1,277 @@
+"""The operations of an integer network, as frozen values.
+
+Every node has a name, which is also the name of the one tensor that it makes. A tensor holds either *codes* (integers
+of at most 8 bits) or *accumulators* (integers of at most 32 bits, which only a requantizer or the logits may read).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64, UInt8
+
+Grid = Literal["odd", "signed"]
+Resize = Literal["stretch", "crop", "pad"]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Integer weights as unsigned k-bit codes.
+
+        odd      W = 2 code - (2^k - 1)      no zero: SAWB at 2 bits, DoReFa; k up to 7, so that W fits int8
+        signed   W = code - 2^(k-1)          SAWB above 2 bits, LSQ
+
+    Args:
+        codes: `(o, i / groups, kh, kw)` of a convolution, `(o, i)` of a linear layer; 0..2^k - 1.
+        bits: k, 2..8.
+        grid: which of the two.
+    """
+
+    codes: UInt8[np.ndarray, "..."]
+    bits: int
+    grid: Grid
+
+    @property
+    def gain(self) -> int:
+        """What a code is multiplied by."""
+        return 2 if self.grid == "odd" else 1
+
+    @property
+    def offset(self) -> int:
+        """What is subtracted from `gain * code`."""
+        return (1 << self.bits) - 1 if self.grid == "odd" else 1 << (self.bits - 1)
+
+    @property
+    def values(self) -> Int64[np.ndarray, "..."]:
+        """The integer weights W."""
+        return self.gain * self.codes.astype(np.int64) - self.offset
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """The image: raw pixels as codes 0..255 whose zero is `zero`.
+
+    Padding around the image, and nothing else, has the value `zero`; the layer that reads the image computes with
+    `pixel - zero`.
+
+    Args:
+        name: of the tensor.
+        channels, height, width: of the image.
+        zero: the pixel value that counts as zero, 0..255.
+    """
+
+    name: str
+    channels: int
+    height: int
+    width: int
+    zero: int
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Codes to accumulators: `acc[o] = sum over i, u, v of W[o, i, u, v] (code[i, stride y + u - pad, ...] - zero)`.
+
+    Pixels outside the map contribute nothing. Bias, BatchNorm and activation are the requantizer's.
+
+    Args:
+        name: of the layer, and of its accumulators.
+        input: the codes that it reads.
+        weights: `(o, i / groups, kh, kw)`.
+        stride, padding: vertical and horizontal.
+        groups: input and output channels fall into so many groups.
+    """
+
+    name: str
+    input: str
+    weights: Weights
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Flat codes to accumulators: `acc[o] = sum over i of W[o, i] (code[i] - zero)`.
+
+    Args:
+        name: of the layer, and of its accumulators.
+        input: the codes that it reads, flattened.
+        weights: `(o, i)`.
+    """
+
+    name: str
+    input: str
+    weights: Weights
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """Accumulators (or codes) to codes: `code = clip(round_half_even((acc + B_c) m_c 2^-e_c), low, high)`.
+
+    Bias, BatchNorm, activation and step sizes of the layers before and after are folded into B, m and e.
+
+    Args:
+        name: of the activation, and of its codes.
+        input: what it reads.
+        bias: B, one a channel, or one for all.
+        multiplier: m, odd, 1..255, as many as there are biases.
+        exponent: e, 0..30, as many as there are biases.
+        low, high: the window: 0 and 2^k - 1 (k = 2..8) for an activation, -128 and 127 for the operand of a sum.
+    """
+
+    name: str
+    input: str
+    bias: Int32[np.ndarray, " c"]
+    multiplier: Int32[np.ndarray, " c"]
+    exponent: Int32[np.ndarray, " c"]
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """Two tensors of codes of one shape to accumulators: `acc = left 2^left_shift + right 2^right_shift`.
+
+    Args:
+        name: of the sum.
+        left, right: the codes.
+        left_shift, right_shift: 0..16; the smaller one is 0.
+    """
+
+    name: str
+    left: str
+    right: str
+    left_shift: int = 0
+    right_shift: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool:
+    """The largest code of each window; where several are equal, the first in row order is the one that counts.
+
+    Args:
+        name: of the pool.
+        input: the codes.
+        kernel, stride, padding: vertical and horizontal; padding never wins.
+    """
+
+    name: str
+    input: str
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class AveragePool:
+    """The sum of the codes of each window, as accumulators; dividing by its size is the requantizer's.
+
+    A kernel as large as the map is the global mean. Windows lie inside the map: there is no padding.
+
+    Args:
+        name: of the pool.
+        input: the codes.
+        kernel, stride: vertical and horizontal.
+    """
+
+    name: str
+    input: str
+    kernel: Pair
+    stride: Pair
+
+
+@dataclass(frozen=True, eq=False)
+class Subsample:
+    """Every `stride`-th pixel, followed by channels of zeros: the shortcut without parameters (He et al. 2015, A).
+
+    Args:
+        name: of the shortcut.
+        input: the codes.
+        stride: vertical and horizontal.
+        channels: how many channels of zeros are added.
+    """
+
+    name: str
+    input: str
+    stride: Pair
+    channels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten:
+    """Codes `(c, h, w)` to `(c h w,)`, the last index fastest.
+
+    Args:
+        name: of the flat codes.
+        input: the codes.
+    """
+
+    name: str
+    input: str
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """Accumulators of the last layer to logits: `float32(acc + B_c) * scale_c`, one float32 product each.
+
+    Args:
+        name: of the logits.
+        input: the accumulators `(classes,)`.
+        bias: B, one a class.
+        scale: the value of one accumulator step, 2^-100..2^90, one a class.
+    """
+
+    name: str
+    input: str
+    bias: Int32[np.ndarray, " k"]
+    scale: Float32[np.ndarray, " k"]
+
+
+Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | Subsample | Flatten | Logits
+
+
+def inputs(node: Node) -> tuple[str, ...]:
+    """The names of the tensors that a node reads."""
+    if isinstance(node, Input):
+        return ()
+    if isinstance(node, Add):
+        return (node.left, node.right)
+    return (node.input,)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What an image file goes through before it is the network's input.
+
+    Args:
+        channels: 1 is grey, 3 is RGB.
+        height, width: in pixels.
+        resize: "crop" fills the frame and cuts off what stands out, "pad" shows all with black bars, "stretch" changes
+            the proportions.
+    """
+
+    channels: int
+    height: int
+    width: int
+    resize: Resize = "crop"
+
+
+@dataclass(frozen=True)
+class About:
+    """Where a graph comes from; nothing that it computes depends on it.
+
+    Args:
+        plan: the name of the bit plan.
+        network: the name of the network.
+        run: the id of the training run, or "".
+        trained: whether its weights were trained in this arithmetic, or only converted to it.
+    """
+
+    plan: str = ""
+    network: str = ""
+    run: str = ""
+    trained: bool = False
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,161 @@
+"""The definition of what an integer network computes: slow, obvious, in NumPy integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32, Int64, Num, UInt8
+
+from glassbit._errors import UsageError
+
+from ._infer import TensorInfo, kernel_of
+from ._nodes import (
+    Add,
+    AveragePool,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Logits,
+    MaxPool,
+    Node,
+    Pair,
+    Requantize,
+    Subsample,
+    inputs,
+)
+
+if TYPE_CHECKING:
+    from ._graph import IntGraph
+
+_Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+_BATCH_BYTES = 2**26
+_LOWEST = np.iinfo(np.int64).min
+
+
+def run(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
+    """The logits, a batch at a time."""
+    return np.concatenate([values[graph.nodes[-1].name] for _, values in batches(graph, images)])
+
+
+def trace(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Num[np.ndarray, "n ..."]]:
+    """Every tensor by name: int64, the logits float32."""
+    parts = [values for _, values in batches(graph, images)]
+    return {node.name: np.concatenate([part[node.name] for part in parts]) for node in graph.nodes}
+
+
+def batches(
+    graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]
+) -> Iterator[tuple[slice, dict[str, Num[np.ndarray, "b ..."]]]]:
+    """Slices of the images that fit into some 64 MiB, at least one, and every tensor of each.
+
+    Raises:
+        UsageError: the images are not what the network reads.
+    """
+    tensors = graph.tensors()
+    image = tensors[graph.nodes[0].name]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != image.shape:
+        wanted = ", ".join(["n", *map(str, image.shape)])
+        raise UsageError(f"images must be uint8 of shape ({wanted}); got {images.dtype} of shape {images.shape}")
+    each = 8 * sum(tensor.size for tensor in tensors.values())
+    each += 16 * max(_columns(node, tensors[node.name]) for node in graph.nodes)
+    size = max(1, _BATCH_BYTES // each)
+    for start in range(0, max(len(images), 1), size):
+        where = slice(start, start + size)
+        values: dict[str, np.ndarray[Any, Any]] = {graph.nodes[0].name: images[where].astype(np.int64)}
+        for node in graph.nodes[1:]:
+            names = inputs(node)
+            values[node.name] = compute(node, [values[name] for name in names], tensors[names[0]].zero)
+        yield where, values
+
+
+def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) -> Num[np.ndarray, "n ..."]:
+    """One operation, exactly as its class says.
+
+    Args:
+        node: any but the input.
+        reads: the integers of what it reads.
+        zero: the code of the first of them that counts as zero.
+    """
+    x = reads[0]
+    result: np.ndarray[Any, Any]
+    match node:
+        case Conv():
+            result = _convolve(x - zero, node)
+        case Linear():
+            result = exact_matmul(x - zero, node.weights.values.T)
+        case Requantize():
+            bias, multiplier, exponent = (_a_channel(v, x) for v in (node.bias, node.multiplier, node.exponent))
+            result = round_half_even((x + bias) * multiplier, exponent).clip(node.low, node.high)
+        case Add():
+            result = (x << node.left_shift) + (reads[1] << node.right_shift)
+        case MaxPool():
+            result = windows(x, node.kernel, node.stride, node.padding, fill=_LOWEST).max((-2, -1))
+        case AveragePool():
+            result = windows(x, node.kernel, node.stride).sum((-2, -1))
+        case Subsample():
+            kept = x[:, :, :: node.stride[0], :: node.stride[1]]
+            result = np.pad(kept, ((0, 0), (0, node.channels), (0, 0), (0, 0)))
+        case Flatten():
+            result = x.reshape(len(x), math.prod(x.shape[1:]))
+        case Logits():
+            result = (x + node.bias).astype(np.float32) * node.scale
+        case Input():
+            raise AssertionError("the image is given, not computed")
+    return result
+
+
+def round_half_even(product: Int64[np.ndarray, "..."], exponent: Int64[np.ndarray, "..."]) -> Int64[np.ndarray, "..."]:
+    """`product / 2^exponent`, rounded to the nearest integer, halves to the even one; exact."""
+    floor: _Integers = product >> exponent
+    twice_rest = 2 * (product - (floor << exponent))
+    one = np.int64(1) << exponent
+    rounded: _Integers = floor + ((twice_rest > one) | ((twice_rest == one) & (floor % 2 == 1)))
+    return rounded
+
+
+def windows(
+    x: Int64[np.ndarray, "n c h w"], kernel: Pair, stride: Pair, padding: Pair = (0, 0), fill: int = 0
+) -> Int64[np.ndarray, "n c i j u v"]:
+    """The window of every output pixel; outside the map there is `fill`."""
+    (top, left), (down, right) = padding, stride
+    padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
+    return np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))[:, :, ::down, ::right]
+
+
+def exact_matmul(a: Int64[np.ndarray, "m k"], b: Int64[np.ndarray, "k n"]) -> Int64[np.ndarray, "m n"]:
+    """The integer product. Every partial sum is an integer below 2^53, so float64, 40 times as fast, is exact."""
+    return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+
+
+def _convolve(x: Int64[np.ndarray, "n c h w"], node: Conv) -> Int64[np.ndarray, "n o i j"]:
+    weights = node.weights.values
+    out, each = len(weights) // node.groups, weights.shape[1]
+    parts = []
+    for group in range(node.groups):
+        part = windows(x[:, group * each : (group + 1) * each], kernel_of(node), node.stride, node.padding)
+        n, _, height, width, _, _ = part.shape
+        columns = part.transpose(1, 4, 5, 0, 2, 3).reshape(weights[0].size, -1)
+        sums = exact_matmul(weights[group * out : (group + 1) * out].reshape(out, -1), columns)
+        parts.append(sums.reshape(out, n, height, width).transpose(1, 0, 2, 3))
+    return np.concatenate(parts, axis=1)
+
+
+def _a_channel(values: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> Int64[np.ndarray, "..."]:
+    """One value a channel, shaped to meet `(n, c, ...)`."""
+    return values.astype(np.int64).reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def _columns(node: Node, tensor: TensorInfo) -> int:
+    """How many integers the windows of one image hold."""
+    match node:
+        case Conv():
+            return math.prod(node.weights.codes.shape[1:]) * tensor.shape[1] * tensor.shape[2]
+        case MaxPool() | AveragePool():
+            return node.kernel[0] * node.kernel[1] * tensor.size
+        case _:
+            return 0

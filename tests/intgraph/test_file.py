@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import pickle
+import random
+import tracemalloc
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from graphs import extreme_graph, images_for, random_graph, resnet_graph
+
+from glassbit import intgraph as ig
+from glassbit._errors import ArtifactError
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.glassbit"
+
+
+def refusal(path):
+    """What is said of the file, in one line."""
+    with pytest.raises(ArtifactError) as caught:
+        ig.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def same(a, b):
+    """Whether two nodes, or two arrays in them, are equal to the bit."""
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, ig.Weights) or type(a) in ig.Node.__args__:
+        return type(a) is type(b) and all(same(value, vars(b)[name]) for name, value in vars(a).items())
+    return a == b and type(a) is type(b)
+
+
+class Contents:
+    """A file taken apart and signed again, independent of the code that wrote it."""
+
+    def __init__(self, data):
+        size = int.from_bytes(data[:8], "little")
+        self.metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+        self.arrays = {name: array.copy() for name, array in safetensors.numpy.load(data).items()}
+        self.graph, self.certificate = (
+            json.loads(zlib.decompress(base64.b64decode(self.metadata[name]))) for name in ("graph", "certificate")
+        )
+
+    def write(self, path, **texts):
+        for name in ("graph", "certificate"):
+            text = json.dumps(getattr(self, name)).encode()
+            self.metadata[name] = base64.b64encode(zlib.compress(text)).decode()
+        self.metadata |= texts
+        data = safetensors.numpy.save(self.arrays, self.metadata | {"digest": "0" * 64})
+        digest = hashlib.sha256(data).hexdigest()
+        path.write_bytes(data.replace(b'"digest":"' + b"0" * 64, b'"digest":"' + digest.encode()))
+
+    def node(self, name):
+        (found,) = [node for node in self.graph["nodes"] if node["name"] == name]
+        return found
+
+
+@pytest.fixture
+def contents(whole, path):
+    whole.save(path)
+    return Contents(path.read_bytes())
+
+
+def test_round_trip(path):
+    for graph in [*map(random_graph, range(15)), extreme_graph("odd", 7, lowest=True)]:
+        graph.save(path)
+        loaded = ig.load(path)
+        assert len(loaded.nodes) == len(graph.nodes)
+        assert all(same(a, b) for a, b in zip(graph.nodes, loaded.nodes, strict=True))
+        assert (loaded.classes, loaded.preprocessing, loaded.about) == (graph.classes, graph.preprocessing, graph.about)
+        assert loaded.certificate == graph.certificate
+        images = images_for(graph, 3)
+        assert loaded.run(images).tobytes() == graph.run(images).tobytes()
+
+
+def test_the_same_network_gives_the_same_bytes(whole, path, tmp_path):
+    whole.save(path)
+    ig.load(path).save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_any_safetensors_reader_reads_the_codes(whole, contents, path):
+    with safetensors.safe_open(path, "np") as file:
+        assert sorted(file.metadata()) == ["certificate", "digest", "format", "graph", "version"]
+        assert file.get_tensor("weights.fc").tolist() == [0x10, 0x32, 0x54]
+        assert file.get_tensor("weights.branch").tolist() == [0b10001000, 0b110]
+        assert file.get_tensor("scale").tolist() == [0.5, 0.25, 2]
+
+
+def test_names_of_any_script(whole, path):
+    nodes = list(whole.nodes)
+    nodes[-2] = ig.Linear('слой "1" \\', "flat", nodes[-2].weights)
+    nodes[-1] = ig.Logits("logits", nodes[-2].name, nodes[-1].bias, nodes[-1].scale)
+    graph = ig.IntGraph(tuple(nodes), ("лиса", "🦊", "狐"), whole.preprocessing)
+    graph.save(path)
+    assert ig.load(path).nodes[-2].name == 'слой "1" \\'
+    assert ig.load(path).classes == graph.classes
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8])
+def test_the_size_is_that_of_the_bits(path, bits):
+    graph = resnet_graph(bits)
+    graph.save(path)
+    stored = graph.certificate.stored_bits / 8
+    assert stored <= path.stat().st_size <= 1.03 * stored + 4000
+
+
+def test_a_failed_save_leaves_the_old_file(whole, path, monkeypatch):
+    whole.save(path)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        random_graph(1).save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_damaged_files_are_refused(whole, path):
+    whole.save(path)
+    data = path.read_bytes()
+    header = int.from_bytes(data[:8], "little")
+    chance = random.Random(0)
+    places = [*range(8 * 8), *(chance.randrange(8 * 8, 8 * header) for _ in range(60))]
+    places += [chance.randrange(8 * header, 8 * len(data)) for _ in range(60)]
+    digest = data.index(b'"digest":"') + 10
+    places += [8 * (digest + place) + bit for place in range(0, 64, 9) for bit in range(8)]
+    damaged = []
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << place % 8
+        damaged.append(bytes(flipped))
+    damaged += [data[: chance.randrange(len(data))] for _ in range(40)] + [data[:-1], data[:8], data[:7], b""]
+    damaged += [data + chance.randbytes(chance.randrange(1, 9)) for _ in range(20)] + [data + data, data[1:]]
+    damaged += [data[:at] + chance.randbytes(16) + data[at + 16 :] for at in range(0, len(data) - 16, len(data) // 40)]
+    assert len(damaged) > 300
+    for content in damaged:
+        path.write_bytes(content)
+        refusal(path)
+
+
+def test_a_flipped_bit_is_named_as_damage(whole, path):
+    whole.save(path)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert refusal(path) == "damaged: its bytes do not match its SHA-256 digest; copy or export it again"
+
+
+def test_foreign_files_are_refused(path, tmp_path):
+    text = "is not a Glassbit network, or its beginning is damaged: "
+    short, other = text + "it is shorter than its header says", text + "its header is not that of a network"
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps({"weights": [1, 2, 3]}))
+    for content in (b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(100), (tmp_path / "archive.zip").read_bytes()):
+        path.write_bytes(content)
+        assert refusal(path) == short
+    deep = b"[" * 100_000
+    endless = b'{"__metadata__": {"format": "glassbit-intgraph", "version": 1e999}}'
+    for header in (
+        endless,
+        b"{}",
+        b"[1, 2]",
+        b"null",
+        b'{"__metadata__": []}',
+        b'{"__metadata__": 3}',
+        deep,
+        b"\xff\xfe",
+        b"{",
+    ):
+        path.write_bytes(len(header).to_bytes(8, "little") + header)
+        assert refusal(path) == other
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}))
+    assert refusal(path) == other
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt"}))
+    assert refusal(path) == other
+    path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt", "version": "1"}))
+    assert refusal(path) == text + "its format must be 'glassbit-intgraph'; got 'pt'"
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    assert refusal(tmp_path / "missing") == "cannot be read: No such file or directory"
+    assert refusal(tmp_path) == "cannot be read: Is a directory"
+
+
+def test_other_versions_are_refused(contents, path):
+    text = "this Glassbit reads version 1; update Glassbit, or export the network again"
+    contents.write(path, version="2")
+    assert refusal(path) == f"format version 2; {text}"
+    contents.write(path, version="one")
+    assert "its header is not that of a network" in refusal(path)
+
+
+def test_a_resigned_file_is_read(contents, whole, path):
+    """Otherwise the tests below would prove nothing."""
+    contents.write(path)
+    assert ig.load(path).certificate == whole.certificate
+
+
+def test_a_wrong_certificate_is_refused(contents, path):
+    contents.certificate["layers"][0]["accumulator_bound"] -= 1
+    contents.write(path)
+    assert refusal(path) == "the certificate is not that of the network in the file; export it again"
+    contents.certificate = None
+    contents.write(path)
+    assert refusal(path) == "the certificate is not that of the network in the file; export it again"
+
+
+def test_a_network_that_breaks_rules_is_refused(contents, path):
+    contents.arrays["multiplier"][0] = 2
+    contents.node("conv")["stride"] = [0, 1]
+    contents.write(path)
+    assert refusal(path).splitlines() == [
+        "holds a network that breaks rules; export it again",
+        "the integer network: 2 problems",
+        "  - conv: stride must be two ints of 1..65535; got (0, 1)",
+        "  - relu: every multiplier must be odd and 1..255; got 2",
+    ]
+
+
+def lie(**settings):
+    """A change of one node's description."""
+    return lambda contents, name: contents.node(name).update(settings)
+
+
+def weights(**settings):
+    return lambda contents, name: contents.node(name)["weights"].update(settings)
+
+
+UNREADABLE = "holds no network that can be read: "
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "text"),
+    [
+        ("conv", weights(shape=[2, 1, 3, 4]), "9 bytes are not the weights of conv: 4 bits, shape (2, 1, 3, 4)"),
+        ("conv", weights(shape=[-2, -1, 3, 3]), "9 bytes are not the weights of conv: 4 bits, shape (-2, -1, 3, 3)"),
+        ("conv", weights(shape=[]), "9 bytes are not the weights of conv: 4 bits, shape ()"),
+        ("conv", weights(shape=[2**40, 2**40, 3, 3]), "9 bytes are not the weights of conv: 4 bits"),
+        ("conv", weights(shape=[2.0, 1, 3, 3]), "must be <class 'int'>; got 2.0"),
+        ("conv", weights(bits=2**70), "9 bytes are not the weights of conv: 1180591620717411303424 bits"),
+        ("conv", weights(bits=True), "must be <class 'int'>; got True"),
+        ("conv", weights(bits=0), "9 bytes are not the weights of conv: 0 bits"),
+        ("conv", weights(grid="even"), "must be typing.Literal['odd', 'signed']; got even"),
+        ("conv", weights(extra=1), "the keys must be bits, grid, shape; got"),
+        ("conv", lie(weights=[1]), "the keys must be bits, grid, shape; got [1]"),
+        ("conv", lie(op="Exec"), "a node must be one of Input, Conv, Linear, Requantize, Add, MaxPool"),
+        ("conv", lie(op=["Conv"]), "a node must be one of Input, Conv"),
+        ("conv", lie(name=3), "must be <class 'str'>; got 3"),
+        ("conv", lie(name="other"), "0 bytes are not the weights of other: 4 bits"),
+        ("conv", lie(stride=[1]), "must be tuple[int, int]; got [1]"),
+        ("conv", lie(stride="11"), "must be tuple[int, int]; got 11"),
+        ("conv", lie(code="print()"), "the keys must be op, name, input, weights, stride, padding, groups; got"),
+        ("relu", lie(bias=10**6), "1000000 elements of bias are asked for, 10 are left"),
+        ("relu", lie(bias=-1), "-1 elements of bias are asked for, 10 are left"),
+        ("logits", lie(scale=2), "scale belongs to no node"),
+        ("image", lie(height=1e300), "must be <class 'int'>; got 1e+300"),
+    ],
+)
+def test_descriptions_that_lie_are_refused(contents, path, name, change, text, unchecked):
+    change(contents, name)
+    contents.write(path)
+    assert refusal(path).startswith(UNREADABLE + text)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda c: c.graph.update(nodes={}), "nodes must be a list"),
+        (lambda c: c.graph.update(nodes=[3]), "a node must be one of"),
+        (lambda c: c.graph.update(more=1), "the keys must be nodes, classes, preprocessing, about; got"),
+        (lambda c: setattr(c, "graph", []), "the keys must be nodes, classes, preprocessing, about; got []"),
+        (lambda c: c.graph.update(classes="abc"), "must be tuple[str, ...]; got abc"),
+        (lambda c: c.graph["about"].update(trained=1), "must be <class 'bool'>; got 1"),
+        (lambda c: c.graph["preprocessing"].pop("resize"), "the keys must be channels, height, width, resize; got"),
+        (lambda c: c.arrays.pop("weights.fc"), "0 bytes are not the weights of fc"),
+        (lambda c: c.arrays.pop("scale"), "3 elements of scale are asked for, 0 are left"),
+        (lambda c: c.arrays.update(extra=np.zeros(1, np.uint8)), "extra belongs to no node"),
+        (lambda c: c.arrays.update(extra=np.zeros(0, np.uint8)), "extra belongs to no node"),
+        (lambda c: c.arrays.update(bias=c.arrays["bias"].astype(np.int64)), "bias holds I64"),
+        (lambda c: c.arrays.update(bias=c.arrays["bias"].view(np.float32)), "bias must be a flat int32 array"),
+        (lambda c: c.arrays.update(bias=c.arrays["bias"].reshape(2, -1)), "bias must be a flat int32 array"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(contents, path, change, text):
+    change(contents)
+    contents.write(path)
+    assert refusal(path).startswith(UNREADABLE + text)
+
+
+def squeezed(text):
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "not base64",
+        "é",
+        base64.b64encode(b"not deflated").decode(),
+        squeezed("{}") + squeezed("{}"),
+        squeezed("{}")[:-4],
+        squeezed("{"),
+        squeezed("[" * 10**5),
+        squeezed('{"nodes": 1' + "0" * 10**4 + "}"),
+        squeezed('{"nodes": NaN}'),
+    ],
+)
+@pytest.mark.parametrize("name", ["graph", "certificate"])
+def test_texts_that_are_none_are_refused(contents, path, name, text):
+    contents.write(path, **{name: text})
+    refusal(path)
+
+
+def test_huge_declarations_cost_no_memory(contents, path):
+    tracemalloc.start()
+    try:
+        contents.write(path, graph=squeezed(" " * 2**26))
+        tracemalloc.reset_peak()
+        assert "a text does not end, or not within 4194304 bytes" in refusal(path)
+        contents.node("image").update(channels=65535, height=65535, width=65535)
+        contents.write(path)
+        refusal(path)
+        contents.node("mean").update(kernel=[10**4000, 3])
+        contents.write(path)
+        refusal(path)
+        header = b'{"a":{"dtype":"U8","shape":[1099511627776],"data_offsets":[0,1099511627776]},"__metadata__":{}}'
+        for size in (len(header), 2**40, 2**64 - 1):
+            path.write_bytes(size.to_bytes(8, "little") + header)
+            refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_very_large_headers_are_not_parsed(path):
+    path.write_bytes((2**22 + 1).to_bytes(8, "little") + b" " * (2**22 + 1))
+    assert refusal(path).endswith("headers have at most 4194304 bytes; got 4194305")
+
+
+def test_very_large_files_are_not_even_read(path):
+    with path.open("wb") as file:
+        file.truncate(2**30 + 1)
+    assert refusal(path) == "networks have at most 1073741824 bytes; got 1073741825"

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from graphs import GRIDS, extreme_graph, graphs, images_for, random_graph, tie_graph
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from glassbit import intgraph as ig
+from glassbit._errors import UsageError
+from glassbit.intgraph._run import exact_matmul, round_half_even
+
+from . import slow
+
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def assert_equals_the_slow_twin(graph, images):
+    ours = graph.trace(images)
+    for number, image in enumerate(images):
+        theirs = slow.evaluate(graph, image)
+        for name, tensor in theirs.items():
+            if name == graph.nodes[-1].name:
+                assert ours[name][number].astype(float).tolist() == tensor
+            else:
+                assert {index: int(ours[name][number][index]) for index in tensor} == tensor, name
+                assert ours[name][number].size == len(tensor)
+
+
+def inside_ties(graph, images):
+    """Of the roundings whose result lies inside the window: how many there are, and how many are halves."""
+    traced, inside, ties = graph.trace(images), 0, 0
+    for node in graph.nodes:
+        if isinstance(node, ig.Requantize):
+            columns = (-1, *[1] * (traced[node.name].ndim - 2))
+            bias, m, e = (v.astype(np.int64).reshape(columns) for v in (node.bias, node.multiplier, node.exponent))
+            halves = (2 * (traced[node.input] + bias) * m) % 2 ** (e + 1) == 2**e
+            within = (traced[node.name] > node.low) & (traced[node.name] < node.high)
+            inside, ties = inside + within.sum(), ties + (within & halves).sum()
+    return inside, ties
+
+
+@given(graphs())
+@QUICK
+def test_equals_loops_and_fractions(graph):
+    assert_equals_the_slow_twin(graph, images_for(graph, 5)[[0, 4]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_go_to_the_even_code(seed):
+    graph = tie_graph(seed)
+    images = images_for(graph, 4)
+    inside, ties = inside_ties(graph, images)
+    assert ties > 0.3 * inside > 100
+    assert_equals_the_slow_twin(graph, images[:2])
+
+
+@pytest.mark.parametrize("lowest", [False, True])
+@pytest.mark.parametrize("grid", GRIDS)
+def test_extremes(grid, lowest):
+    graph = extreme_graph(grid, 7, lowest=lowest)
+    images = images_for(graph, 3)[1:]
+    assert_equals_the_slow_twin(graph, images[1:])
+    assert abs(graph.trace(images)["conv"]).max() == graph.certificate.layers[0].accumulator_bound
+
+
+def test_every_kind_of_node(whole):
+    assert {type(node) for node in whole.nodes} == set(ig.Node.__args__)
+    assert_equals_the_slow_twin(whole, images_for(whole, 7))
+
+
+@given(st.integers(-(2**39), 2**39), st.integers(0, 30))
+def test_rounding(product, exponent):
+    ours = round_half_even(np.array([product]), np.array([exponent]))
+    assert int(ours[0]) == round(Fraction(product, 2**exponent))
+
+
+def test_integer_products_are_exact():
+    random = np.random.default_rng(0)
+    a, b = random.integers(-255, 256, (3, 4000)), random.integers(-255, 256, (4000, 5))
+    assert exact_matmul(a, b).tolist() == (a @ b).tolist()
+    big = np.full((1, 2**14), 2**19)
+    big[0, 0] += 1
+    assert exact_matmul(big, big.T).item() == sum(int(value) ** 2 for value in big[0])
+
+
+def test_values_stay_within_what_tensors_say():
+    for seed in range(30):
+        graph = random_graph(seed)
+        traced = graph.trace(images_for(graph, 9))
+        for name, tensor in graph.tensors().items():
+            assert traced[name].shape[1:] == tensor.shape
+            if tensor.kind != "logits":
+                assert traced[name].dtype == np.int64
+                assert tensor.low <= traced[name].min()
+                assert traced[name].max() <= tensor.high
+        assert traced[graph.nodes[-1].name].dtype == np.float32
+
+
+def test_the_random_graphs_have_everything():
+    nodes = [node for seed in range(80) for node in random_graph(seed).nodes]
+    assert {type(node) for node in nodes} == set(ig.Node.__args__)
+    convs = [node for node in nodes if isinstance(node, ig.Conv)]
+    layers = [node for node in nodes if isinstance(node, ig.Conv | ig.Linear)]
+    pools = [node for node in nodes if isinstance(node, ig.MaxPool)]
+    requantizers = [node for node in nodes if isinstance(node, ig.Requantize)]
+    assert {(node.weights.bits, node.weights.grid) for node in layers} == {
+        *((bits, grid) for bits in range(2, 8) for grid in GRIDS),
+        (8, "signed"),
+    }
+    assert {node.high for node in requantizers} == {2**bits - 1 for bits in range(2, 9)} | {127}
+    assert {node.stride for node in convs} == {(1, 1), (2, 2), (1, 2), (3, 1)}
+    assert any(node.groups > 1 for node in convs)
+    assert any(node.padding != (0, 0) for node in convs)
+    assert any(node.stride < node.kernel for node in pools)
+    assert any(node.padding != (0, 0) for node in pools)
+    assert any(node.zero for node in nodes if isinstance(node, ig.Input))
+    assert {node.channels for node in nodes if isinstance(node, ig.Input)} == {1, 2, 3}
+
+
+def test_random_graphs_use_their_windows():
+    shares = []
+    for seed in range(20):
+        graph = random_graph(seed)
+        traced = graph.trace(images_for(graph, 3))
+        shares += [
+            ((traced[node.name] > node.low) & (traced[node.name] < node.high)).mean()
+            for node in graph.nodes
+            if isinstance(node, ig.Requantize)
+        ]
+    assert np.median(shares) > 0.4
+
+
+def test_batches_do_not_matter(whole, monkeypatch):
+    images = images_for(whole, 23)
+    logits, maps = whole.run(images), whole.saliency(images, np.arange(23) % 3)
+    monkeypatch.setattr("glassbit.intgraph._run._BATCH_BYTES", 20_000)
+    assert whole.run(images).tolist() == logits.tolist()
+    assert whole.saliency(images, np.arange(23) % 3).tolist() == maps.tolist()
+    assert np.concatenate([whole.run(image[None]) for image in images]).tolist() == logits.tolist()
+
+
+def test_no_images(whole):
+    none = np.zeros((0, 1, 4, 4), np.uint8)
+    assert whole.run(none).shape == (0, 3)
+    assert whole.saliency(none).shape == (0, 4, 4)
+    assert whole.trace(none)["conv"].shape == (0, 2, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("images", "got"),
+    [
+        (np.zeros((2, 1, 4, 4), np.float32), "float32 of shape (2, 1, 4, 4)"),
+        (np.zeros((1, 4, 4), np.uint8), "uint8 of shape (1, 4, 4)"),
+        (np.zeros((2, 3, 4, 4), np.uint8), "uint8 of shape (2, 3, 4, 4)"),
+    ],
+)
+def test_other_images_are_refused(whole, images, got, unchecked):
+    for function in (whole.run, whole.trace, whole.saliency):
+        with pytest.raises(UsageError) as caught:
+            function(images)
+        assert str(caught.value) == f"images must be uint8 of shape (n, 1, 4, 4); got {got}"
