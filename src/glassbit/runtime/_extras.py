@@ -1,0 +1,24 @@
+"""Packages that only the back ends need."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from glassbit._errors import UsageError
+
+
+def need(package: str, purpose: str) -> ModuleType:
+    """Import a package of the extra `onnx`.
+
+    Args:
+        package: `onnx` or `onnxruntime`.
+        purpose: what it is needed for, as the beginning of a sentence.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise UsageError(f"{purpose} needs the package {package}: pip install 'glassbit[onnx]'") from error

@@ -1,0 +1,25 @@
+"""The networks that every back end must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphs import extreme_graph, random_graph, tie_graph
+
+from glassbit.intgraph import Grid, IntGraph
+
+GRIDS: tuple[Grid, ...] = ("odd", "signed")
+CASES: dict[str, Callable[[], IntGraph]] = {
+    **{f"random-{seed}": lambda seed=seed: random_graph(seed) for seed in range(12)},
+    **{f"{bits}-bits": lambda bits=bits: random_graph(100 + bits, bits=(bits,), blocks=(2, 3)) for bits in range(2, 9)},
+    **{f"ties-{seed}": lambda seed=seed: tie_graph(seed) for seed in range(2)},
+    **{
+        f"extreme-{grid}-{bits}-{'lowest' if lowest else 'highest'}": lambda grid=grid, bits=bits, lowest=lowest: (
+            extreme_graph(grid, bits, lowest=lowest)
+        )
+        for grid, bits in (("odd", 2), ("odd", 7), ("signed", 4), ("signed", 8))
+        for lowest in (True, False)
+    },
+    "extreme-16-bits-behind": lambda: extreme_graph("signed", 8, lowest=True, multiplier=1, exponent=16, bias=0),
+    "saturating": lambda: extreme_graph("signed", 8, lowest=False, multiplier=1, exponent=12, bias=0),
+}

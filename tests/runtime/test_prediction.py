@@ -1,0 +1,127 @@
+"""The logits of ONNX Runtime are those of the definition, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from graphs import graphs, images_for
+from hypothesis import HealthCheck, given, settings
+
+from glassbit.intgraph import (
+    Add,
+    Conv,
+    Flatten,
+    Input,
+    IntGraph,
+    Linear,
+    Logits,
+    Preprocessing,
+    Requantize,
+    Subsample,
+    Weights,
+)
+from glassbit.runtime import Session, kernels, onnx_model
+
+from .cases import CASES
+
+OPTIONS = [(optimize, threads) for optimize in (True, False) for threads in (1, 2)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_logits_are_equal_to_the_bit_with_every_option(name):
+    graph = CASES[name]()
+    images = images_for(graph, 15)
+    expected = graph.run(images)
+    model = onnx_model(graph).SerializeToString()
+    for optimize, threads in OPTIONS:
+        session = Session(model, optimize=optimize, threads=threads)
+        one_by_one = np.concatenate([session.run(images[i : i + 1]) for i in range(15)])
+        for logits in (session.run(images), one_by_one):
+            np.testing.assert_array_equal(logits, expected, strict=True)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(graphs())
+def test_logits_are_equal_to_the_bit_for_any_network(graph):
+    images = images_for(graph, 8)
+    np.testing.assert_array_equal(Session(onnx_model(graph)).run(images), graph.run(images), strict=True)
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+@pytest.mark.parametrize(("right_shift", "bias"), [(0, 0), (1, 0), (3, 0), (0, 77), (16, 0)])
+@pytest.mark.parametrize(("m", "e"), [(1, 1), (1, 2), (3, 4), (1, 7), (255, 9), (255, 16)])
+def test_sums_round_halves_to_even_for_every_pair_of_operands(m, e, right_shift, bias, optimize):
+    one = np.ones(1, np.int32)
+    graph = IntGraph(
+        (
+            Input("image", 2, 1, 256, 0),
+            Conv("a", "image", pick(0)),
+            Requantize("left", "a", one * -128, one, one * 0, -128, 127),
+            Conv("b", "image", pick(1)),
+            Requantize("right", "b", one * 0, one, one * 0, 0, 255),
+            Add("sum", "left", "right", right_shift=right_shift),
+            Requantize("out", "sum", one * bias, one * m, one * e, 0, 255),
+            Flatten("flat", "out"),
+            Linear("fc", "flat", Weights(np.ones((2, 256), np.uint8), 2, "signed")),
+            Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+        ),
+        ("a", "b"),
+        Preprocessing(2, 1, 256),
+    )
+    every = np.arange(256, dtype=np.uint8)
+    images = np.stack([np.stack([every, np.roll(every, shift)])[:, None] for shift in range(256)])
+    session = Session(with_output(graph, "out"), optimize=optimize)
+    codes = session._session.run(["out"], {"image": images})[0]
+    np.testing.assert_array_equal(codes, graph.trace(images)["out"])
+
+
+def pick(channel: int) -> Weights:
+    """One of two channels, as it is."""
+    codes = np.full((1, 2, 1, 1), 2, np.uint8)
+    codes[0, channel] = 3
+    return Weights(codes, 2, "signed")
+
+
+def with_output(graph: IntGraph, name: str) -> onnx.ModelProto:
+    """The ONNX file with a tensor of codes as one more output."""
+    model = onnx_model(graph)
+    shape = graph.tensors()[name].shape
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, ["n", *shape]))
+    return model
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("random", "ties"))][::3])
+def test_every_code_is_equal(name):
+    graph = CASES[name]()
+    images = images_for(graph, 6)
+    model = onnx_model(graph)
+    made = {output for node in model.graph.node for output in node.output}
+    expected = graph.trace(images)
+    compared = 0
+    for node in graph.nodes:
+        if isinstance(node, Requantize | Subsample) and node.name in made:
+            zero = 128 if graph.tensors()[node.name].low < 0 else 0
+            codes = Session(with_output(graph, node.name))._session.run([node.name], {"image": images})[0]
+            np.testing.assert_array_equal(codes.astype(np.int64) - zero, expected[node.name])
+            compared += 1
+    assert compared or not any(isinstance(node, Requantize) for node in graph.nodes)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_convolution_is_an_integer_kernel(name):
+    graph = CASES[name]()
+    counts = kernels(onnx_model(graph))
+    convolutions = sum(isinstance(node, Conv) for node in graph.nodes)
+    assert counts["QLinearConv"] >= convolutions
+    assert not counts.keys() & {"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul", "QLinearAdd"}
+    assert counts["MatMulInteger"] == sum(isinstance(node, Linear) for node in graph.nodes)
+
+
+def test_weights_whose_products_could_saturate_are_uint8():
+    """Above the bound weights are uint8 with zero point 128, below it int8."""
+    for name, kind in (("saturating", onnx.TensorProto.UINT8), ("extreme-odd-2-highest", onnx.TensorProto.INT8)):
+        model = onnx_model(CASES[name]())
+        casts = {node.output[0]: node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"}
+        weights = [node.input[3] for node in model.graph.node if node.op_type == "QLinearConv"]
+        assert {casts[weight] for weight in weights} == {kind}
