@@ -273,6 +273,7 @@ def test_public_names():
     assert sorted(models.__all__) == [
         "Classifier",
         "Normalize",
+        "SubsampleAndPad",
         "cnn",
         "cnn_bn",
         "resnet20",

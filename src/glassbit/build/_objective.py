@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from glassbit._errors import RunError
-from glassbit._random import derive
-from glassbit.datasets import Dataset, split_validation
+from glassbit.datasets import Dataset, calibration_images, split_validation
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import Conversion, calibrate_, quantize_
 from glassbit.recipe import RunRecipe
@@ -17,8 +14,6 @@ from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuide
 
 from ._network import build_network
 from ._plan import build_plan
-
-_CALIBRATION_IMAGES = 512
 
 
 @dataclass(frozen=True)
@@ -57,8 +52,7 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
         conversion = quantize_(model.network, build_plan(run.plan))
         if run.plan.alpha == "data":
             rest, _ = split_validation(data.train, fraction=run.data.validation, seed=run.seed)
-            order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(derive("calibration", run.seed)))
-            calibrate_(model, to_unit(rest.take(order[:_CALIBRATION_IMAGES])))
+            calibrate_(model, to_unit(calibration_images(rest, seed=run.seed)))
     return Built(_objective(run, model), model, conversion)
 
 

@@ -8,8 +8,9 @@ from ._classifier import Normalize as Normalize
 from ._classifier import to_unit as to_unit
 from ._cnn import cnn as cnn
 from ._cnn import cnn_bn as cnn_bn
+from ._resnet import SubsampleAndPad as SubsampleAndPad
 from ._resnet import resnet20 as resnet20
 from ._resnet import resnet32 as resnet32
 from ._resnet import resnet56 as resnet56
 
-__all__ = ["Classifier", "Normalize", "cnn", "cnn_bn", "resnet20", "resnet32", "resnet56", "to_unit"]
+__all__ = ["Classifier", "Normalize", "SubsampleAndPad", "cnn", "cnn_bn", "resnet20", "resnet32", "resnet56", "to_unit"]

@@ -1,0 +1,6 @@
+"""Quantized networks in integer arithmetic: training and evaluating in torch, and the graph that they become."""
+
+from ._deployed import Deployed as Deployed
+from ._lower import lower as lower
+from ._reestimate import reestimate_ as reestimate_
+from ._torch_graph import TorchGraph as TorchGraph

@@ -1,0 +1,152 @@
+"""A quantized network that computes, and trains, in the arithmetic that it will be deployed in."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+from glassbit.models import Classifier
+
+from . import _ops
+from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization
+from ._program import Operand, Sum, reads
+from ._trace import trace
+
+_LARGEST = 127
+_MOST = 8
+_MOST_ALONE = 16
+
+
+class Deployed(nn.Module):
+    """A quantized network in integer arithmetic.
+
+        code = clip(round_half_even((acc + B) m 2^-e), low, high),    logits = float32(acc + B) scale
+
+    The forward pass computes what `lower(deployed)` writes down, to the bit, in training and in evaluation. Gradients
+    are straight through: weights get their quantizer's, BatchNorm's gamma and beta and biases those of the real numbers
+    that m, e and B stand for, clipping levels PACT's (or LSQ's); scales count as constants otherwise. In evaluation the
+    masks are taken from the codes, as saliency in every back end is.
+
+    BatchNorm uses its running statistics, in training too (`reestimate_` renews them before), and Dropout does nothing:
+    codes that are scaled would be no integers. On another device, or with another number of threads, a weight that lies
+    half-way between two codes may fall to the other one, as its layer's scale is a float mean; what `lower` has written
+    down is the same everywhere.
+
+    Args:
+        model: a `Classifier` with a quantized network, or a quantized network that takes images in [0, 1]; it is kept,
+            not copied, so that it trains along.
+        images: uint8 or in [0, 1], of the one size that the network will take; from them the operands of sums get their
+            range (some hundred are enough).
+
+    Raises:
+        UsageError: something in the network has no integer form; every such thing by the name of its layer.
+
+    Example:
+        >>> import torch
+        >>> from glassbit import models
+        >>> from glassbit.quant import Plan, quantize_
+        >>> model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.3,))
+        >>> _ = quantize_(model.network, Plan.named("w4a4"))
+        >>> images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+        >>> Deployed(model, images)(images).shape
+        torch.Size([2, 10])
+    """
+
+    shifts: Tensor
+
+    def __init__(self, model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> None:
+        super().__init__()
+        if not len(images):
+            raise UsageError("Deployed: needs at least one image; got none")
+        self.classifier = model
+        self.image_shape: tuple[int, int, int] = (images.shape[1], images.shape[2], images.shape[3])
+        self.normalization = Normalization.of(model, images.shape[1])
+        self.program = trace(model, images, zero=self.normalization.zero)
+        device = next((parameter.device for parameter in model.parameters()), images.device)
+        self.register_buffer("shifts", torch.zeros(len(self.program.peaks), dtype=torch.int64, device=device))
+        self.shifts.copy_(self._calibrated())
+        self.train(model.training)
+
+    @property
+    def network(self) -> nn.Module:
+        """The quantized network."""
+        return self.classifier.network if isinstance(self.classifier, Classifier) else self.classifier
+
+    def forward(self, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Images, uint8 or in [0, 1], to logits.
+
+        Raises:
+            UsageError: images of another shape than those that it was made with.
+        """
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise UsageError(f"Deployed: made for images of {self.image_shape}; got {tuple(images.shape[1:])}")
+        x = _ops.pixels(images)
+        with torch.autocast(images.device.type, enabled=False):
+            folded = [*self.folded()]
+            return _ops.walk(folded, _reads, lambda step, inputs: self._execute(step, inputs or (x,)))
+
+    def folded(self) -> Folder:
+        """Every step with its integers, with the parameters as they are now."""
+        return Folder(self.program, self.network, self.normalization, self.shifts)
+
+    def _execute(self, step: Folded, inputs: tuple[Tensor, ...]) -> Tensor:
+        x = inputs[0]
+        if isinstance(step, FoldedLayer):
+            return layer(step, x)
+        if isinstance(step, FoldedRequantizer):
+            return _ops.requantize(
+                x,
+                step.numbers,
+                gain=step.gain,
+                shift=step.shift,
+                level=step.level,
+                learned=step.learned,
+                training=self.training,
+            )
+        if isinstance(step, FoldedSum):
+            return _ops.add(x, inputs[1], step.left_shift, step.right_shift)
+        if isinstance(step, FoldedReadout):
+            return _ops.logits(x, step.bias, step.scale, gain=step.gain, shift=step.shift, step=step.unit)
+        return x if isinstance(step, Input) else _ops.pool(step, x)
+
+    @torch.no_grad()
+    def _calibrated(self) -> Tensor:
+        """j of every operand: the finest step unit 2^-j with `127 step >= max|z|`."""
+        folder = self.folded()
+        for _ in folder:
+            pass
+        operands = {step.name: step for step in self.program.steps if isinstance(step, Operand)}
+        found = [0] * len(self.program.peaks)
+        for operand in operands.values():
+            unit = 1.0 if operand.unit is None else float(folder.scales[operand.unit].step)
+            most = _MOST if operand.unit is not None else _MOST_ALONE
+            peak = self.program.peaks[operand.slot]
+            finest = math.floor(math.log2(_LARGEST * unit / peak)) if 0 < peak < math.inf else 0
+            found[operand.slot] = min(max(finest, -most), most)
+        for step in self.program.steps:
+            if isinstance(step, Sum) and step.left in operands and step.right in operands:
+                left, right = operands[step.left].slot, operands[step.right].slot
+                coarser = min(found[left], found[right])
+                found[left], found[right] = (min(found[side], coarser + _MOST) for side in (left, right))
+        return torch.tensor(found, dtype=torch.int64)
+
+
+def _reads(step: Folded) -> tuple[str, ...]:
+    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+        return reads(step)
+    return reads(step.step)
+
+
+def layer(step: FoldedLayer, codes: Tensor) -> Tensor:
+    """The accumulators of a layer with weights."""
+    x = codes - step.zero if step.zero else codes
+    if step.weights.dim() == 2:
+        return _ops.linear(x, step.weights, bound=step.bound)
+    return _ops.conv(
+        x, step.weights, stride=step.step.stride, padding=step.step.padding, groups=step.groups, bound=step.bound
+    )

@@ -1,0 +1,61 @@
+"""Real factors as odd integers of at most 8 bits times powers of two."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+_WHOLE = 24  # float32 holds every integer up to 2^24
+_MULTIPLIER_BITS = 8
+_BIAS_OF_FLOAT64, _FRACTION_OF_FLOAT64 = 1023, 52
+
+
+def largest_exponent(low: int, high: int) -> int:
+    """The largest e with `2^e (max(|low|, |high|) + 1) <= 2^24`: what lands inside the window is exact in float32."""
+    return _WHOLE - (max(abs(low), abs(high))).bit_length()
+
+
+def power_of_two(exponent: Int64[Tensor, "*c"]) -> Float64[Tensor, "*c"]:
+    """`2^exponent`, exact on every device, -1022..1023."""
+    return ((exponent + _BIAS_OF_FLOAT64) << _FRACTION_OF_FLOAT64).view(torch.float64)
+
+
+def dyadic(ratio: Float64[Tensor, " c"], *, low: int, high: int) -> tuple[Int64[Tensor, " c"], Int64[Tensor, " c"]]:
+    """The multipliers and exponents of a requantizer.
+
+        ratio ~ m 2^-e,    m odd, 1..255,    0 <= e <= 24 - ceil(log2(max(|low|, |high|) + 1))
+
+    The nearest such number, of two equally near ones the smaller. It is off by at most 1/256 of the ratio from 128
+    times the least one up to 2, by more below that, and by 1/128 above.
+
+    Args:
+        ratio: codes per accumulator step, > 0.
+        low, high: the window of the codes.
+
+    Returns:
+        m and e, one a ratio.
+
+    Example:
+        >>> m, e = dyadic(torch.tensor([0.75, 0.3], dtype=torch.float64), low=0, high=15)
+        >>> m.tolist(), e.tolist()
+        ([3, 77], [2, 8])
+    """
+    table, multipliers, exponents = _table(largest_exponent(low, high), ratio.device)
+    above = torch.searchsorted(table, ratio).clamp(1, len(table) - 1)
+    nearest = torch.where(ratio - table[above - 1] <= table[above] - ratio, above - 1, above)
+    return multipliers[nearest], exponents[nearest]
+
+
+@cache
+@torch.inference_mode(False)
+def _table(cap: int, device: torch.device) -> tuple[Float64[Tensor, " t"], Int64[Tensor, " t"], Int64[Tensor, " t"]]:
+    """Every value that there is, in order, with its m and e."""
+    multipliers = torch.arange(1, 2**_MULTIPLIER_BITS, 2, device=device)
+    multiplier, exponent = (
+        grid.flatten() for grid in torch.meshgrid(multipliers, torch.arange(cap + 1, device=device), indexing="ij")
+    )
+    values, order = (multiplier * power_of_two(-exponent)).sort()
+    return values, multiplier[order], exponent[order]

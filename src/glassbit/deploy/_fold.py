@@ -1,0 +1,369 @@
+"""From the parameters of a network to the integers of its steps: weights, biases, multipliers and exponents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+
+from glassbit.intgraph import AveragePool, Flatten, Grid, Input, MaxPool, Subsample
+from glassbit.models import Classifier
+from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
+
+from ._dyadic import dyadic, largest_exponent, power_of_two
+from ._ops import EXACT, Learned, Requantizer, straight_through
+from ._program import Activate, Operand, Program, Readout, Rescale, Sum, Weighted
+
+_SIGNED = (-128, 127)
+_LEAST_SCALE = 1e-30
+_LARGEST_BIAS = 2**30
+_ROUNDING_ONLY = 0.5
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """The normalisation of a classifier, in pixels: `(pixel / 255 - mean_c) / std_c`.
+
+        (p / 255 - mean_c) / std_c = kappa_c ((p - zero) + offset_c) / (255 s),    kappa_c = s / std_c
+
+    with s the mean of the deviations; kappa folds into the weights that read the image, offset into their bias.
+
+    Args:
+        mean, std: one a channel, in [0, 1] units.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module, channels: int) -> Normalization:
+        """That of a `Classifier`; none for any other network."""
+        if isinstance(model, Classifier):
+            normalize = model.normalize
+            return cls(tuple(normalize.mean.flatten().tolist()), tuple(normalize.std.flatten().tolist()))
+        return cls((0.0,) * channels, (1.0,) * channels)
+
+    @property
+    def zero(self) -> int:
+        """The pixel that counts as zero: the mean, rounded."""
+        return min(max(round(255 * sum(self.mean) / len(self.mean)), 0), 255)
+
+    @property
+    def deviation(self) -> float:
+        """s."""
+        return sum(self.std) / len(self.std)
+
+    @property
+    def step(self) -> float:
+        """The value of one pixel step, 1 / (255 s)."""
+        return 1 / (255 * self.deviation)
+
+    @property
+    def kappa(self) -> tuple[float, ...]:
+        """The factor on the weights of each channel."""
+        return tuple(self.deviation / std for std in self.std)
+
+    @property
+    def offset(self) -> tuple[float, ...]:
+        """What each channel lacks of its own zero, in pixels."""
+        return tuple(self.zero - 255 * mean for mean in self.mean)
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What the integers of a tensor stand for: `value = step gain_c integer + shift_c`.
+
+    Args:
+        step: float64, a constant of the gradient.
+        low, high: bounds of codes, before the zero is taken off; of accumulators not used.
+        gain, shift: float64, one a channel, with the gradient of the parameters; None is 1 and 0.
+    """
+
+    step: Float64[Tensor, ""]
+    low: int = 0
+    high: int = 0
+    gain: Float64[Tensor, " c"] | None = None
+    shift: Float64[Tensor, " c"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLayer:
+    """A `Weighted` step with its integers.
+
+    Args:
+        step: the step.
+        weights: W, signs of BatchNorm's gammas included, straight through to the parameters.
+        bits, grid: of the weights, see `intgraph.Weights`.
+        zero: the code of the input that counts as zero.
+        groups: of a convolution.
+        bound: the largest absolute value that any partial sum of accumulators can have.
+    """
+
+    step: Weighted
+    weights: Float[Tensor, "o ..."]
+    bits: int
+    grid: Grid
+    zero: int
+    groups: int
+    bound: int
+
+    @property
+    def name(self) -> str:
+        """Of the accumulators."""
+        return self.step.name
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedRequantizer:
+    """An `Activate`, `Operand` or `Rescale` step with its integers, and what their gradients need."""
+
+    step: Activate | Operand | Rescale
+    bias: Int64[Tensor, " c"]
+    multiplier: Int64[Tensor, " c"]
+    exponent: Int64[Tensor, " c"]
+    numbers: Requantizer
+    learned: Learned
+    gain: Tensor | None
+    shift: Tensor | None
+    level: Tensor | None
+
+    @property
+    def name(self) -> str:
+        """Of the codes."""
+        return self.step.name
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedSum:
+    """A `Sum` step with its shifts."""
+
+    step: Sum
+    left_shift: Int64[Tensor, ""]
+    right_shift: Int64[Tensor, ""]
+
+    @property
+    def name(self) -> str:
+        """Of the sum."""
+        return self.step.name
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedReadout:
+    """A `Readout` step with its bias and scale, and what their gradients need."""
+
+    step: Readout
+    bias: Int64[Tensor, " k"]
+    scale: Float[Tensor, " k"]
+    gain: Tensor
+    shift: Tensor
+    unit: Tensor
+
+    @property
+    def name(self) -> str:
+        """Of the logits."""
+        return self.step.name
+
+
+Folded = (
+    Input | MaxPool | AveragePool | Subsample | Flatten | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedReadout
+)
+
+
+class Folder:
+    """Turns the steps of a program into integers, with the parameters as they are now.
+
+    Args:
+        program: the steps.
+        network: the modules that they name.
+        normalization: of the image.
+        shifts: j of every `Operand`, by slot.
+    """
+
+    def __init__(
+        self, program: Program, network: nn.Module, normalization: Normalization, shifts: Int64[Tensor, " s"]
+    ) -> None:
+        self.program = program
+        self.network = network
+        self.normalization = normalization
+        self.shifts = shifts
+        self.scales: dict[str, Scale] = {}
+        self._operands = {step.name: step for step in program.steps if isinstance(step, Operand)}
+        self._from_image = {step.name for step in program.steps if isinstance(step, Input)}
+
+    def __iter__(self) -> Iterator[Folded]:
+        for step in self.program.steps:
+            if isinstance(step, Input):
+                self.scales[step.name] = Scale(self._constant(self.normalization.step), 0, 255)
+                yield step
+            elif isinstance(step, Weighted):
+                yield self._layer(step)
+            elif isinstance(step, Activate):
+                yield self._activate(step)
+            elif isinstance(step, Operand):
+                unit = self._constant(1.0) if step.unit is None else self.scales[step.unit].step
+                yield self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), _SIGNED)
+            elif isinstance(step, Rescale):
+                yield self._rescale(step)
+            elif isinstance(step, Sum):
+                yield self._sum(step)
+            elif isinstance(step, Readout):
+                yield self._readout(step)
+            elif isinstance(step, AveragePool):
+                read = self.scales[step.input]
+                area = step.kernel[0] * step.kernel[1]
+                self.scales[step.name] = Scale(read.step / area, area * read.low, area * read.high)
+                yield step
+            else:
+                self.scales[step.name] = self.scales[step.input]
+                if step.input in self._from_image:
+                    self._from_image.add(step.name)
+                yield step
+
+    def _layer(self, step: Weighted) -> FoldedLayer:
+        module = self.network.get_submodule(step.layer)
+        assert isinstance(module, QuantizedConv2d | QuantizedLinear)
+        read = self.scales[step.input]
+        image = step.input in self._from_image
+        weight = module.layer.weight
+        groups = module.layer.groups if isinstance(module.layer, nn.Conv2d) else 1
+        if image:
+            weight = weight * self._input_channels(self.normalization.kappa, weight, groups).to(weight.dtype)
+        values, unit, grid = integers(module.quantizer, weight)
+        step_value = read.step * unit
+        bias = module.layer.bias
+        shift = values.new_zeros(len(values), dtype=torch.float64) if bias is None else bias.double()
+        if image:
+            offset = self._input_channels(self.normalization.offset, weight, groups)
+            shift = shift + (values.double() * offset).flatten(1).sum(1) * step_value
+        gain = torch.ones_like(shift)
+        if step.norm is not None:
+            gain, shift, sign = _batchnorm(self.network.get_submodule(step.norm), shift)
+            values = values * sign.view(-1, *[1] * (values.dim() - 1)).to(values.dtype)
+        self.scales[step.name] = Scale(step_value, gain=gain, shift=shift)
+        zero = self.normalization.zero if image else 0
+        reach = max(abs(read.low - zero), abs(read.high - zero))
+        bits = int(module.quantizer.bits)  # type: ignore[arg-type]
+        return FoldedLayer(step, values, bits, grid, zero, groups, _bound(values, bits, grid, reach))
+
+    def _activate(self, step: Activate) -> FoldedRequantizer:
+        quantizer = self.network.get_submodule(step.quantizer)
+        assert isinstance(quantizer, PACT | LSQ)
+        out = quantizer.scale().double()
+        level = quantizer.alpha if isinstance(quantizer, PACT) else quantizer.step
+        return self._requantizer(step, out, quantizer.codes, level=level, is_step=isinstance(quantizer, LSQ))
+
+    def _rescale(self, step: Rescale) -> FoldedRequantizer:
+        """Codes as large as 8 bits hold; their step follows from the dyadic factor, which therefore is exact."""
+        read = self.scales[step.input]
+        multiplier, exponent = dyadic(self._constant(255 / read.high).view(1), low=0, high=255)
+        return self._requantizer(step, read.step / (multiplier * power_of_two(-exponent)).view(()), (0, 255))
+
+    def _requantizer(
+        self,
+        step: Activate | Operand | Rescale,
+        out: Float64[Tensor, ""],
+        window: tuple[int, int],
+        *,
+        level: Tensor | None = None,
+        is_step: bool = False,
+    ) -> FoldedRequantizer:
+        read = self.scales[step.input]
+        low, high = window
+        self.scales[step.name] = Scale(out, low, high)
+        with torch.no_grad():
+            per_accumulator = read.step / out
+            ratio = per_accumulator.view(1) if read.gain is None else read.gain * per_accumulator
+            multiplier, exponent = dyadic(ratio, low=low, high=high)
+            bias = torch.zeros_like(ratio)
+            if read.shift is not None:
+                bias = read.shift / out / ratio.clamp(min=2.0 ** -largest_exponent(low, high))
+            bias = bias.round().clamp(-EXACT, EXACT)
+            factor = multiplier * power_of_two(-exponent)
+        numbers = Requantizer(bias, factor, low, high, 0.0 if isinstance(step, Activate) else _ROUNDING_ONLY)
+        learned = Learned(1 / out, per_accumulator, is_step)
+        return FoldedRequantizer(
+            step, bias.long(), multiplier, exponent, numbers, learned, read.gain, read.shift, level
+        )
+
+    def _sum(self, step: Sum) -> FoldedSum:
+        left, right = (self._exponent(name) for name in (step.left, step.right))
+        finest = torch.maximum(left, right)
+        side, exponent = (step.left, left) if step.left not in self._operands else (step.right, right)
+        unit = self.scales[side].step * power_of_two(exponent)
+        self.scales[step.name] = Scale(unit * power_of_two(-finest))
+        return FoldedSum(step, finest - left, finest - right)
+
+    def _exponent(self, name: str) -> Int64[Tensor, ""]:
+        """j of an operand's step, unit 2^-j; 0 for codes that are the unit."""
+        operand = self._operands.get(name)
+        return self.shifts.new_zeros(()) if operand is None else self.shifts[operand.slot]
+
+    def _readout(self, step: Readout) -> FoldedReadout:
+        read = self.scales[step.input]
+        assert read.gain is not None
+        assert read.shift is not None
+        with torch.no_grad():
+            scale = (
+                torch.maximum(read.gain * read.step, read.shift.abs() / _LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
+            )
+            bias = (read.shift / scale.double()).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
+        return FoldedReadout(step, bias.long(), scale, read.gain, read.shift, read.step)
+
+    def _constant(self, value: float) -> Float64[Tensor, ""]:
+        return torch.tensor(value, dtype=torch.float64, device=self.shifts.device)
+
+    def _input_channels(self, values: tuple[float, ...], weight: Tensor, groups: int) -> Tensor:
+        """One value an image channel, to be multiplied with the weights that read it."""
+        whole = torch.tensor(values, dtype=torch.float64, device=weight.device)
+        if weight.dim() == 2:
+            return whole.repeat_interleave(weight.shape[1] // len(values)).view(1, -1)
+        by_group = whole.view(groups, -1).repeat_interleave(weight.shape[0] // groups, 0)
+        return by_group.view(weight.shape[0], -1, 1, 1)
+
+
+def integers(
+    quantizer: nn.Module, weight: Float[Tensor, "o ..."]
+) -> tuple[Float[Tensor, "o ..."], Float64[Tensor, ""], Grid]:
+    """Integer weights, the value of 1, and their grid, so that `quantizer(weight) == integer * value`.
+
+    The gradient is the quantizer's own, with the value held constant. LSQ's lowest code is left out: the grid is
+    symmetric, so that BatchNorm's sign can turn it around.
+    """
+    grid: Grid = "odd" if quantizer.offset else "signed"
+    bits = int(quantizer.bits)  # type: ignore[arg-type]
+    largest = 2**bits - 1 if grid == "odd" else 2 ** (bits - 1) - 1
+    weight = weight.contiguous()  # sums over weights, and so their codes, must not depend on the layout
+    with torch.no_grad():
+        unit = quantizer.scale(weight).to(weight.device).double() / (2 if grid == "odd" else 1)  # type: ignore[operator]
+    y = quantizer(weight) / unit.to(weight.dtype)
+    return straight_through(y.detach().round().clamp(-largest, largest), y), unit, grid
+
+
+def _batchnorm(norm: nn.Module, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(|gain|, shift, sign) of a BatchNorm with its running statistics, behind a layer with a bias of `shift`."""
+    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    inverse = 1 / (norm.running_var.double() + norm.eps).sqrt()
+    gamma = inverse if norm.weight is None else norm.weight.double() * inverse
+    shift = (shift - norm.running_mean.double()) * gamma
+    shift = shift if norm.bias is None else shift + norm.bias.double()
+    sign = torch.where(gamma.detach() < 0, -1.0, 1.0)
+    return gamma * sign, shift, sign
+
+
+def _bound(values: Tensor, bits: int, grid: Grid, reach: int) -> int:
+    """The largest absolute partial sum: from the bits alone where that is enough, or where looking would wait for a
+    GPU.
+    """
+    largest: int = 2**bits - 1 if grid == "odd" else 2 ** (bits - 1) - 1
+    bound = math.prod(values.shape[1:]) * largest * reach
+    if bound <= EXACT or values.is_cuda:
+        return bound
+    sums = values.detach().abs().flatten(1).sum(1, dtype=torch.float64)
+    most = float(sums.nan_to_num().max())
+    return int(most) * reach

@@ -1,0 +1,124 @@
+"""Writing a network down as integers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+from glassbit import intgraph
+from glassbit._errors import UsageError
+from glassbit.intgraph import About, AveragePool, Flatten, Input, IntGraph, MaxPool, Node, Preprocessing, Subsample
+
+from ._deployed import Deployed
+from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
+from ._program import Operand
+
+
+def lower(
+    model: nn.Module,
+    *,
+    images: Shaped[Tensor, "n c h w"] | None = None,
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+    about: About | None = None,
+) -> IntGraph:
+    """The integer graph of a network: what a `Deployed` computes, to the bit; another quantized network is converted.
+
+    The network is read on the CPU and left as it is. Converting rounds multipliers and what is summed; training for a
+    while as `Deployed` takes that into account.
+
+    Args:
+        model: a `Deployed`, a `Classifier` with a quantized network, or a quantized network on images in [0, 1].
+        images: uint8 or in [0, 1], to convert with: needed where branches are summed; a `Deployed` has seen them.
+        classes: the names of the logits; "0", "1", ... when left out.
+        preprocessing: what an image file goes through before; when left out, the shape of the images, cropped.
+        about: where the network comes from.
+
+    Raises:
+        UsageError: something in the network has no integer form, or an argument is missing or does not fit.
+        GraphError: the integers break a rule of the graph.
+
+    Example:
+        >>> from glassbit import models
+        >>> from glassbit.intgraph import Preprocessing
+        >>> from glassbit.quant import Plan, quantize_
+        >>> model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.3,))
+        >>> _ = quantize_(model.network, Plan.named("w4a4"))
+        >>> graph = lower(model, preprocessing=Preprocessing(channels=1, height=28, width=28))
+        >>> [type(node).__name__ for node in graph.nodes[:3]]
+        ['Input', 'Conv', 'Requantize']
+    """
+    deployed = model if isinstance(model, Deployed) else _converted(model, images, preprocessing)
+    deployed = copy.deepcopy(deployed).cpu().eval()
+    for name, tensor in deployed.state_dict().items():
+        if not tensor.isfinite().all():
+            raise UsageError(f"lower: {name} holds values that are not finite; its training diverged")
+    with torch.no_grad():
+        nodes = tuple(_node(step) for step in deployed.folded())
+    readout = nodes[-1]
+    assert isinstance(readout, intgraph.Logits)
+    names = tuple(map(str, range(len(readout.bias)))) if classes is None else tuple(classes)
+    if len(names) != len(readout.bias):
+        raise UsageError(f"lower: classes must be {len(readout.bias)} names, one a logit; got {len(names)}")
+    shape = deployed.image_shape
+    preprocessing = preprocessing or Preprocessing(*shape)
+    told = (preprocessing.channels, preprocessing.height, preprocessing.width)
+    if told != shape:
+        raise UsageError(f"lower: preprocessing must make images of {shape}, which the network reads; got {told}")
+    return IntGraph(nodes, names, preprocessing, about or About())
+
+
+def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preprocessing | None) -> Deployed:
+    if images is not None:
+        return Deployed(copy.deepcopy(model), images)
+    if preprocessing is None:
+        raise UsageError("lower: needs images, or preprocessing, to know what size of images the network reads")
+    shape = (preprocessing.channels, preprocessing.height, preprocessing.width)
+    deployed = Deployed(copy.deepcopy(model), torch.zeros(1, *shape, dtype=torch.uint8))
+    summed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
+    if summed:
+        raise UsageError(
+            f"lower: needs images to find the range of what is summed ({', '.join(summed)}); pass some hundred, "
+            "or make a Deployed from them and train it"
+        )
+    return deployed
+
+
+def _node(step: Folded) -> Node:
+    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+        return step
+    if isinstance(step, FoldedLayer):
+        at = step.step
+        weights = _weights(step)
+        if step.weights.dim() == 2:
+            return intgraph.Linear(at.name, at.input, weights)
+        return intgraph.Conv(at.name, at.input, weights, at.stride, at.padding, step.groups)
+    if isinstance(step, FoldedRequantizer):
+        return intgraph.Requantize(
+            step.name,
+            step.step.input,
+            _int32(step.bias),
+            _int32(step.multiplier),
+            _int32(step.exponent),
+            step.numbers.low,
+            step.numbers.high,
+        )
+    if isinstance(step, FoldedReadout):
+        return intgraph.Logits(step.name, step.step.input, _int32(step.bias), step.scale.numpy().astype(np.float32))
+    return intgraph.Add(step.name, step.step.left, step.step.right, int(step.left_shift), int(step.right_shift))
+
+
+def _weights(step: FoldedLayer) -> intgraph.Weights:
+    values = step.weights.long().numpy()
+    offset = 2**step.bits - 1 if step.grid == "odd" else 2 ** (step.bits - 1)
+    codes = (values + offset) // (2 if step.grid == "odd" else 1)
+    return intgraph.Weights(codes.astype(np.uint8), step.bits, step.grid)
+
+
+def _int32(values: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    return values.numpy().astype(np.int32)

@@ -1,0 +1,262 @@
+"""From the layers that a network calls to the steps of a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+from glassbit.quant import LSQ, PACT, DoReFa, QuantizedConv2d, QuantizedLinear
+
+from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
+
+_IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Codes of at most 8 bits.
+
+    Args:
+        name: of the tensor.
+        unit: of the tensor whose step is theirs: pools keep it.
+    """
+
+    name: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Accumulators:
+    """Wide integers that wait for a quantizer.
+
+    Args:
+        name: of the tensor.
+        origin: what made them: a layer, or a sum.
+        normed: a BatchNorm is already folded in.
+        pools: max pools that came before the quantizer; as it is monotone, they run after it.
+    """
+
+    name: str
+    origin: str
+    normed: bool = False
+    pools: tuple[tuple[str, Pair, Pair, Pair], ...] = ()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What an operation made that has been reported."""
+
+
+Symbol = Codes | Accumulators | Unknown
+UNKNOWN = Unknown()
+
+
+class RefusedError(Exception):
+    """Why one operation cannot be deployed; collected, and reported together with all others."""
+
+
+class Builder:
+    """Collects the steps of a network, one called operation after the other.
+
+    Args:
+        channels, height, width: of the image.
+        zero: the pixel that counts as zero.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, zero: int) -> None:
+        self.steps: list[Step] = [Input(_IMAGE, channels, height, width, zero)]
+        self.peaks: list[float] = []
+        self.image: Symbol = Codes(_IMAGE, _IMAGE)
+        self._names = {_IMAGE}
+        self._plain: set[str] = set()
+
+    def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
+        """A layer with weights."""
+        codes = self._codes(x)
+        if isinstance(module.quantizer, DoReFa) and module.quantizer.bits == 8:
+            raise RefusedError("DoReFa weights of 8 bits do not fit int8; use sawb or lsq, or fewer bits")
+        made = self._fresh(name)
+        if isinstance(module, QuantizedLinear):
+            if value.dim() != 2:
+                raise RefusedError(
+                    f"a linear layer reads flat features (n, c); got {tuple(value.shape)}; flatten them before"
+                )
+            self.steps.append(Weighted(made, codes.name, name))
+            return Accumulators(made, "layer")
+        layer = module.layer
+        if layer.padding_mode != "zeros":
+            raise RefusedError(f"padding must be of zeros; got padding_mode={layer.padding_mode!r}")
+        if _pair(layer.dilation) != (1, 1):
+            raise RefusedError(f"dilation must be 1; got {layer.dilation}")
+        self.steps.append(Weighted(made, codes.name, name, None, _pair(layer.stride), _padding(layer)))
+        return Accumulators(made, "layer")
+
+    def norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Symbol) -> Symbol:
+        """A BatchNorm: part of the layer in front of it."""
+        if module.running_mean is None or module.running_var is None:
+            raise RefusedError("it needs running statistics; build it with track_running_stats=True")
+        if not isinstance(x, Accumulators) or x.origin != "layer" or x.pools:
+            raise RefusedError(
+                "it must come right behind a quantized convolution or linear layer, to be folded into it"
+            )
+        if x.normed or x.name in self._plain:
+            raise RefusedError(f"{x.name} must feed this BatchNorm and nothing else")
+        index = next(index for index, step in enumerate(self.steps) if step.name == x.name)
+        step = self.steps[index]
+        assert isinstance(step, Weighted)
+        if step.norm is not None:
+            raise RefusedError(f"{x.name} must feed one BatchNorm; it feeds {step.norm} already")
+        self.steps[index] = replace(step, norm=name)
+        return replace(x, normed=True)
+
+    def activation(self, name: str, module: PACT | LSQ, x: Symbol) -> Symbol:
+        """An activation quantizer."""
+        if isinstance(x, Codes) and x.unit == _IMAGE:
+            raise RefusedError("an activation cannot read the image")
+        made = self._fresh(name)
+        self.steps.append(Activate(made, self._taken(x), name))
+        return self._pooled(x, Codes(made, made))
+
+    def add(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
+        """A sum of two branches."""
+        if left_value.shape != right_value.shape:
+            raise RefusedError(
+                f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
+            )
+        for side in (left, right):
+            if isinstance(side, Codes) and side.unit == _IMAGE:
+                raise RefusedError("a sum cannot read the image")
+            if isinstance(side, Accumulators) and side.origin == "sum":
+                raise RefusedError(f"a sum reads the sum {side.name}; put an activation between the two")
+        made = f"{name}.sum" if name else "sum"
+        if isinstance(left, Codes):
+            right = self._operand(right, left, right_value)
+        elif isinstance(right, Codes):
+            left = self._operand(left, right, left_value)
+        else:
+            left, right = self._operand(left, None, left_value), self._operand(right, None, right_value)
+        assert isinstance(left, Codes)
+        made = self._fresh(made)
+        self.steps.append(Sum(made, left.name, right.name))
+        return Accumulators(made, "sum")
+
+    def max_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
+        """The largest of each window."""
+        if isinstance(x, Accumulators):
+            return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
+        assert isinstance(x, Codes)
+        if x.unit == _IMAGE and padding != (0, 0):
+            raise RefusedError("a max pool of the image must have no padding")
+        made = self._fresh(name)
+        self.steps.append(MaxPool(made, x.name, kernel, stride, padding))
+        return Codes(made, x.unit)
+
+    def average_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair) -> Symbol:
+        """The mean of each window, as codes of 8 bits."""
+        if kernel == stride == (1, 1):
+            return x
+        codes = self._codes(x)
+        if codes.unit == _IMAGE:
+            raise RefusedError("an average pool cannot read the image")
+        sums = self._fresh(name)
+        made = self._fresh(f"{name}.mean")
+        self.steps += [AveragePool(sums, codes.name, kernel, stride), Rescale(made, sums)]
+        return Codes(made, made)
+
+    def subsample(self, name: str, x: Symbol, stride: Pair, channels: int) -> Symbol:
+        """Every second pixel, and channels of zeros."""
+        codes = self._codes(x)
+        if codes.unit == _IMAGE:
+            raise RefusedError("a shortcut cannot read the image")
+        made = self._fresh(name)
+        self.steps.append(Subsample(made, codes.name, stride, channels))
+        return Codes(made, codes.unit)
+
+    def flatten(self, name: str, x: Symbol) -> Symbol:
+        """Maps to features."""
+        codes = self._codes(x)
+        made = self._fresh(name)
+        self.steps.append(Flatten(made, codes.name))
+        return Codes(made, codes.unit)
+
+    def finish(self, x: Symbol, value: Float[Tensor, "n k"]) -> Program:
+        """The program that ends with the logits."""
+        linear = {step.name for step in self.steps if isinstance(step, Weighted)}
+        if not isinstance(x, Accumulators) or x.name not in linear or value.dim() != 2:
+            raise RefusedError("the logits (n, classes) must come straight from a quantized linear layer")
+        self.steps.append(Readout(self._fresh("logits"), self._taken(x)))
+        return Program(self._used(), tuple(self.peaks))
+
+    def _used(self) -> tuple[Step, ...]:
+        """The steps that the last one depends on; a network may compute what it then leaves aside."""
+        wanted, kept = {_IMAGE, self.steps[-1].name}, []
+        for step in reversed(self.steps):
+            if step.name in wanted:
+                wanted.update(reads(step))
+                kept.append(step)
+        return tuple(reversed(kept))
+
+    def _operand(self, x: Symbol, unit: Codes | None, value: Tensor) -> Codes:
+        """`x` as codes whose step is a power of two times the unit's."""
+        if isinstance(x, Codes) and unit is not None and x.unit == unit.unit:
+            return x
+        name = self._taken(x)
+        made = self._fresh(f"{name}.operand")
+        self.steps.append(Operand(made, name, None if unit is None else unit.unit, len(self.peaks)))
+        self.peaks.append(float(value.detach().abs().max()))
+        result = self._pooled(x, Codes(made, made))
+        assert isinstance(result, Codes)
+        return result
+
+    def _codes(self, x: Symbol) -> Codes:
+        if isinstance(x, Accumulators):
+            raise RefusedError(f"it reads {x.name} with no activation quantizer in between; put a ReLU module there")
+        assert isinstance(x, Codes)
+        return x
+
+    def _taken(self, x: Symbol) -> str:
+        """The name of what a quantizer is about to read."""
+        assert isinstance(x, Codes | Accumulators)
+        if isinstance(x, Accumulators) and not x.normed:
+            norm = next((step.norm for step in self.steps if isinstance(step, Weighted) and step.name == x.name), None)
+            if norm is not None:
+                raise RefusedError(f"it reads {x.name}, which must feed {norm} and nothing else")
+            self._plain.add(x.name)
+        return x.name
+
+    def _pooled(self, x: Symbol, codes: Codes) -> Symbol:
+        """The max pools that waited for the quantizer of `x`."""
+        result: Symbol = codes
+        for pool in x.pools if isinstance(x, Accumulators) else ():
+            result = self.max_pool(pool[0], result, *pool[1:])
+        return result
+
+    def _fresh(self, name: str) -> str:
+        """`name`, or with a number when it is taken: a layer may be called several times."""
+        found, count = name, 1
+        while found in self._names:
+            count += 1
+            found = f"{name}#{count}"
+        self._names.add(found)
+        return found
+
+
+def _pair(value: int | tuple[int, ...]) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+
+
+def _padding(layer: nn.Conv2d) -> Pair:
+    if layer.padding == "valid":
+        return (0, 0)
+    if layer.padding == "same":
+        height, width = layer.kernel_size
+        if height % 2 == 0 or width % 2 == 0:
+            raise RefusedError(
+                f"padding='same' needs an odd kernel; got {layer.kernel_size}; give the padding in pixels"
+            )
+        return (height // 2, width // 2)
+    assert not isinstance(layer.padding, str)
+    return _pair(layer.padding)

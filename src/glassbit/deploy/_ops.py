@@ -1,0 +1,331 @@
+"""Integer arithmetic on float tensors that hold integers, with straight-through gradients.
+
+Everything here is exact: float32 holds every integer up to 2^24, and where sums may be larger float64 takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from glassbit._errors import UsageError
+from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample
+
+from ._dyadic import power_of_two
+from ._program import Pair
+
+EXACT = 2**24
+"""Integers up to here are exact in float32."""
+
+_TRANSFORMED = 2**18
+"""On a GPU, larger sums are left to float64: kernels that transform what they convolve (Winograd) round on the way, and
+the 6 bits between here and 2^24 leave room for that before the nearest integer is another one.
+"""
+
+
+def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Images, uint8 or in [0, 1], as pixel codes 0..255: `round(255 x)`, whose gradient is 255.
+
+    Raises:
+        UsageError: another dtype, or a device without float64.
+    """
+    if images.device.type == "mps":
+        raise UsageError("deployed arithmetic needs float64, which mps lacks; use the device cpu or cuda")
+    if images.dtype == torch.uint8:
+        return images.to(torch.float32)
+    if not images.is_floating_point():
+        raise UsageError(f"images must be uint8 (0..255) or floating point ([0, 1]); got {images.dtype}")
+    scaled = images.to(torch.float32) * 255
+    return straight_through(scaled.detach().round().clamp(0, 255), scaled)
+
+
+def straight_through(exact: Tensor, y: Tensor) -> Tensor:
+    """`exact`, with the gradient of `y`."""
+    return exact + (y - y.detach()) if y.requires_grad else exact
+
+
+def conv(
+    x: Float[Tensor, "n c h w"],
+    weights: Float[Tensor, "o i kh kw"],
+    *,
+    stride: Pair,
+    padding: Pair,
+    groups: int,
+    bound: int,
+) -> Float[Tensor, "n o y x"]:
+    """A convolution of integers, exact whatever kernel computes it.
+
+    Args:
+        bound: the largest absolute value that any partial sum can have.
+    """
+    return cast(Tensor, _Conv.apply(x, weights, stride, padding, groups, bound))  # type: ignore[no-untyped-call]
+
+
+def linear(x: Float[Tensor, "n i"], weights: Float[Tensor, "o i"], *, bound: int) -> Float[Tensor, "n o"]:
+    """A matrix product of integers; see `conv`."""
+    return F.linear(x.double(), weights.double()) if bound > EXACT else F.linear(x, weights)
+
+
+class _Conv(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, stride: Pair, padding: Pair, groups: int, bound: int) -> Tensor:
+        ctx.save_for_backward(x, weights)
+        ctx.options = (stride, padding, groups)
+        if bound > (_TRANSFORMED if x.is_cuda else EXACT):
+            x, weights = x.double(), weights.double()
+        with _without_tf32(x):
+            acc = F.conv2d(x, weights, None, stride, padding, 1, groups).round_()
+        return acc if bound > EXACT else acc.to(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+        x, weights = ctx.saved_tensors
+        stride, padding, groups = ctx.options
+        wanted = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], False]
+        with _without_tf32(x):
+            grad_x, grad_weights, _ = torch.ops.aten.convolution_backward(
+                grad.to(x.dtype), x, weights, None, stride, padding, (1, 1), False, (0, 0), groups, wanted
+            )
+        return grad_x, grad_weights, None, None, None, None
+
+
+@dataclass(frozen=True, eq=False)
+class Requantizer:
+    """The numbers of a requantizer: `code = clip(round_half_even((acc + B) m 2^-e), low, high)`.
+
+    Args:
+        bias: B, one a channel, or one for all.
+        factor: m 2^-e, as many.
+        low, high: the window.
+        reach: how far beyond the window the gradient passes in training, in codes: 0 stops it where clipping starts,
+            as PACT does; 0.5 where a value is off by more than rounding.
+    """
+
+    bias: Shaped[Tensor, " c"]
+    factor: Float[Tensor, " c"]
+    low: int
+    high: int
+    reach: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What the gradients of a requantizer's parameters need.
+
+    Args:
+        per_code: codes per unit of value, 1 / s_y.
+        per_accumulator: codes per accumulator step at a gain of 1, s_x s_w / s_y.
+        is_step: whether the level is LSQ's step rather than PACT's alpha.
+    """
+
+    per_code: Tensor
+    per_accumulator: Tensor
+    is_step: bool = False
+
+
+def requantize(
+    acc: Float[Tensor, "n c *hw"],
+    numbers: Requantizer,
+    *,
+    gain: Tensor | None = None,
+    shift: Tensor | None = None,
+    level: Tensor | None = None,
+    learned: Learned | None = None,
+    training: bool = False,
+) -> Float[Tensor, "n c *hw"]:
+    """Accumulators to codes.
+
+    With t = (acc + B) m 2^-e and g the gradient of the codes, inside = low < code < high (in training low < t < high):
+
+        d acc   = g m 2^-e inside
+        d gain  = sum g acc s_x s_w / s_y inside
+        d shift = sum g / s_y inside
+        d alpha = sum g / s_y where t >= high                 PACT: nothing from inside the range
+        d step  = sum g / s_y (round(t) - t | low | high)     LSQ, times 1 / sqrt(features high)
+
+    Args:
+        acc: exact integers.
+        numbers: of the requantizer.
+        gain, shift: what B, m and e were made of, one a channel, where they are to receive gradients.
+        level: alpha of PACT or the step of LSQ, where it is to receive one.
+        learned: must be there when any of the three is.
+        training: which of the two masks.
+    """
+    return cast(Tensor, _Requantize.apply(acc, gain, shift, level, numbers, learned, training))  # type: ignore[no-untyped-call]
+
+
+class _Requantize(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        acc: Tensor,
+        gain: Tensor | None,
+        shift: Tensor | None,
+        level: Tensor | None,
+        numbers: Requantizer,
+        learned: Learned | None,
+        training: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(acc)
+        ctx.numbers, ctx.learned, ctx.training = numbers, learned, training
+        ctx.level_dtype = None if level is None else level.dtype
+        return _scaled(acc, numbers).round_().clamp_(numbers.low, numbers.high).to(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (acc,) = ctx.saved_tensors
+        numbers, learned = ctx.numbers, ctx.learned
+        low, high, reach = numbers.low, numbers.high, numbers.reach
+        ratio = _scaled(acc, numbers)
+        if ctx.training:
+            inside, above = (ratio > low - reach) & (ratio < high + reach), ratio >= high
+        else:
+            codes = ratio.round()
+            inside, above = (codes > low) & (codes < high), codes >= high
+        grad_acc = grad_gain = grad_shift = grad_level = None
+        passing = torch.where(inside, grad, 0.0)
+        dims = [0, *range(2, acc.dim())]
+        if ctx.needs_input_grad[0]:
+            grad_acc = (passing * per_channel(numbers.factor, acc)).to(acc.dtype)
+        if ctx.needs_input_grad[1]:
+            grad_gain = (passing * acc).sum(dims).double() * learned.per_accumulator
+        if ctx.needs_input_grad[2]:
+            grad_shift = passing.sum(dims).double() * learned.per_code
+        if ctx.needs_input_grad[3] and learned.is_step:
+            clipped = ratio.clamp(low, high)
+            slope = torch.where(inside, clipped.round() - ratio, clipped)
+            features = max(acc[0].numel(), 1)
+            grad_level = (grad * slope).sum() * learned.per_code / (features * high) ** 0.5
+        elif ctx.needs_input_grad[3]:
+            grad_level = torch.where(above, grad, 0.0).sum() * learned.per_code
+        grad_level = None if grad_level is None else grad_level.to(ctx.level_dtype)
+        return grad_acc, grad_gain, grad_shift, grad_level, None, None, None
+
+
+def _scaled(acc: Tensor, numbers: Requantizer) -> Tensor:
+    """`(acc + B) m 2^-e`; exact in float32 wherever it lies inside the window, and on the right side elsewhere."""
+    return (acc + per_channel(numbers.bias, acc)).mul_(per_channel(numbers.factor, acc))
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """One value a channel, to be broadcast over `like`, in its dtype."""
+    return values.to(like.dtype).view(1, -1, *[1] * (like.dim() - 2))
+
+
+def logits(
+    acc: Float[Tensor, "n k"],
+    bias: Shaped[Tensor, " k"],
+    scale: Float[Tensor, " k"],
+    *,
+    gain: Tensor | None = None,
+    shift: Tensor | None = None,
+    step: Tensor | None = None,
+) -> Float[Tensor, "n k"]:
+    """Accumulators to logits, `float32(acc + B) * scale`.
+
+        d acc = g scale,    d gain = sum g acc step,    d shift = sum g
+
+    Args:
+        acc: exact integers.
+        bias, scale: one a class.
+        gain, shift, step: what B and scale were made of: `scale = gain step`.
+    """
+    return cast(Tensor, _Logits.apply(acc, gain, shift, bias, scale, step))  # type: ignore[no-untyped-call]
+
+
+class _Logits(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        acc: Tensor,
+        gain: Tensor | None,
+        shift: Tensor | None,
+        bias: Tensor,
+        scale: Tensor,
+        step: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(acc)
+        ctx.scale, ctx.step = scale, step
+        return (acc.double() + bias.double()).to(torch.float32) * scale.to(torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (acc,) = ctx.saved_tensors
+        grad_acc = (grad * ctx.scale.to(grad.dtype)).to(acc.dtype) if ctx.needs_input_grad[0] else None
+        grad_gain = (grad * acc).sum(0).double() * ctx.step if ctx.needs_input_grad[1] else None
+        grad_shift = grad.sum(0).double() if ctx.needs_input_grad[2] else None
+        return grad_acc, grad_gain, grad_shift, None, None, None
+
+
+def pool(node: MaxPool | AveragePool | Subsample | Flatten, x: Tensor) -> Tensor:
+    """The operations without numbers of their own; an average is a sum."""
+    if isinstance(node, MaxPool):
+        return F.max_pool2d(x, node.kernel, node.stride, node.padding)
+    if isinstance(node, AveragePool):
+        return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
+    if isinstance(node, Subsample):
+        vertical, horizontal = node.stride
+        return F.pad(x[:, :, ::vertical, ::horizontal], (0, 0, 0, 0, 0, node.channels))
+    return x.flatten(1)
+
+
+def add(
+    left: Float[Tensor, "n c *hw"],
+    right: Float[Tensor, "n c *hw"],
+    left_shift: Int64[Tensor, ""],
+    right_shift: Int64[Tensor, ""],
+) -> Float[Tensor, "n c *hw"]:
+    """The sum of two operands, `left 2^left_shift + right 2^right_shift`; below 2^24 by the bounds of both."""
+    return left * power_of_two(left_shift).to(left.dtype) + right * power_of_two(right_shift).to(right.dtype)
+
+
+class Step(Protocol):
+    """Anything that makes one named tensor."""
+
+    @property
+    def name(self) -> str:
+        """Of the tensor."""
+
+
+S = TypeVar("S", bound=Step)
+
+
+def walk(
+    steps: Sequence[S], inputs: Callable[[S], tuple[str, ...]], execute: Callable[[S, tuple[Tensor, ...]], Tensor]
+) -> Tensor:
+    """Run steps in order, each on the tensors that it reads, and let go of a tensor after its last reader.
+
+    Returns:
+        What the last step made.
+    """
+    last = {name: index for index, step in enumerate(steps) for name in inputs(step)}
+    values: dict[str, Tensor] = {}
+    result = torch.empty(0)
+    for index, step in enumerate(steps):
+        names = inputs(step)
+        values[step.name] = result = execute(step, tuple(values[name] for name in names))
+        for name in names:
+            if last[name] == index:
+                values.pop(name, None)
+    return result
+
+
+@contextmanager
+def _without_tf32(like: Tensor) -> Iterator[None]:
+    """On a GPU, float32 convolutions in float32, so that gradients are accurate."""
+    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = conv.fp32_precision
+    if like.is_cuda:
+        conv.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        if like.is_cuda:
+            conv.fp32_precision = before

@@ -1,0 +1,113 @@
+"""What a network does, as a list of steps in deployed arithmetic; the numbers stay in the network's modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from glassbit import intgraph
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A quantized convolution or linear layer and the BatchNorm behind it: codes to accumulators.
+
+    Args:
+        name: of the layer in the network, and of its accumulators.
+        input: the codes that it reads.
+        layer: the module's name.
+        norm: the BatchNorm's name, or None.
+        stride, padding: of a convolution.
+    """
+
+    name: str
+    input: str
+    layer: str
+    norm: str | None = None
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+
+
+@dataclass(frozen=True)
+class Activate:
+    """An activation quantizer: accumulators or codes to unsigned codes.
+
+    Args:
+        name: of the codes.
+        input: what it reads.
+        quantizer: the module's name.
+    """
+
+    name: str
+    input: str
+    quantizer: str
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Accumulators, or codes with another step, to the signed 8-bit codes of one side of a sum.
+
+    Args:
+        name: of the codes.
+        input: what it reads.
+        unit: the codes on the other side, whose step is the unit; None where both sides are such operands, and the unit
+            is 1.
+        slot: where the network keeps j, for a step of unit 2^-j.
+    """
+
+    name: str
+    input: str
+    unit: str | None
+    slot: int
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Two tensors of codes, whose steps are a power of two apart, to accumulators."""
+
+    name: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """The sums of an average pool to unsigned 8-bit codes."""
+
+    name: str
+    input: str
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The accumulators of the last layer to logits."""
+
+    name: str
+    input: str
+
+
+Step = Input | Weighted | Activate | Operand | Sum | Rescale | Readout | MaxPool | AveragePool | Subsample | Flatten
+
+
+@dataclass(frozen=True)
+class Program:
+    """The steps of a network.
+
+    Args:
+        steps: each after those that it reads; first the image, last the logits.
+        peaks: the largest absolute value of each `Operand` on the images that the network was traced with, by slot.
+    """
+
+    steps: tuple[Step, ...]
+    peaks: tuple[float, ...]
+
+
+def reads(step: Step) -> tuple[str, ...]:
+    """The names of the tensors that a step reads."""
+    if isinstance(step, Sum):
+        return (step.left, step.right)
+    if isinstance(step, Weighted | Activate | Operand | Rescale | Readout):
+        return (step.input,)
+    return intgraph.inputs(step)

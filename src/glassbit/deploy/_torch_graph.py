@@ -1,0 +1,101 @@
+"""An integer graph in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit.intgraph import Add, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
+
+from . import _ops
+
+
+class TorchGraph(nn.Module):
+    """Runs an `IntGraph` on a CPU or GPU: the logits of `IntGraph.run`, to the bit, and the gradient of
+    `IntGraph.saliency`.
+
+    It has no parameters; its buffers are the integers of the graph, and not part of a `state_dict`.
+
+    Args:
+        graph: the graph.
+
+    Example:
+        >>> import torch
+        >>> from glassbit import models
+        >>> from glassbit.deploy import lower
+        >>> from glassbit.intgraph import Preprocessing
+        >>> from glassbit.quant import Plan, quantize_
+        >>> model = models.Classifier(models.cnn_bn(), mean=(0.3,), std=(0.3,))
+        >>> _ = quantize_(model.network, Plan.named("w4a4"))
+        >>> graph = lower(model, preprocessing=Preprocessing(channels=1, height=28, width=28))
+        >>> TorchGraph(graph)(torch.zeros(2, 1, 28, 28, dtype=torch.uint8)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, graph: IntGraph) -> None:
+        super().__init__()
+        self.graph = graph
+        self._infos = graph.tensors()
+        self._index = {node.name: index for index, node in enumerate(graph.nodes)}
+        self._bounds: dict[str, int] = {}
+        for node in graph.nodes:
+            if isinstance(node, Conv | Linear):
+                read, values = self._infos[node.input], node.weights.values
+                reach = max(abs(read.low - read.zero), abs(read.high - read.zero))
+                self._bounds[node.name] = reach * int(abs(values).reshape(len(values), -1).sum(1).max())
+                self._keep(node, weights=torch.from_numpy(values).float())
+            elif isinstance(node, Requantize):
+                self._bounds[node.name] = max(self._infos[node.input].bound, int(abs(node.bias.astype(int)).max()))
+                factor = node.multiplier / 2.0**node.exponent
+                self._keep(node, bias=torch.from_numpy(node.bias), factor=torch.from_numpy(factor))
+            elif isinstance(node, Logits):
+                self._keep(node, bias=torch.from_numpy(node.bias), scale=torch.from_numpy(node.scale))
+            elif isinstance(node, Add):
+                self._keep(node, left=torch.tensor(node.left_shift), right=torch.tensor(node.right_shift))
+
+    def forward(self, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Images, uint8 or in [0, 1], to logits.
+
+        Raises:
+            UsageError: images of another shape than the graph reads.
+        """
+        shape = self._infos[self.graph.nodes[0].name].shape
+        if tuple(images.shape[1:]) != shape:
+            raise UsageError(f"TorchGraph: the graph reads images of {shape}; got {tuple(images.shape[1:])}")
+        x = _ops.pixels(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return _ops.walk(self.graph.nodes, inputs, lambda node, read: self._execute(node, read or (x,)))
+
+    def _execute(self, node: Node, read: tuple[Tensor, ...]) -> Tensor:
+        x = read[0]
+        if isinstance(node, Input):
+            return x
+        if isinstance(node, Conv | Linear):
+            weights, bound = self._kept(node, "weights"), self._bounds[node.name]
+            zero = self._infos[node.input].zero
+            x = x - zero if zero else x
+            if isinstance(node, Linear):
+                return _ops.linear(x, weights, bound=bound)
+            return _ops.conv(x, weights, stride=node.stride, padding=node.padding, groups=node.groups, bound=bound)
+        if isinstance(node, Requantize):
+            numbers = _ops.Requantizer(self._kept(node, "bias"), self._kept(node, "factor"), node.low, node.high)
+            return _ops.requantize(x.double() if self._bounds[node.name] > _ops.EXACT else x, numbers)
+        if isinstance(node, Add):
+            wide = torch.float64 if self._infos[node.name].bound > _ops.EXACT else x.dtype
+            return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
+        if isinstance(node, Logits):
+            return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
+        return _ops.pool(node, x)
+
+    def _keep(self, node: Node, **tensors: Tensor) -> None:
+        for name, tensor in tensors.items():
+            self.register_buffer(self._key(node, name), tensor, persistent=False)
+
+    def _kept(self, node: Node, name: str) -> Tensor:
+        return self.get_buffer(self._key(node, name))
+
+    def _key(self, node: Node, name: str) -> str:
+        """The name of a buffer, which must not hold dots."""
+        return f"{name}_{self._index[node.name]}"

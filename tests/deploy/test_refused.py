@@ -1,0 +1,200 @@
+"""What has no integer form is refused, all at once, by the name of its layer and with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glassbit import models
+from glassbit._errors import GlassbitWarning, UsageError
+from glassbit.deploy import Deployed
+from glassbit.quant import DoReFa, Plan, Rule, quantize_
+
+IMAGES = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+
+
+def conv(inputs: int = 4, **options: object) -> nn.Conv2d:
+    return nn.Conv2d(inputs, 4, 3, **{"padding": 1, **options})
+
+
+class Net(nn.Module):
+    """A convolution and an activation, `middle` as the case says, then the head."""
+
+    def __init__(self, middle: Callable[..., Tensor], features: int = 4 * 64, **layers: nn.Module) -> None:
+        super().__init__()
+        self.stem = conv(1)
+        self.relu = nn.ReLU()
+        self.middle = middle
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.fc = nn.Linear(features, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.middle(self, self.relu(self.stem(x))).flatten(1))
+
+
+def sequence(net: Net, x: Tensor) -> Tensor:
+    for name in ("a", "b", "c", "d"):
+        x = getattr(net, name, nn.Identity())(x)
+    return x
+
+
+def both(net: Net, x: Tensor) -> Tensor:
+    y = net.a(x)
+    return net.c(net.b(y) + y)
+
+
+CASES = [
+    (
+        Net(lambda net, x: F.relu(net.a(x)), a=conv()),
+        r"Net: the function relu stays in full precision; use an nn\.ReLU",
+    ),
+    (Net(lambda net, x: x.sigmoid()), "Net: the function sigmoid has no integer form"),
+    (Net(lambda net, x: x * 2), "Net: the function mul has no integer form"),
+    (Net(lambda net, x: x if x.max() > -1 else -x), "Net: the function max has no integer form"),
+    (Net(lambda net, x: F.dropout(x)), "Net: dropout acts in eval mode; use an nn.Dropout module, or pass training="),
+    (Net(sequence, a=nn.Sigmoid()), "a: Sigmoid has no integer form"),
+    (Net(sequence, a=nn.MaxPool2d(3, 2, ceil_mode=True), features=64), "a: a pool with ceil_mode=True must not have"),
+    (Net(sequence, a=nn.MaxPool2d(2, 1, dilation=2), features=144), "a: a max pool must have dilation=1"),
+    (Net(sequence, a=nn.AvgPool2d(3, 1, padding=1)), "a: an average pool must have no padding"),
+    (Net(sequence, a=nn.AdaptiveAvgPool2d(3), features=36), "a: a map of 8 x 8 does not fall into 3 x 3 equal windows"),
+    (
+        Net(lambda net, x: x.mean(1, keepdim=True), features=64),
+        r"a mean must be over height and width, the axes \(2, 3\)",
+    ),
+    (
+        Net(sequence, a=conv(padding_mode="circular"), b=nn.ReLU()),
+        "a: padding must be of zeros; got padding_mode='circ",
+    ),
+    (Net(sequence, a=conv(dilation=2, padding=2), b=nn.ReLU()), r"a: dilation must be 1; got \(2, 2\)"),
+    (Net(sequence, a=nn.Conv2d(4, 4, 2, padding="same"), b=nn.ReLU()), "a: padding='same' needs an odd kernel"),
+    (Net(sequence, a=conv(), b=conv(), c=nn.ReLU()), "b: it reads a with no activation quantizer in between"),
+    (Net(sequence, a=nn.BatchNorm2d(4)), "a: it must come right behind a quantized convolution or linear layer"),
+    (
+        Net(sequence, a=conv(), b=nn.BatchNorm2d(4, track_running_stats=False), c=nn.ReLU()),
+        "b: it needs running statistics; build it with track_running_stats=True",
+    ),
+    (Net(both, a=conv(), b=nn.BatchNorm2d(4), c=nn.ReLU()), r"Net: it reads a, which must feed b and nothing else"),
+    (Net(lambda net, x: net.a(x + x[:, :1]), a=nn.ReLU()), "Net: the function __getitem__ has no integer form"),
+    (
+        Net(lambda net, x: net.b(net.a(x) + x + x), a=conv(), b=nn.ReLU()),
+        r"Net: a sum reads the sum sum; put an activat",
+    ),
+    (Net(lambda net, x: net.a(torch.add(x, x, alpha=2)), a=nn.ReLU()), "Net: a sum must have alpha=1; got 2"),
+    (
+        Net(lambda net, x: net.a(x + x.mean((2, 3), keepdim=True)), a=nn.ReLU()),
+        r"a sum needs two maps of one shape; got \(2, 4, 8, 8\) and \(2, 4, 1, 1\)",
+    ),
+    (
+        Net(lambda net, x: net.a(x), a=nn.Linear(8, 8)),
+        r"a: a linear layer reads flat features \(n, c\); got \(2, 4, 8, 8",
+    ),
+]
+
+
+@pytest.mark.filterwarnings("ignore::glassbit._errors.GlassbitWarning", "ignore:Using padding='same'")
+@pytest.mark.parametrize(("network", "reason"), CASES, ids=[reason[:40] for _, reason in CASES])
+def test_the_reason_is_given(network: nn.Module, reason: str):
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(UsageError, match=r"deploy: 1 thing has no form in integer arithmetic\n  - .*" + reason):
+        Deployed(network, IMAGES)
+
+
+class Heads(nn.Module):
+    """What comes out is not logits of a linear layer."""
+
+    def __init__(self, head: Callable[..., object]) -> None:
+        super().__init__()
+        self.stem = conv(1)
+        self.relu = nn.ReLU()
+        self.fc = nn.Linear(256, 3)
+        self.head = head
+
+    def forward(self, x: Tensor) -> object:
+        return self.head(self, self.relu(self.stem(x)))
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (lambda net, x: x.flatten(1), "the logits .* must come straight from a quantized linear layer"),
+        (lambda net, x: (net.fc(x.flatten(1)), x), "its output must be the logits, one tensor"),
+        (lambda net, x: torch.zeros(2, 3), "its output must be the logits, one tensor"),
+        (lambda net, x: net.fc(x.flatten(1)).softmax(1), "the function softmax has no integer form"),
+    ],
+)
+def test_the_end_must_be_logits(head: Callable[..., object], reason: str):
+    network = Heads(head)
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(UsageError, match=reason):
+        Deployed(network, IMAGES)
+
+
+def test_everything_is_reported_at_once():
+    network = Net(sequence, a=nn.Sigmoid(), b=conv(), c=nn.BatchNorm2d(4, track_running_stats=False), d=nn.Tanh())
+    with pytest.warns(GlassbitWarning):
+        quantize_(network, Plan("mixed", (Rule("*", 4, 4),), edges="full"))
+    with pytest.raises(UsageError) as caught:
+        Deployed(network, IMAGES)
+    assert "stem: this Conv2d stays in full precision; give it bits in the plan" in str(caught.value)
+    network = Net(lambda net, x: net.c(net.a(x).tanh()) + net.b(x).tanh(), a=conv(), b=nn.Softmax(1), c=nn.ReLU())
+    with pytest.warns(GlassbitWarning):
+        quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(UsageError) as caught:
+        Deployed(network, IMAGES)
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["deploy", "  - Net", "  - b"]
+    assert str(caught.value).startswith("deploy: 2 things have no form")
+
+
+@pytest.mark.parametrize(
+    ("call", "side", "reason"),
+    [
+        (lambda net, x: net.relu(x), 8, "relu: an activation cannot read the image"),
+        (lambda net, x: net.relu(net.stem(x) + x), 8, "a sum cannot read the image"),
+        (lambda net, x: net.relu(net.stem(F.avg_pool2d(x, 2))), 4, "an average pool cannot read the image"),
+        (
+            lambda net, x: net.relu(net.stem(F.max_pool2d(x, 3, 1, 1))),
+            8,
+            "a max pool of the image must have no padding",
+        ),
+    ],
+)
+def test_the_image_is_special(call: Callable[..., Tensor], side: int, reason: str):
+    network = Heads(lambda net, x: x)
+    network.forward = lambda x: network.fc(call(network, x).flatten(1))
+    network.stem, network.fc = nn.Conv2d(1, 1, 1), nn.Linear(side * side, 3)
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(UsageError, match=reason):
+        Deployed(network, IMAGES)
+
+
+def test_dorefa_weights_of_8_bits_are_refused():
+    network = Net(sequence)
+    quantize_(network, Plan.named("w4a4"))
+    network.stem.quantizer = DoReFa(8)
+    with pytest.raises(
+        UsageError, match="stem: DoReFa weights of 8 bits do not fit int8; use sawb or lsq, or fewer bits"
+    ):
+        Deployed(network, IMAGES)
+
+
+def test_arguments():
+    network = models.cnn_bn()
+    with pytest.raises(
+        UsageError, match=r"deploy: the network is not quantized; call quantize_\(model.network, plan\)"
+    ):
+        Deployed(network, torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(UsageError, match="Deployed: needs at least one image; got none"):
+        Deployed(network, torch.zeros(0, 1, 28, 28, dtype=torch.uint8))
+    deployed = Deployed(network, torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
+    with pytest.raises(UsageError, match=r"Deployed: made for images of \(1, 28, 28\); got \(1, 27, 28\)"):
+        deployed(torch.zeros(1, 1, 27, 28))
+    with pytest.raises(
+        UsageError, match=r"images must be uint8 \(0..255\) or floating point \(\[0, 1\]\); got torch.int64"
+    ):
+        deployed(torch.zeros(1, 1, 28, 28, dtype=torch.int64))
