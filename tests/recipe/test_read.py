@@ -122,6 +122,15 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ("name: a\ntraining: {schedule: step, milestones: []}", "line 2: training.milestones: must name at least one"),
         ("name: a\ntraining: {batch_size: 2, devices: 2}", "line 2: training.batch_size: must leave at least 2 images"),
         (
+            "name: a\ntraining: {deploy_epochs: 1}",
+            "line 2: training.deploy_epochs: must be 0 where no arm is quantized",
+        ),
+        ("name: a\ntraining: {deploy_lr: 0.1}", "line 2: training.deploy_lr: must come with deploy_epochs; got 0.1"),
+        (
+            "name: a\narms: pact\nplans: {name: w4a4, edges: full}\ntraining: {deploy_epochs: 1}",
+            "line 3: plans.edges: must be 8 or same where deploy_epochs asks for integer arithmetic; got full",
+        ),
+        (
             "name: a\narms: pact\nplans: {name: mine, rules: [{weight: 6, activation: 4}]}",
             "line 3: plans.rules[0].weight: must be 2, 3, 4, 5, 8 or 32 with the sawb weight quantizer; got 6",
         ),
@@ -176,6 +185,11 @@ def test_run_recipe_names_flags() -> None:
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
         "--plan", "--seed", "--lr", "--batch-size"
     ]  # fmt: skip
+
+
+def test_run_recipe_refuses_full_edges_in_deployed_arithmetic() -> None:
+    with pytest.raises(RecipeError, match="--edges: must be 8 or same where deploy_epochs asks"):
+        run_recipe({"plan": {"name": "w4a4", "edges": "full"}, "training": {"deploy_epochs": 1}})
 
 
 def test_run_recipe_takes_names_alone() -> None:

@@ -56,6 +56,7 @@ def test_config_round_trip() -> None:
     [
         ("training: {lr: 0.2}", {"fp32", "sgt", "pact"}),
         ("training: {quantizer_lr: 0.2}", {"pact"}),
+        ("training: {deploy_epochs: 1}", {"pact"}),
         ("sgt: {k: 0.4}", {"sgt"}),
         ("random: {k: 0.4}", set()),
         ("training: {device: cpu}", set()),

@@ -79,6 +79,28 @@ def masking(arm: str, clean: float) -> dict[str, Any]:
     return {"n": 1000, "fractions": FRACTIONS, "accuracy": {"constant": orders, "mean": orders}}
 
 
+def deployed_line(arm: str, plan: str | None, epochs: int, seed: int) -> dict[str, Any]:
+    """The one epoch in deployed arithmetic: the conversion loses 5 points, the epoch gives them back."""
+    last = log_line(arm, plan, epochs, epochs, seed)
+    converted = {"loss": 0.5, "accuracy": last["validation"]["accuracy"] - 0.05}
+    return {
+        **last, "epoch": epochs + 1, "arithmetic": "deployed", "converted": converted, "clipped": {}, "zeros": {}
+    }  # fmt: skip
+
+
+def deployed(value: float) -> dict[str, Any]:
+    files = {"stored": 30_000, "artifact": 31_000, "onnx": 32_000, "onnx_explained": 36_000, "onnx_float": 200_000}
+    return {
+        "test": {"accuracy": value - 0.001, "loss": 0.3, "n": 1000},
+        "validation": {"accuracy": value},
+        "converted": {"accuracy": value - 0.05},
+        "best_epoch": 6,
+        "bytes": files,
+        "speed_of_float": {"1": 1.5, "64": 2.0},
+        "absent": "",
+    }
+
+
 def saliency_maps(count: int, side: int, seed: int) -> np.ndarray[Any, Any]:
     noise = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side] / side - 0.5
@@ -112,6 +134,7 @@ def make_run() -> Make:
         probes: int = 4,
         side: int = 28,
         state: str = "finished",
+        deploy: bool = False,
     ) -> str:
         name = "-".join([data, model, arm, *([plan] if plan else []), f"s{seed}"])
         objective = "sgt" if "sgt" in arm else "random" if "random" in arm else "ce"
@@ -132,6 +155,8 @@ def make_run() -> Make:
             return name
         done = epochs if state == "finished" else max(1, epochs // 2)
         lines = [log_line(arm, plan, epoch, epochs, seed) for epoch in range(1, done + 1)]
+        deploy = deploy and plan is not None
+        lines += [deployed_line(arm, plan, epochs, seed)] if deploy else []
         (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         predictions = (np.arange(probes) + (np.arange(probes) == 1)) % 10
         (folder / "probes").mkdir()
@@ -152,6 +177,7 @@ def make_run() -> Make:
                 "left": [["dropout", "holds no weights"]] if plan else [],
                 "train_seconds": 10.0,
                 "epochs": done,
+                **({"deployed": deployed(value)} if deploy else {}),
             }
             write(folder / "result.json", result)
         return name
@@ -174,6 +200,7 @@ def make_study(make_run: Make) -> Make:
         probes: int = 4,
         extra: Sequence[tuple[str, str | None, int, str]] = (),
         failed: dict[str, str] | None = None,
+        deploy: bool = False,
     ) -> Path:
         names = []
         for one in data:
@@ -186,7 +213,8 @@ def make_study(make_run: Make) -> Make:
             for arm, plan, seed, state in [*wanted, *extra]:
                 place = folder / "runs" / "-".join([one, "cnn-bn", arm, *([plan] if plan else []), f"s{seed}"])
                 place.mkdir(parents=True)
-                names.append(make_run(place, arm, plan, seed, data=one, epochs=epochs, probes=probes, state=state))
+                options = {"data": one, "epochs": epochs, "probes": probes, "state": state, "deploy": deploy}
+                names.append(make_run(place, arm, plan, seed, **options))
             images, labels = probe_images(probes, 1, 28), np.arange(probes) % 10
             name = "probes.npz" if len(data) == 1 else f"probes-{one}.npz"
             np.savez(folder / name, images=images, labels=labels, classes=np.array(CLASSES))

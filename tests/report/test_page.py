@@ -62,6 +62,24 @@ def checked(folder):
     return page, re.sub(r"\s+", " ", " ".join(parser.text))
 
 
+def test_deployed_networks_have_a_section_of_their_own(tmp_path, make_study):
+    page, text = checked(make_study(tmp_path, deploy=True))
+    assert 'href="#deployed"' in page
+    assert "As it ships: the integer network" in text
+    assert "91.60 ± 0.20" in text
+    assert "No ONNX file" not in text
+
+
+def test_why_there_is_no_onnx_file(tmp_path, make_study):
+    make_study(tmp_path, deploy=True)
+    for path in (tmp_path / "runs").glob("*pact*/result.json"):
+        result = json.loads(path.read_text())
+        result["deployed"] |= {"absent": "onnx is not installed", "speed_of_float": {}, "bytes": {"artifact": 31_000}}
+        path.write_text(json.dumps(result))
+    _, text = checked(tmp_path)
+    assert text.count("No ONNX file: onnx is not installed") == 1
+
+
 def test_a_whole_study(tmp_path, make_study):
     _, text = checked(make_study(tmp_path))
     for phrase in (

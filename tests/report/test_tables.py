@@ -49,6 +49,29 @@ def test_the_float_arms_own_drop_and_no_drop_for_fp32(tmp_path, make_study):
     assert float(drops["sgt"]) == pytest.approx(2.0)
 
 
+def test_deployed_networks_beside_fake_quantized_ones(tmp_path, make_study):
+    rows, text = rows_of(make_study(tmp_path, deploy=True), "deployed")
+    assert [(row["arm"], row["plan"]) for row in rows] == [
+        (arm, plan) for arm in ("pact", "sgt+pact") for plan in ("w4a4", "w2a2")
+    ]
+    row = rows[0]
+    assert float(row["fake_quantized_percent_mean"]) - float(row["deployed_percent_mean"]) == pytest.approx(0.1)
+    assert float(row["drop_points_sd"]) == pytest.approx(0, abs=1e-9)  # paired by seed
+    assert float(row["lost_by_conversion_points_mean"]) == pytest.approx(5.0)
+    assert "| pact | w4a4 | 3 | 91.70 ± 0.20 | 91.60 ± 0.20 | 0.10 ± 0.00 | 5.00 ± 0.00 | 30.0 | 31.0 |" in text
+    assert "| 32.0 | 36.0 | 1.50 ± 0.00 | 2.00 ± 0.00 |" in text
+
+
+def test_activations_are_those_of_the_last_epoch_that_counted_them(tmp_path, make_study):
+    plain, _ = rows_of(make_study(tmp_path / "plain"), "activations")
+    deployed, _ = rows_of(make_study(tmp_path / "deployed", deploy=True), "activations")
+    assert plain == deployed
+
+
+def test_a_study_without_deployed_networks_has_no_table_of_them(tmp_path, make_study):
+    assert "deployed" not in [table.name for table in tables(read_study(make_study(tmp_path)))]
+
+
 def test_the_masking_area_is_the_trapezoid_of_random_minus_salient(tmp_path, make_study):
     rows, _ = rows_of(make_study(tmp_path, arms=("fp32", "sgt"), seeds=(0, 2)), "masking")
     assert [(row["arm"], row["fill"]) for row in rows] == [

@@ -10,10 +10,12 @@ import torch
 
 from glassbit._errors import RunError, UsageError
 from glassbit._files import read_json, read_lines
+from glassbit.build import build_data
+from glassbit.intgraph import load
 from glassbit.recipe import RunRecipe
-from glassbit.study import _run, run_one, saved_run, trained_model
+from glassbit.study import _run, deployed_model, run_one, saved_run, trained_model
 from glassbit.study._probes import Recorder
-from glassbit.train import load_checkpoint
+from glassbit.train import evaluate, load_checkpoint
 
 Make = Callable[[str], RunRecipe]
 SGT = "arms: sgt+pact\nplans: w4a2"
@@ -62,6 +64,42 @@ def test_a_run_leaves_everything_that_the_report_reads(one: Make, tmp_path: Path
         assert final["maps"].dtype == np.float32
         assert (final["confidence"] <= 1).all()
     assert list(out.rglob("*.part")) == []
+
+
+DEPLOY = "training: {epochs: 1, batch_size: 20, device: cpu, deploy_epochs: 1}"
+
+
+def test_a_run_in_deployed_arithmetic_leaves_its_artifact_and_both_accuracies(one: Make, tmp_path: Path) -> None:
+    run, out = one(f"{SGT}\n{DEPLOY}"), tmp_path / "run"
+    result = run_one(run, out, progress=False).result
+    found = result["deployed"]
+    assert found["best_epoch"] == result["epochs"] == 2
+    assert result["best_epoch"] == 1
+    assert found["test"]["n"] == 40
+    assert found["bytes"]["artifact"] == (out / "model.glassbit").stat().st_size
+    assert set(found["bytes"]) == {"stored", "artifact", "onnx", "onnx_explained", "onnx_float"}
+    assert set(found["speed_of_float"]) == {"1", "64"}
+    graph = load(out / "model.glassbit")
+    assert (graph.about.run, graph.about.trained, graph.classes) == (run.id, True, ("0", "1", "2", "3"))
+    data = build_data(run.data)
+    right = graph.run(data.test.images.numpy()).argmax(1) == data.test.labels.numpy()
+    assert right.mean() == found["test"]["accuracy"]
+    deployed, fake = deployed_model(out), trained_model(out)
+    assert deployed is not None
+    logits = [evaluate(model, data.test).accuracy for model in (fake, deployed)]
+    assert logits == [result["test"]["accuracy"], found["test"]["accuracy"]]
+
+
+def test_epochs_in_deployed_arithmetic_go_on_with_a_finished_run(one: Make, tmp_path: Path) -> None:
+    whole, later = tmp_path / "whole", tmp_path / "later"
+    run_one(one(f"{SGT}\n{DEPLOY}"), whole, progress=False)
+    run_one(one(SGT), later, progress=False)
+    assert deployed_model(later) is None
+    assert run_one(one(f"{SGT}\n{DEPLOY}"), later, progress=False).status == "finished"
+    assert read_json(later / "run.json")["digest"] == read_json(whole / "run.json")["digest"]
+    assert (later / "model.glassbit").read_bytes() == (whole / "model.glassbit").read_bytes()
+    with pytest.raises(RunError, match=r"training\.deploy_epochs: 1 -> not set"):
+        run_one(one(SGT), later, progress=False)
 
 
 def test_a_finished_run_is_not_touched_again(one: Make, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from glassbit._errors import RunError, UsageError
-from glassbit.train import evaluate, load_checkpoint
+from glassbit.deploy import Deployed, lower
+from glassbit.train import SaliencyGuided, evaluate, fit, load_checkpoint
 
 from .worker import made_up, network, train
 
@@ -62,6 +64,55 @@ def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     best = [load_checkpoint(tmp_path / name / "best.pt") for name in ("whole", "parts")]
     assert_same_bits(best[0]["model"], best[1]["model"])
     assert [record["epoch"] for record in log(tmp_path / "parts")] == [1, 2, 3, 4]
+
+
+DEPLOY = {"deploy_epochs": 2, "deploy_batchnorm": "reestimated"}
+
+
+@pytest.mark.parametrize("stops", [(3,), (2, 4)])
+def test_the_phase_in_deployed_arithmetic_resumes_to_the_same_bits(tmp_path: Path, stops: tuple[int, ...]) -> None:
+    train(tmp_path / "whole", 2, **DEPLOY)
+    for stop in stops:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "parts", 2, stop_after=stop, **DEPLOY)
+        assert len(log(tmp_path / "parts")) == stop - 1
+    train(tmp_path / "parts", 2, **DEPLOY)
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
+    for name in ("best.pt", "deployed.pt"):
+        one, other = (load_checkpoint(tmp_path / folder / name)["model"] for folder in ("whole", "parts"))
+        assert_same_bits(one, other)
+
+
+def test_a_phase_in_deployed_arithmetic_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
+    train(tmp_path / "whole", 2, **DEPLOY)
+    train(tmp_path / "later", 2)
+    train(tmp_path / "later", 2, **DEPLOY)
+    one, other = content(tmp_path / "whole"), content(tmp_path / "later")
+    assert_same_bits(one, other)
+
+
+def test_the_phase_in_deployed_arithmetic_is_logged_and_kept_apart(tmp_path: Path) -> None:
+    history = train(tmp_path, 2, **DEPLOY)
+    assert [record["arithmetic"] for record in history.epochs] == ["float", "float", "deployed", "deployed"]
+    assert ["converted" in record for record in history.epochs] == [False, False, True, False]
+    assert set(history.epochs[2]["converted"]) == {"loss", "accuracy"}
+    assert history.best_epoch in (1, 2)
+    assert history.deployed_epoch in (3, 4)
+    assert load_checkpoint(tmp_path / "best.pt")["epoch"] == history.best_epoch
+    assert load_checkpoint(tmp_path / "deployed.pt")["epoch"] == history.deployed_epoch
+    assert history.epochs[2]["lr"] > history.epochs[3]["lr"] > 0
+    assert history.epochs[3]["lr"] < 0.1 * 0.05
+
+
+def test_the_phase_in_deployed_arithmetic_leaves_a_network_that_is_its_integer_graph() -> None:
+    objective = SaliencyGuided(network(), k=0.5)
+    data = made_up()
+    fit(objective, data, epochs=1, batch_size=16, lr=0.05, deploy_epochs=1, progress=False)
+    assert isinstance(objective.model, Deployed)
+    graph = lower(objective.model)
+    with torch.no_grad():
+        logits = objective.model.eval()(data.test.images)
+    assert np.array_equal(logits.numpy(), graph.run(data.test.images.numpy()))
 
 
 def test_a_finished_run_is_returned_as_it_is(tmp_path: Path) -> None:
@@ -112,6 +163,15 @@ def test_two_processes_resume_to_the_same_bits_and_agree_on_settings(tmp_path: P
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
     with pytest.raises(RunError, match="world was 2 and is now 1"):
         train(tmp_path / "parts", 4)
+
+
+def test_two_processes_train_in_deployed_arithmetic(tmp_path: Path) -> None:
+    finish(run(tmp_path / "whole", 1, processes=2, deploy_epochs=2))
+    stopped = run(tmp_path / "parts", 1, processes=2, deploy_epochs=2, stop_after=3)
+    stopped.communicate(timeout=300)
+    assert len(log(tmp_path / "parts")) == 2
+    finish(run(tmp_path / "parts", 1, processes=2, deploy_epochs=2))
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
 
 
 def test_a_torn_log_line_is_mended(tmp_path: Path) -> None:
@@ -181,10 +241,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_advice(tmp_path: Path) -> 
 
 def test_all_bad_numbers_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as problem:
-        train(tmp_path, 0, lr=-1.0, validation=0.9)
+        train(tmp_path, 0, lr=-1.0, validation=0.9, deploy_epochs=-1, deploy_lr=0.0, deploy_batchnorm="thawed")
     assert str(problem.value) == (
         "fit: epochs must be at least 1; got 0; lr must be a positive number; got -1.0; "
-        "validation must be in [0, 0.5]; got 0.9"
+        "validation must be in [0, 0.5]; got 0.9; deploy_epochs must be at least 0; got -1; "
+        "deploy_lr must be a positive number; got 0.0; deploy_batchnorm must be frozen or reestimated; got 'thawed'"
     )
 
 

@@ -28,6 +28,9 @@ class FitArguments(TypedDict):
     device: str
     devices: int
     precision: Literal["32-true", "bf16-mixed"]
+    deploy_epochs: int
+    deploy_lr: float | None
+    deploy_batchnorm: Literal["frozen", "reestimated"]
 
 
 def fit_arguments(run: RunRecipe) -> FitArguments:
@@ -52,4 +55,7 @@ def fit_arguments(run: RunRecipe) -> FitArguments:
         device=training.device,
         devices=training.devices,
         precision=training.precision,
+        deploy_epochs=run.deploy_epochs,
+        deploy_lr=training.deploy_lr,
+        deploy_batchnorm=training.deploy_batchnorm,
     )

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
+DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
 NETWORKS = ("cnn", "cnn-bn", "resnet20", "resnet32", "resnet56")
 Problem = tuple[tuple[str | int, ...], str]
 """Where (keys and indices, relative to the value that is checked) and what is wrong there."""
@@ -200,6 +201,19 @@ class TrainingRecipe(Options):
         default="scratch",
         description="float: quantized arms start from the best weights of their own full-precision run, same seed",
     )
+    deploy_epochs: Int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="quantized networks: further epochs in the integer arithmetic that is exported",
+    )
+    deploy_lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        default=None, description="learning rate that these start with, falling to 0; left out: a tenth of lr"
+    )
+    deploy_batchnorm: Literal["frozen", "reestimated"] = Field(
+        default="frozen",
+        description="fold BatchNorm with its running statistics as they are, or computed anew before these epochs",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> TrainingRecipe:
@@ -211,6 +225,14 @@ class TrainingRecipe(Options):
         if self.schedule == "step" and not self.milestones:
             text = "must name at least one share of the training with the step schedule; got none; e.g. [0.3, 0.6]"
             problems.append((("milestones",), text))
+        if not self.deploy_epochs:
+            for name, value, default in (
+                ("deploy_lr", self.deploy_lr, None),
+                ("deploy_batchnorm", self.deploy_batchnorm, "frozen"),
+            ):
+                if value != default:
+                    text = f"must come with deploy_epochs; got {value} and no such epochs; add `deploy_epochs: 1`"
+                    problems.append(((name,), text))
         if self.batch_size % self.devices:
             enough = -(-self.batch_size // self.devices) * self.devices
             text = f"must be a multiple of devices ({self.devices}); got {self.batch_size}; use {enough}"

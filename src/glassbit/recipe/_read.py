@@ -187,6 +187,7 @@ def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
         return value if isinstance(value, list) else [] if value is None else [value]
 
     training = values.get("training")
+    training = training if isinstance(training, dict) else {}
     return grid_problems(
         arms=many("arms") or ["fp32"],
         plans=[
@@ -195,5 +196,9 @@ def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
         seeds=many("seeds"),
         data=(),
         model=(),
-        start=training.get("start") if isinstance(training, dict) else None,
+        start=training.get("start"),
+        deploy_epochs=training.get("deploy_epochs"),
+        full_edges=[
+            i for i, plan in enumerate(many("plans")) if isinstance(plan, dict) and plan.get("edges") == "full"
+        ],
     )

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ._options import (
+    DEPLOY_OPTIONS,
     DataRecipe,
     EvaluationRecipe,
     Int,
@@ -33,6 +34,7 @@ _OBJECTIVES: dict[str, Objective] = {
 }  # fmt: skip
 _FLOAT_ARMS: dict[Objective, Arm] = {"ce": "fp32", "sgt": "sgt", "random": "random"}
 _PACT_ARMS: dict[Objective, Arm] = {"ce": "pact", "sgt": "sgt+pact", "random": "random+pact"}
+_FULL_EDGES = "must be 8 or same where deploy_epochs asks for integer arithmetic; got full; change one of the two"
 _WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
 
 
@@ -65,6 +67,12 @@ class RunRecipe(Options):
     random: RandomRecipe = RandomRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
 
+    @model_validator(mode="after")
+    def _check(self) -> RunRecipe:
+        if self.deploy_epochs and self.plan is not None and self.plan.edges == "full":
+            raise_problems([(("plan", "edges"), _FULL_EDGES)])
+        return self
+
     @property
     def arm(self) -> Arm:
         """The run's arm of a study."""
@@ -83,6 +91,11 @@ class RunRecipe(Options):
             return None
         return self.model_copy(update={"plan": None}).id
 
+    @property
+    def deploy_epochs(self) -> int:
+        """The epochs in deployed arithmetic, which only a quantized network has."""
+        return 0 if self.plan is None else self.training.deploy_epochs
+
     def config(self) -> dict[str, Any]:
         """Everything that the run uses, resolved, as plain JSON values; what it does not use is left out."""
         config: dict[str, Any] = self.model_dump(mode="json")
@@ -91,6 +104,9 @@ class RunRecipe(Options):
                 del config[name]
         if self.plan is None:
             for name in ("start", "quantizer_lr", "quantizer_decay"):
+                del config["training"][name]
+        if not self.deploy_epochs:
+            for name in DEPLOY_OPTIONS:
                 del config["training"][name]
         return config
 
@@ -136,6 +152,8 @@ class Recipe(Options):
                 data=[data_slug(item) for item in self.data],
                 model=[model_slug(item) for item in self.model],
                 start=self.training.start,
+                deploy_epochs=self.training.deploy_epochs,
+                full_edges=[i for i, plan in enumerate(self.plans) if plan.edges == "full"],
             )
         )
         return self
@@ -149,6 +167,8 @@ def grid_problems(
     data: Sequence[Any],
     model: Sequence[Any],
     start: Any,
+    deploy_epochs: Any,
+    full_edges: Sequence[int],
 ) -> list[Problem]:
     """What is wrong between the parts of a grid; values may be invalid by themselves."""
     problems: list[Problem] = []
@@ -160,6 +180,11 @@ def grid_problems(
         problems.append(
             (("plans",), "must be left out where no arm is quantized; add the arm pact or delete the plans")
         )
+    if deploy_epochs:
+        if arms and not quantized:
+            text = f"must be 0 where no arm is quantized; got {deploy_epochs}; add the arm pact, or delete it"
+            problems.append((("training", "deploy_epochs"), text))
+        problems += [(("plans", i, "edges"), _FULL_EDGES) for i in full_edges]
     if start == "float":
         for arm in dict.fromkeys(quantized):
             own = _FLOAT_ARMS[_OBJECTIVES[arm]] if arm in _OBJECTIVES else None

@@ -73,6 +73,35 @@ class Shares:
     zeros: Spread | None
 
 
+@dataclass(frozen=True)
+class Deployed:
+    """A row of the table of deployed networks; accuracies in per cent on the test images, drops in points.
+
+    Args:
+        fake: with quantized values in floating point, before the epochs in deployed arithmetic.
+        test: in deployed arithmetic.
+        drop: what was lost from the one to the other, paired by seed.
+        converted: validation accuracy lost by the conversion alone, before these epochs, in points.
+        ideal: bytes of the network, every number at its bits.
+        artifact, onnx, explained: bytes of the files; the last two None where they were not written.
+        single, many: how often the ONNX file is as fast as its float twin, one image and a batch at a time.
+        absent: why there is no ONNX file, or "".
+    """
+
+    variant: Variant
+    fake: Spread
+    test: Spread
+    drop: Spread | None
+    converted: Spread | None
+    ideal: float | None
+    artifact: float | None
+    onnx: float | None
+    explained: float | None
+    single: Spread | None
+    many: Spread | None
+    absent: str
+
+
 def accuracies(group: Group) -> list[Accuracy]:
     """One row for each variant that has a finished run."""
     by_variant = {variant: by_seed(group.of(variant)) for variant in group.variants}
@@ -97,6 +126,50 @@ def accuracies(group: Group) -> list[Accuracy]:
             )
         )
     return rows
+
+
+def deployments(group: Group) -> list[Deployed]:
+    """One row for each variant with a finished run that was trained in deployed arithmetic."""
+    rows = []
+    for variant in group.variants:
+        runs = [run for run in group.of(variant) if _result(run, "deployed")]
+        found = [_result(run, "deployed") for run in runs]
+        after = {
+            run.seed: value
+            for run, one in zip(runs, found, strict=True)
+            if (value := _percent((one.get("test") or {}).get("accuracy"))) is not None
+        }
+        test, fake = spread(list(after.values())), spread(list(by_seed(runs).values()))
+        if test is None or fake is None:
+            continue
+        files = found[0].get("bytes") or {}
+        ratios = [one.get("speed_of_float") or {} for one in found]
+        rows.append(
+            Deployed(
+                variant=variant,
+                fake=fake,
+                test=test,
+                drop=paired(by_seed(runs), after),
+                converted=spread([_lost_by_conversion(run) for run in runs]),
+                ideal=files.get("stored"),
+                artifact=files.get("artifact"),
+                onnx=files.get("onnx"),
+                explained=files.get("onnx_explained"),
+                single=spread([ratio.get("1") for ratio in ratios]),
+                many=spread([ratio.get("64") for ratio in ratios]),
+                absent=str(found[0].get("absent") or ""),
+            )
+        )
+    return rows
+
+
+def _lost_by_conversion(run: Run) -> float | None:
+    """Points of validation accuracy between the last float epoch and the conversion."""
+    first = next((index for index, epoch in enumerate(run.epochs) if "converted" in epoch), 0)
+    if first == 0:
+        return None
+    before, after = run.epochs[first - 1]["validation"], run.epochs[first]["converted"]
+    return 100.0 * (float(before["accuracy"]) - float(after["accuracy"]))
 
 
 def fills(group: Group) -> list[str]:
@@ -163,10 +236,13 @@ def costs(group: Group) -> list[Cost]:
 
 
 def shares(group: Group) -> list[Shares]:
-    """One row a layer and variant, from the last epoch of each finished run; only quantizers clip."""
+    """One row a layer and variant, from the last epoch of each finished run that was not in deployed arithmetic; only
+    quantizers clip.
+    """
     rows = []
     for variant in group.variants:
-        last = [run.epochs[-1] for run in group.of(variant) if run.epochs]
+        floats = [[epoch for epoch in run.epochs if epoch.get("arithmetic") != "deployed"] for run in group.of(variant)]
+        last = [epochs[-1] for epochs in floats if epochs]
         for layer in layers(last, "clipped", "zeros"):
             clipped, zeros = (
                 spread([_percent((epoch.get(key) or {}).get(layer)) for epoch in last]) for key in ("clipped", "zeros")

@@ -15,7 +15,19 @@ from ._charts import accuracy_chart, layer_chart, learning_chart, masking_charts
 from ._folder import Group, Study, Variant
 from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._maps import Grid, chosen_runs, forming, side_by_side
-from ._measures import Accuracy, Cost, Masking, Shares, accuracies, costs, fills, maskings, shares
+from ._measures import (
+    Accuracy,
+    Cost,
+    Deployed,
+    Masking,
+    Shares,
+    accuracies,
+    costs,
+    deployments,
+    fills,
+    maskings,
+    shares,
+)
 from ._svg import COLOURS, Chart, Style, panel_svg, swatch
 from ._words import headlines
 
@@ -40,6 +52,7 @@ class Section:
     accuracies: tuple[Accuracy, ...]
     owns: tuple[str, ...]
     accuracy_chart: Chart | None
+    deployed: tuple[Deployed, ...]
     maps: Grid | None
     alphas: Chart | None
     steps: Chart | None
@@ -92,6 +105,7 @@ def section(group: Group, slug: str) -> Section:
         accuracies=tuple(table),
         owns=tuple(dict.fromkeys(row.own for row in table if row.own is not None and row.drop_own is not None)),
         accuracy_chart=maybe(accuracy_chart(group)),
+        deployed=tuple(deployments(group)),
         maps=side_by_side(group, chosen),
         alphas=maybe(layer_chart(group, "alphas", title="Clipping level alpha, layer by layer", y="alpha")),
         steps=maybe(layer_chart(group, "steps", title="Step size, layer by layer", y="step")),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._folder import Group, Study
 from ._format import NOTHING, count, kilobytes, number, spread_text
-from ._measures import accuracies, costs, fills, masking_curves, maskings, shares
+from ._measures import accuracies, costs, deployments, fills, masking_curves, maskings, shares
 from ._statistics import Spread, mean_curve
 
 
@@ -43,7 +43,7 @@ class Table:
 
 def tables(study: Study) -> list[Table]:
     """Every table that has at least one row, over all groups of the study."""
-    made = [make(study.groups) for make in (_accuracy, _cost, _masking, _curves, _activations)]
+    made = [make(study.groups) for make in (_accuracy, _deployed, _cost, _masking, _curves, _activations)]
     return [table for table in made if table.rows]
 
 
@@ -103,6 +103,37 @@ def _cost(groups: Sequence[Group]) -> Table:
                 sizes = (kilobytes(row.get("stored_bytes")), count(row.get("macs")), count(row.get("bitops")))
                 texts.append((*head, *_texts([row.get(key) for key in keys[:4]]), *sizes))
     return Table("cost", ("data", "model", "plan", *keys), tuple(rows), titles, tuple(texts))
+
+
+def _deployed(groups: Sequence[Group]) -> Table:
+    columns = (
+        "data,model,arm,plan,n,fake_quantized_percent_mean,fake_quantized_percent_sd,deployed_percent_mean,"
+        "deployed_percent_sd,drop_points_mean,drop_points_sd,lost_by_conversion_points_mean,lost_by_conversion_points_sd,"
+        "stored_bytes,artifact_bytes,onnx_bytes,onnx_explained_bytes,speed_of_float_batch_1_mean,"
+        "speed_of_float_batch_1_sd,speed_of_float_batch_64_mean,speed_of_float_batch_64_sd"
+    )
+    titles = (
+        "data,model,arm,plan,n,fake-quantized (%),deployed (%),drop (points),lost by conversion alone (points),"
+        "sum of bits (kB),artifact (kB),ONNX (kB),ONNX with saliency (kB),speed of float twin at 1,speed at 64"
+    )
+    rows, texts = [], []
+    for group in groups:
+        for row in deployments(group):
+            head = (group.data, group.model, row.variant.arm, row.variant.plan, row.test.n)
+            sizes = (row.ideal, row.artifact, row.onnx, row.explained)
+            spreads = (row.fake, row.test, row.drop, row.converted)
+            rows.append(
+                (*head, *(x for value in spreads for x in _pair(value)), *sizes, *_pair(row.single), *_pair(row.many))
+            )
+            texts.append(
+                (
+                    *_texts(head),
+                    *map(spread_text, spreads),
+                    *map(kilobytes, sizes),
+                    *map(spread_text, (row.single, row.many)),
+                )
+            )
+    return Table("deployed", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
 
 
 def _masking(groups: Sequence[Group]) -> Table:

@@ -1,7 +1,10 @@
 """Runs and studies: train, measure, and leave a folder of results that `report` reads."""
 
+from ._deployed import integer_graph as integer_graph
 from ._run import RunOutcome as RunOutcome
 from ._run import run_one as run_one
+from ._state import SavedRun as SavedRun
+from ._state import deployed_model as deployed_model
 from ._state import saved_run as saved_run
 from ._state import trained_model as trained_model
 from ._study import StudyOutcome as StudyOutcome

@@ -16,14 +16,16 @@ from glassbit._errors import GlassbitError, RunError, UsageError
 from glassbit._files import read_json, write_json, write_text
 from glassbit.build import Built, build, build_data, fit_arguments
 from glassbit.datasets import Dataset
+from glassbit.deploy import Deployed
 from glassbit.recipe import RunRecipe, data_slug, model_slug
 from glassbit.train import History, fit, load_checkpoint
 
+from ._deployed import measure_deployed
 from ._facts import hardware, now, versions
 from ._lock import locked, sweep
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
-from ._state import state
+from ._state import extends, state
 
 FAILURE = "failure.txt"
 
@@ -103,7 +105,8 @@ def _run(
     data = data or build_data(run.data, download=download, progress=progress)
     built = build(run, data, start=_start_weights(run, start))
     probes = Probes(data, run.evaluation.probes)
-    if main and not (out / "run.json").is_file():
+    if main and (not (out / "run.json").is_file() or extends(out, run)):
+        (out / "result.json").unlink(missing_ok=True)
         write_json(out / "run.json", _head(run, data, command))
     if main:
         probes.save(probes_path)
@@ -129,8 +132,10 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
     built.model.eval()
     best = history.epochs[history.best_epoch - 1]
     save_final_maps(probes, built.model, out / "explain.npz")
+    deployed = built.objective.model
     return {
         **measure(built, data, run.evaluation),
+        **({"deployed": measure_deployed(deployed, run, data, history, out)} if isinstance(deployed, Deployed) else {}),
         "validation": {"accuracy": best["validation"]["accuracy"]},
         "best_epoch": history.best_epoch,
         "epochs": len(history.epochs),

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from pydantic import ValidationError
+from torch import nn
 
 from glassbit._errors import GlassbitWarning, RunError
 from glassbit._files import read_json
 from glassbit.build import build_network, build_plan
+from glassbit.deploy import Deployed
 from glassbit.models import Classifier
 from glassbit.quant import quantize_
-from glassbit.recipe import RunRecipe, differences
+from glassbit.recipe import DEPLOY_OPTIONS, RunRecipe, TrainingRecipe, differences
 from glassbit.train import load_checkpoint
 
 State = Literal["new", "unfinished", "finished"]
@@ -34,17 +37,29 @@ def state(folder: Path, run: RunRecipe) -> State:
         )
     if not (folder / "run.json").is_file():
         return "new"
-    return "finished" if (folder / "result.json").is_file() else "unfinished"
+    return "finished" if (folder / "result.json").is_file() and not extends(folder, run) else "unfinished"
 
 
 def changed(folder: Path, run: RunRecipe) -> tuple[str, ...]:
-    """Every setting by which `run` differs from the run in `folder`; nothing where there is none yet."""
+    """Every setting by which `run` differs from the run in `folder`; nothing where there is none yet, or where it only
+    goes on with it (`extends`).
+    """
     if not (folder / "run.json").is_file():
         return ()
     saved = _read(folder / "run.json")
-    if saved.get("digest") == run.digest:
+    if saved.get("digest") == run.digest or extends(folder, run):
         return ()
     return tuple(differences(saved.get("config") or {}, run.config())) or ("its digest",)
+
+
+def extends(folder: Path, run: RunRecipe) -> bool:
+    """Whether `run` is the run in `folder` with epochs in deployed arithmetic added, of which that one has none."""
+    if not (run.deploy_epochs and (folder / "run.json").is_file()):
+        return False
+    without = run.training.model_copy(
+        update={name: TrainingRecipe.model_fields[name].default for name in DEPLOY_OPTIONS}
+    )
+    return _read(folder / "run.json").get("digest") == run.model_copy(update={"training": without}).digest
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,28 @@ def trained_model(folder: Path) -> Classifier:
         UsageError: a network of the user's cannot be imported any more.
     """
     saved = saved_run(folder)
+    model = _untrained(saved)
+    _load(model, folder / "best.pt")
+    return model.eval()
+
+
+def deployed_model(folder: Path) -> Deployed | None:
+    """The network of a run with its best weights in deployed arithmetic, on the CPU, in eval mode; None where the run
+    did not train in it.
+
+    Raises:
+        RunError: the folder holds no run, or it has no such checkpoint yet.
+        UsageError: a network of the user's cannot be imported any more.
+    """
+    saved = saved_run(folder)
+    if not saved.run.deploy_epochs:
+        return None
+    model = Deployed(_untrained(saved), torch.zeros(2, saved.channels, *saved.size, dtype=torch.uint8))
+    _load(model, folder / "deployed.pt")
+    return model.eval()
+
+
+def _untrained(saved: SavedRun) -> Classifier:
     network = build_network(
         saved.run.model, classes=len(saved.classes), channels=saved.channels, size=saved.size, seed=saved.run.seed
     )
@@ -114,11 +151,14 @@ def trained_model(folder: Path) -> Classifier:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)
             quantize_(model.network, build_plan(saved.run.plan))
+    return model
+
+
+def _load(model: nn.Module, path: Path) -> None:
     try:
-        model.load_state_dict(load_checkpoint(folder / "best.pt")["model"])
+        model.load_state_dict(load_checkpoint(path)["model"])
     except (RuntimeError, KeyError) as error:
-        raise RunError(f"{folder / 'best.pt'}: does not fit the network of run.json; {error}") from error
-    return model.eval()
+        raise RunError(f"{path}: does not fit the network of run.json; {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

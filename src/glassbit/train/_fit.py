@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from glassbit._errors import GlassbitWarning, RunError, UsageError
-from glassbit._files import append_line, read_lines, write_text
+from glassbit._errors import GlassbitWarning, RunError
+from glassbit._files import append_line
 from glassbit._random import derive
-from glassbit.datasets import Augment, Batches, Dataset, Split, split_validation
-from glassbit.models import Classifier
+from glassbit.datasets import Augment, Batches, Dataset, calibration_images
+from glassbit.deploy import Deployed, reestimate_
+from glassbit.models import Classifier, to_unit
 from glassbit.quant import FLOOR
 
-from ._checkpoint import load_checkpoint, save_checkpoint
+from ._checkpoint import save_checkpoint
 from ._evaluate import channels_last, tally
-from ._monitor import levels, steps, watching
+from ._monitor import Shares, levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
+from ._resume import best_record, finished_epochs, resume
+from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
+from ._tensorboard import open_writer, write_record
 
-Precision = Literal["32-true", "bf16-mixed"]
+_STATISTICS_BATCHES = 64
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ class History:
     Args:
         epochs: a record an epoch, as in `log.jsonl`.
         best_epoch: the epoch (from 1) with the highest validation accuracy; 0 when nothing was trained.
+        deployed_epoch: the same among those in deployed arithmetic; 0 when there is none.
     """
 
     epochs: tuple[dict[str, Any], ...]
     best_epoch: int
+    deployed_epoch: int = 0
 
 
 def fit(
@@ -69,6 +74,9 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     precision: Precision = "32-true",
+    deploy_epochs: int = 0,
+    deploy_lr: float | None = None,
+    deploy_batchnorm: DeployBatchNorm = "frozen",
     probes: Callable[[int, nn.Module], None] | None = None,
     progress: bool = True,
     tensorboard: bool = False,
@@ -80,6 +88,11 @@ def fit(
     leaves `log.jsonl` (one line), `last.pt` and, when the validation accuracy is the best so far, `best.pt`; called
     again with the same `out` it goes on after the last finished epoch and ends with the same bits as an uninterrupted
     run (same machine, same number of processes).
+
+    With `deploy_epochs`, a last phase trains in the integer arithmetic that the exported network computes in (see
+    `glassbit.deploy.Deployed`): `objective.model` becomes a `Deployed`, its learning rate falls linearly to 0, and the
+    best of its epochs is kept in `deployed.pt`, beside `best.pt` of the epochs before. The first line of its log also
+    says what the validation accuracy was right after the conversion.
 
     Args:
         objective: owns the network.
@@ -99,20 +112,24 @@ def fit(
         device: `auto`, `cpu`, `cuda` or `mps`.
         devices: processes, each with a device of its own; torchrun's own numbers win.
         precision: `32-true` or `bf16-mixed`.
+        deploy_epochs: further epochs in deployed arithmetic; the network must be quantized in every layer.
+        deploy_lr: the learning rate that they start with; None is `lr / 10`.
+        deploy_batchnorm: BatchNorm is folded with its running statistics as they are (`frozen`), or after they were
+            computed anew on training images (`reestimated`).
         probes: called as `probes(epoch, model)` in the first process before training (epoch 0) and after each epoch.
         progress: show a bar when stderr is a terminal.
         tensorboard: also write TensorBoard events to `out/tensorboard`.
         title: what the bar calls the run.
 
     Raises:
-        UsageError: a number is out of range.
+        UsageError: a number is out of range, or a network that cannot be deployed is to be.
         RunError: `out` holds another run's checkpoint, or the loss stopped being finite.
     """
-    settings = {name: value for name, value in locals().items() if name in _SETTINGS}
-    _check(settings)
+    settings = {name: value for name, value in locals().items() if name in SETTINGS}
+    check(settings)
     out = None if out is None else Path(out)
-    fabric = _fabric(device, devices, precision)
-    train_split, validation_split = _splits(data.train, validation, seed)
+    fabric = make_fabric(device, devices, precision)
+    train_split, validation_split = splits(data.train, validation, seed)
     batches = Batches(
         train_split,
         batch_size=batch_size,
@@ -122,42 +139,73 @@ def fit(
         augment=Augment(flip=flip, crop=crop),
         device=fabric.device,
     )
-    groups = parameter_groups(
-        objective.model, lr=lr, weight_decay=weight_decay, quantizer_lr=quantizer_lr, quantizer_decay=quantizer_decay
-    )
     alone = fabric.world_size == 1
-    if alone:  # DDP's buckets warn about the layout
-        objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    wrapped, stepper = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
-    model = objective.model
-    network = model.network if isinstance(model, Classifier) else model
-    settings |= {"objective": _describe(objective), "world": fabric.world_size, "images": len(data.train)}
-    history = _resume(out, model, stepper, settings) if out else []
-    best = _best(history)
-    writer = _tensorboard(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
+
+    def set_up(full_lr: float) -> tuple[Any, Any]:
+        groups = parameter_groups(
+            objective.model,
+            lr=full_lr,
+            weight_decay=weight_decay,
+            quantizer_lr=None if quantizer_lr is None else quantizer_lr * full_lr / lr,
+            quantizer_decay=quantizer_decay,
+        )
+        if alone:  # DDP's buckets warn about the layout
+            objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ready: tuple[Any, Any] = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
+        return ready
+
+    def deploy() -> tuple[Any, Any]:
+        objective.model = Deployed(objective.model, calibration_images(train_split, seed=seed))
+        return set_up(lr / 10 if deploy_lr is None else deploy_lr)
+
+    settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
+    deployed = finished_epochs(out) > epochs
+    wrapped, stepper = deploy() if deployed else set_up(lr)
+    history = resume(out, objective.model, stepper, settings) if out else []
+    best = best_record(history[epochs:] if deployed else history)
+    writer = open_writer(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
+
+    def validate() -> tuple[dict[str, float], Shares]:
+        with watching(_network(objective.model)) as shares, fabric.autocast():
+            held = tally(
+                objective.model, validation_split or train_split, rank=fabric.global_rank, world=fabric.world_size
+            )
+        held = torch.as_tensor(fabric.all_reduce(held, reduce_op="sum"))
+        return {"loss": float(held[0] / held[2]), "accuracy": float(held[1] / held[2])}, shares
 
     def probe(epoch: int) -> None:
         if probes and fabric.is_global_zero:
             torch.manual_seed(derive("probe", seed, epoch))
-            probes(epoch, model)
+            probes(epoch, objective.model)
 
     if not history:
         probe(0)
     display = Display(
-        title, epochs=epochs, steps=len(batches), done=len(history), enabled=progress and fabric.is_global_zero
+        title,
+        epochs=epochs + deploy_epochs,
+        steps=len(batches),
+        done=len(history),
+        enabled=progress and fabric.is_global_zero,
     )
     with display.progress:
-        for epoch in range(len(history) + 1, epochs + 1):
+        for epoch in range(len(history) + 1, epochs + deploy_epochs + 1):
             started = time.perf_counter()
+            converted: dict[str, Any] = {}
+            if epoch == epochs + 1:
+                if deploy_batchnorm == "reestimated":
+                    reestimate_(objective.model, _some_images(batches))
+                wrapped, stepper = deploy()
+                deployed, best = True, None
+                converted = {"converted": validate()[0]}
             torch.manual_seed(derive("epoch", seed, epoch, fabric.global_rank))
             objective.train()
             sums = torch.zeros(5, device=fabric.device)
             for index, (images, labels) in enumerate(batches.epoch(epoch)):
-                factor = rate(
-                    schedule,
-                    ((epoch - 1) * len(batches) + index) / (epochs * len(batches)),
-                    milestones=milestones,
-                    gamma=gamma,
+                done = (epoch - 1) * len(batches) + index
+                factor = (
+                    1 - (done / len(batches) - epochs) / deploy_epochs
+                    if deployed
+                    else rate(schedule, done / (epochs * len(batches)), milestones=milestones, gamma=gamma)
                 )
                 for group in stepper.param_groups:
                     group["lr"] = group["full_lr"] * factor
@@ -167,18 +215,19 @@ def fit(
                 stepper.zero_grad()
                 sums += _measure(losses, labels)
                 display.step(epoch)
+            model, network = objective.model, _network(objective.model)
             _share_buffers(fabric, model)
             train = _means(fabric, sums, len(batches), epoch)
-            with watching(network) as shares, fabric.autocast():
-                held = tally(model, validation_split or train_split, rank=fabric.global_rank, world=fabric.world_size)
-            held = torch.as_tensor(fabric.all_reduce(held, reduce_op="sum"))
+            held, shares = validate()
             clipped, zeros = shares.shares()
             seconds = time.perf_counter() - started
             record: dict[str, Any] = {
                 "epoch": epoch,
-                "lr": lr * factor,
+                "arithmetic": "deployed" if deployed else "float",
+                **converted,
+                "lr": stepper.param_groups[0]["lr"],
                 "train": train,
-                "validation": {"loss": float(held[0] / held[2]), "accuracy": float(held[1] / held[2])},
+                "validation": held,
                 "alphas": levels(network),
                 "steps": steps(network),
                 "clipped": clipped,
@@ -192,12 +241,12 @@ def fit(
             if out and fabric.is_global_zero:
                 content = {"model": model.state_dict(), "epoch": epoch, "history": history, "settings": settings}
                 if best is None or record["validation"]["accuracy"] > best["validation"]["accuracy"]:
-                    save_checkpoint(out / "best.pt", content)
+                    save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content)
                 save_checkpoint(out / "last.pt", {**content, "optimizer": stepper.state_dict()})
                 append_line(out / "log.jsonl", record)
             fabric.barrier()
-            best = _best(history)
-            _report(writer, record)
+            best = best_record(history[epochs:] if deployed else history)
+            write_record(writer, record)
             display.epoch(record)
             if record["floored"]:
                 names = ", ".join(record["floored"])
@@ -209,89 +258,18 @@ def fit(
                 )
     if writer:
         writer.close()
-    return History(tuple(history), best["epoch"] if best else 0)
+    chosen = best_record(history[:epochs]), best_record(history[epochs:])
+    return History(tuple(history), *(record["epoch"] if record else 0 for record in chosen))
 
 
-_SETTINGS = (
-    "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "milestones", "gamma",
-    "quantizer_lr", "quantizer_decay", "flip", "crop", "validation", "seed", "precision",
-)  # fmt: skip
+def _network(model: nn.Module) -> nn.Module:
+    """The network without what normalises its images, whose names the log uses."""
+    return model.network if isinstance(model, Classifier | Deployed) else model
 
 
-def _check(settings: dict[str, Any]) -> None:
-    problems = [
-        f"{name} must be {must}; got {settings[name]!r}"
-        for name, must, holds in (
-            ("epochs", "at least 1", settings["epochs"] >= 1),
-            ("batch_size", "at least 1", settings["batch_size"] >= 1),
-            ("lr", "a positive number", 0 < settings["lr"] < math.inf),
-            ("momentum", "in [0, 1)", 0 <= settings["momentum"] < 1),
-            ("weight_decay", "at least 0", settings["weight_decay"] >= 0),
-            ("validation", "in [0, 0.5]", 0 <= settings["validation"] <= 0.5),
-            ("crop", "at least 0", settings["crop"] >= 0),
-            ("optimizer", "sgd or adamw", settings["optimizer"] in ("sgd", "adamw")),
-            ("schedule", "onecycle, cosine or step", settings["schedule"] in ("onecycle", "cosine", "step")),
-            ("precision", "32-true or bf16-mixed", settings["precision"] in ("32-true", "bf16-mixed")),
-        )
-        if not holds
-    ]
-    if problems:
-        raise UsageError("fit: " + "; ".join(problems))
-
-
-def _fabric(device: str, devices: int, precision: Precision) -> Fabric:
-    """Fabric for this process: alone, one of `devices`, or one of torchrun's."""
-    nodes = 1
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    strategy = "ddp" if devices * nodes > 1 else "auto"
-    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
-    fabric.launch()
-    return fabric
-
-
-def _splits(train: Split, validation: float, seed: int) -> tuple[Split, Split | None]:
-    if validation == 0:
-        return train, None
-    return split_validation(train, fraction=validation, seed=seed)
-
-
-def _describe(objective: Objective) -> str:
-    """The objective and its options, e.g. `SaliencyGuided(batchnorm='clean', k=0.5)`."""
-    options = {
-        name: value
-        for name, value in sorted(vars(objective).items())
-        if isinstance(value, int | float | str) and name != "training" and not name.startswith("_")
-    }
-    return f"{type(objective).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
-
-
-def _resume(out: Path, model: nn.Module, optimizer: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Load `last.pt` into model and optimizer when there is one, and make the log agree with it."""
-    if not (out / "last.pt").exists():
-        return []
-    saved = load_checkpoint(out / "last.pt")
-    found = {name: value for name, value in saved["settings"].items() if settings.get(name) != value}
-    if found:
-        changes = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
-        raise RunError(f"{out}: holds a run with other settings ({changes}); choose another folder, or delete this one")
-    try:
-        model.load_state_dict(saved["model"])
-    except RuntimeError as problem:
-        raise RunError(
-            f"{out}: holds a run of another network; choose another folder, or delete this one\n{problem}"
-        ) from problem
-    optimizer.load_state_dict(saved["optimizer"])
-    history: list[dict[str, Any]] = saved["history"]
-    log = out / "log.jsonl"
-    if read_lines(log) != history or not log.read_text(encoding="utf-8").endswith("\n"):
-        write_text(log, "".join(json.dumps(record) + "\n" for record in history))
-    return history
-
-
-def _best(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    return max(history, key=lambda record: float(record["validation"]["accuracy"]), default=None)
+def _some_images(batches: Batches) -> Iterator[Tensor]:
+    """The first batches of the first epoch."""
+    return (to_unit(images) for images, _ in islice(batches.epoch(1), _STATISTICS_BATCHES))
 
 
 def _measure(losses: Losses, labels: Tensor) -> Tensor:
@@ -313,22 +291,3 @@ def _share_buffers(fabric: Fabric, model: nn.Module) -> None:
     if fabric.world_size > 1:
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, 0)
-
-
-def _tensorboard(out: Path, done: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UsageError("tensorboard is not installed; pip install 'glassbit[tensorboard]'") from None
-    return SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
-
-
-def _report(writer: Any, record: dict[str, Any]) -> None:
-    if writer is None:
-        return
-    for part in ("train", "validation"):
-        for name, value in record[part].items():
-            writer.add_scalar(f"{part}/{name}", value, record["epoch"])
-    for part in ("alphas", "steps", "clipped", "zeros"):
-        for name, value in record[part].items():
-            writer.add_scalar(f"{part}/{name}", value, record["epoch"])

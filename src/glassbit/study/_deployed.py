@@ -1,0 +1,77 @@
+"""What is measured of a network in deployed arithmetic, once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from glassbit import runtime
+from glassbit._errors import UsageError
+from glassbit.datasets import Dataset
+from glassbit.deploy import Deployed, lower
+from glassbit.intgraph import About, IntGraph, Preprocessing
+from glassbit.recipe import RunRecipe, model_slug
+from glassbit.train import History, evaluate, load_checkpoint
+
+ARTIFACT = "model.glassbit"
+_BATCHES = (1, 64)
+
+
+def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: History, out: Path) -> dict[str, Any]:
+    """Accuracy of the best epoch in deployed arithmetic, sizes of its files and their speed, as plain JSON values.
+
+    Writes the artifact `model.glassbit` into the run's folder.
+
+    Args:
+        model: gets the weights of `deployed.pt`.
+        run: its recipe.
+        data: its data set.
+        history: of its training.
+        out: its folder.
+    """
+    model.load_state_dict(load_checkpoint(out / "deployed.pt")["model"])
+    model.eval()
+    graph = integer_graph(model, run, data.classes)
+    graph.save(out / ARTIFACT)
+    test = evaluate(model, data.test)
+    best = history.epochs[history.deployed_epoch - 1]
+    converted = next(record["converted"] for record in history.epochs if "converted" in record)
+    files, speed, absent = _files_and_speed(graph, out / ARTIFACT)
+    return {
+        "test": {"accuracy": test.accuracy, "loss": test.loss if math.isfinite(test.loss) else None, "n": test.n},
+        "validation": {"accuracy": best["validation"]["accuracy"]},
+        "converted": {"accuracy": converted["accuracy"]},
+        "best_epoch": history.deployed_epoch,
+        "bytes": files,
+        "speed_of_float": speed,
+        "absent": absent,
+    }
+
+
+def integer_graph(model: Deployed, run: RunRecipe, classes: tuple[str, ...]) -> IntGraph:
+    """The integer graph of a run's network, with what the run says of it."""
+    assert run.plan is not None
+    channels, height, width = model.image_shape
+    return lower(
+        model,
+        classes=classes,
+        preprocessing=Preprocessing(channels, height, width, run.data.resize),
+        about=About(plan=run.plan.slug, network=model_slug(run.model), run=run.id, trained=bool(run.deploy_epochs)),
+    )
+
+
+def _files_and_speed(graph: IntGraph, artifact: Path) -> tuple[dict[str, int], dict[str, float], str]:
+    """Bytes of each file; how often the ONNX file is as fast as its float twin, by batch size; why there is none."""
+    files = {"stored": graph.certificate.stored_bits // 8, "artifact": artifact.stat().st_size}
+    try:
+        onnx = {
+            "onnx": runtime.onnx_model(graph),
+            "onnx_explained": runtime.onnx_model(graph, explain=True),
+            "onnx_float": runtime.float_twin(graph),
+        }
+    except UsageError as error:
+        return files, {}, str(error)
+    files |= {name: model.ByteSize() for name, model in onnx.items()}
+    speed = {str(batch): runtime.speed(onnx["onnx"], onnx["onnx_float"], batch=batch) for batch in _BATCHES}
+    return files, speed, ""
