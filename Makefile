@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test web clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -19,6 +19,10 @@ test: .venv/installed-test
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+# onnxruntime-web, for the checks that need Node.js; kept in the user's cache.
+web:
+	npm install --prefix "$${GLASSBIT_WEB:-$$HOME/.cache/glassbit/web}" onnxruntime-web@1.30.0
+
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Glassbit needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
@@ -29,7 +33,7 @@ test: .venv/installed-test
 
 .venv/installed: .venv/python pyproject.toml constraints.txt
 	@echo "installing into .venv (a few minutes the first time)" >&2
-	@$(SET_UP) -e .
+	@$(SET_UP) -e '.[onnx]'
 	@touch $@
 
 .venv/installed-test: .venv/installed

@@ -13,6 +13,7 @@ import glassbit
 NAMES = {
     *("PACT", "DoReFa", "SAWB", "LSQ", "Plan", "quantize_", "dequantize_"),
     *("CrossEntropy", "SaliencyGuided", "RandomMasking", "fit", "saliency", "models", "datasets"),
+    *("lower", "IntGraph", "load", "export_onnx"),
 }
 HEAVY = ("torch", "lightning_fabric", "matplotlib", "captum", "PIL")
 
@@ -50,7 +51,14 @@ def test_help_loads_nothing_heavy():
     assert not loaded(code) & {*HEAVY, "pydantic", "numpy"}
 
 
-@pytest.mark.parametrize("command", ["train", "study", "plan", "explain", "report", "doctor"])
+def test_what_runs_a_shipped_network_loads_no_torch():
+    assert not loaded("import glassbit; glassbit.IntGraph, glassbit.load, glassbit.export_onnx") & {*HEAVY, "pydantic"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["train", "study", "plan", "explain", "export", "predict", "verify", "inspect", "report", "doctor"],
+)
 def test_help_of_a_command_loads_no_torch(command):
     code = f"sys.argv = ['glassbit', '{command}', '--help']; from glassbit.cli import run; run()"
     assert not loaded(code) & set(HEAVY)

@@ -1,7 +1,8 @@
 """Low-bit image classifiers you can see through.
 
-Train networks that are full precision or quantized, plain or saliency-guided, and measure what each choice costs. The
-names below are all there is to import; each is loaded when it is first used, so that `import glassbit` costs nothing.
+Train networks that are full precision or quantized, plain or saliency-guided, measure what each choice costs, and ship
+them as integers. The names below are all there is to import; each is loaded when it is first used, so that `import
+glassbit` costs nothing, and what runs a shipped network loads no torch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from glassbit import datasets as datasets
     from glassbit import models as models
+    from glassbit.deploy import lower as lower
     from glassbit.explain import saliency as saliency
+    from glassbit.intgraph import IntGraph as IntGraph
+    from glassbit.intgraph import load as load
     from glassbit.quant import LSQ as LSQ
     from glassbit.quant import PACT as PACT
     from glassbit.quant import SAWB as SAWB
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from glassbit.quant import Plan as Plan
     from glassbit.quant import dequantize_ as dequantize_
     from glassbit.quant import quantize_ as quantize_
+    from glassbit.runtime import export_onnx as export_onnx
     from glassbit.train import CrossEntropy as CrossEntropy
     from glassbit.train import RandomMasking as RandomMasking
     from glassbit.train import SaliencyGuided as SaliencyGuided
@@ -31,12 +36,16 @@ __all__ = [
     "SAWB",
     "CrossEntropy",
     "DoReFa",
+    "IntGraph",
     "Plan",
     "RandomMasking",
     "SaliencyGuided",
     "datasets",
     "dequantize_",
+    "export_onnx",
     "fit",
+    "load",
+    "lower",
     "models",
     "quantize_",
     "saliency",
@@ -45,6 +54,7 @@ __all__ = [
 _HOMES = {
     "CrossEntropy": "train",
     "DoReFa": "quant",
+    "IntGraph": "intgraph",
     "LSQ": "quant",
     "PACT": "quant",
     "Plan": "quant",
@@ -52,7 +62,10 @@ _HOMES = {
     "SAWB": "quant",
     "SaliencyGuided": "train",
     "dequantize_": "quant",
+    "export_onnx": "runtime",
     "fit": "train",
+    "load": "intgraph",
+    "lower": "deploy",
     "quantize_": "quant",
     "saliency": "explain",
 }

@@ -1,4 +1,4 @@
-"""A data set that trains in a moment."""
+"""A data set that trains in a moment, and a network that is exported already."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ import numpy as np
 import pytest
 
 from glassbit.cli import main
+from glassbit.intgraph import (
+    About,
+    Conv,
+    Flatten,
+    Input,
+    IntGraph,
+    Linear,
+    Logits,
+    MaxPool,
+    Preprocessing,
+    Requantize,
+    Weights,
+)
 
 
 @pytest.fixture
@@ -53,3 +66,40 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
         return code, seen.out, seen.err
 
     return run
+
+
+@pytest.fixture
+def graph() -> IntGraph:
+    """A network for grey images of 12 x 12 pixels, with the classes top, middle and bottom."""
+    rng = np.random.default_rng(0)
+
+    def codes(bits: int, *shape: int) -> np.ndarray:
+        return rng.integers(0, 2**bits, shape, dtype=np.uint8)
+
+    def integers(*values: int) -> np.ndarray:
+        return np.array(values, np.int32)
+
+    return IntGraph(
+        nodes=(
+            Input("image", channels=1, height=12, width=12, zero=70),
+            Conv("conv", "image", Weights(codes(8, 4, 1, 3, 3), 8, "signed"), padding=(1, 1)),
+            Requantize(
+                "relu", "conv", integers(5, -3, 0, 100), integers(255, 253, 3, 1), integers(19, 19, 12, 11), 0, 15
+            ),
+            MaxPool("pool", "relu", (2, 2), (2, 2)),
+            Flatten("flat", "pool"),
+            Linear("fc", "flat", Weights(codes(4, 3, 144), 4, "odd")),
+            Logits("logits", "fc", integers(0, 1, 2), np.array([0.01, 0.01, 0.02], np.float32)),
+        ),
+        classes=("top", "middle", "bottom"),
+        preprocessing=Preprocessing(channels=1, height=12, width=12),
+        about=About(plan="w4a4", network="stripes", run="stripes-w4a4-s0", trained=True),
+    )
+
+
+@pytest.fixture
+def artifact(graph: IntGraph, tmp_path: Path) -> Path:
+    """It, as a file."""
+    path = tmp_path / "stripes.glassbit"
+    graph.save(path)
+    return path

@@ -19,8 +19,12 @@ _PACKAGES = (
     "matplotlib",
     "pydantic",
     "cyclopts",
+    "safetensors",
+    "onnx",
+    "onnxruntime",
     "tensorboard",
 )
+_EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tensorboard"}
 
 
 def doctor(*, data_dir: DataDir = None) -> int:
@@ -51,7 +55,7 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed (pip install glassbit[tensorboard])" if name == "tensorboard" else "not installed"
+        return f"not installed (pip install glassbit[{_EXTRAS[name]}])" if name in _EXTRAS else "not installed"
 
 
 def _devices() -> list[str]:

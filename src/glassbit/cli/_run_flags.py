@@ -53,6 +53,11 @@ def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
     if "plan" in values:
         given["plan"], file = _plan(values["plan"])
         source = file or source
+    if given.get("training", {}).get("deploy_epochs") and "plan" not in given:
+        raise UsageError(
+            "--deploy-epochs: has an effect only with --plan, for a network that integers can compute; add a plan, or "
+            "leave it out"
+        )
     _masking(given, values.get("masking", {}))
     if start:
         if "plan" not in given:

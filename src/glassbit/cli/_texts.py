@@ -36,6 +36,7 @@ ROOT = Text(
         ("compare all four on the images that come along, a few minutes on a CPU", "study quickstart"),
         ("train one network: 4 bits, saliency-guided", "train --plan w4a4 --objective sgt --epochs 5"),
         ("see what it looks at", "explain runs/fashion-mini-cnn-bn-sgt+pact-w4a4-s0"),
+        ("ship it, as integers", "export runs/mine --artifact model.glassbit --onnx model.onnx"),
         ("what this machine has, and which data are here", "doctor"),
     ),
     "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 the command itself is wrong, "
@@ -55,6 +56,7 @@ TRAIN = Text(
             "fine-tune in 2 bits what was trained in full precision",
             "train --plan w2a2 --start runs/fashion-mini-cnn-bn-fp32-s0",
         ),
+        ("to be exported: with two more epochs, in integers", "train --data mnist --plan w4a4 --deploy-epochs 2"),
         ("two processes", "train --devices 2"),
     ),
     "The same command goes on where it was interrupted, and does nothing when the folder has a result already. "
@@ -85,6 +87,39 @@ EXPLAIN = Text(
         ("the map of another class than the predicted one", "explain runs/mine --images photos --target Sandal"),
     ),
     "A method that would be wrong on a quantized network is refused with the reason.",
+)
+EXPORT = Text(
+    "Turn a trained quantized network into integers: one small file to predict with, anywhere.",
+    (
+        ("for Glassbit itself and for `verify`", "export runs/mine --artifact model.glassbit"),
+        ("for ONNX Runtime, with a saliency map as second output", "export runs/mine --onnx model.onnx --explain"),
+        ("both", "export runs/mine --artifact model.glassbit --onnx model.onnx"),
+    ),
+    "Both files compute the same logits, to the bit. A run that was trained with --deploy-epochs is written as it is; "
+    "any other is converted now, which may cost accuracy, and needs its training images once more.",
+)
+PREDICT = Text(
+    "Predict the class of images with an exported network; needs no torch.",
+    (
+        ("some images", "predict model.glassbit shirt.png shoe.jpg"),
+        ("a folder, and what the network looks at", "predict model.onnx photos --explain maps"),
+        ("what speaks for another class", "predict model.glassbit photos --explain maps --target Sandal"),
+    ),
+    "Images are brought to the size and the colours that the file asks for. A .glassbit file runs in NumPy, an .onnx "
+    "file in ONNX Runtime.",
+)
+VERIFY = Text(
+    "Compare every way to run an exported network, bit for bit.",
+    (
+        ("all there are on this machine", "verify model.glassbit"),
+        ("on the test images of a data set", "verify model.glassbit --data mnist --images 10000"),
+        ("the very .onnx file that will be shipped", "verify model.onnx --artifact model.glassbit"),
+    ),
+    "The reference is the definition itself, in NumPy integers. Exit code 1 when one logit differs in one bit.",
+)
+INSPECT = Text(
+    "Show what is in an exported network: layers, bits, sizes, its certificate, its classes.",
+    (("all of it", "inspect model.glassbit"),),
 )
 PLAN = Text(
     "Show which layer gets how many bits, and what the network then costs.",
@@ -131,6 +166,10 @@ COMMANDS = {
     "study": STUDY,
     "report": REPORT,
     "explain": EXPLAIN,
+    "export": EXPORT,
+    "predict": PREDICT,
+    "verify": VERIFY,
+    "inspect": INSPECT,
     "plan": PLAN,
     "data": DATA,
     "doctor": DOCTOR,

@@ -51,6 +51,9 @@ def train(
     if outcome.status == "skipped":
         print(f"{folder} is finished already; nothing was trained")
     print(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {result['test']['n']} images")
+    deployed = result.get("deployed")
+    if deployed:
+        print(f"in integers {100 * deployed['test']['accuracy']:.2f} %, as `glassbit export {folder}` writes it")
     cost = result["cost"]
     print(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
     print(f"best of {result['epochs']} epochs: {result['best_epoch']}, chosen on the validation images")

@@ -1,0 +1,227 @@
+"""`glassbit verify`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from cyclopts import Parameter
+from jaxtyping import Float32, UInt8
+
+from glassbit._errors import UsageError
+from glassbit._progress import bar
+from glassbit.cli._network_file import ARTIFACT, ONNX, kind_of
+from glassbit.cli._say import block, table
+from glassbit.intgraph import IntGraph, Preprocessing, load
+
+if TYPE_CHECKING:
+    from glassbit.runtime import Row
+
+_AT_ONCE = 100
+_EMBEDDED = "fashion-mini"
+_SEED = 0
+_SHORT = {"missing": "skipped", "failed": "failed"}
+Compare = Callable[[UInt8[np.ndarray, "n c h w"]], "tuple[Row, ...]"]
+
+
+def verify(
+    file: Annotated[Path, Parameter(help="a .glassbit or .onnx file, as `glassbit export` writes it")],
+    /,
+    *,
+    artifact: Annotated[
+        Path | None,
+        Parameter(help="the .glassbit file of the same network, to compare an .onnx file with", metavar="FILE"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="compare on the test images of this data set; left out: of fashion-mini where they fit, else on "
+            "random pixels",
+            metavar="NAME",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, Parameter(help="folder with the files of the catalogue data sets, instead of the cache")
+    ] = None,
+    images: Annotated[int, Parameter(help="how many", metavar="N")] = 1000,
+) -> int:
+    """Compare the back ends of this machine."""
+    if images < 1:
+        raise UsageError(f"--images: must be at least 1; got {images}")
+    if data is None and data_dir is not None:
+        raise UsageError("--data-dir: has an effect only with --data; add --data NAME, or leave it out")
+    plan = _plan(file, artifact)
+    chosen = _images(plan.preprocessing, data, data_dir, images)
+    rows = _compared(plan.compare, chosen.pixels, file)
+    print(f"{file} on {len(chosen.pixels)} {chosen.what},\ncompared with {plan.reference}\n")
+    for line in table(("back end", "logits"), [(row.backend, _words(row, plan.classes)) for row in rows], left=2):
+        print(line)
+    print()
+    for row in rows:
+        if row.note:
+            print(f"{row.backend} {_SHORT[row.outcome]}: {row.note}")
+    wrong = [row.backend for row in rows if row.outcome in ("differs", "failed")]
+    equal = sum(row.outcome == "equal" for row in rows)
+    if wrong:
+        block("\n".join([f"glassbit: {len(wrong)} back ends do not compute the same:", *map("  - {}".format, wrong)]))
+    elif not equal:
+        block("glassbit: there was nothing to compare with; the table says what is missing")
+    else:
+        print(f"every logit is equal, to the bit, in {equal} ways to run it")
+    return 0 if equal and not wrong else 1
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is compared with what.
+
+    Args:
+        classes, preprocessing: of the network.
+        reference: what the others are compared with, in words.
+        compare: runs images through everything.
+    """
+
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    reference: str
+    compare: Compare
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Images, and what they are."""
+
+    pixels: UInt8[np.ndarray, "n c h w"]
+    what: str
+
+
+def _plan(file: Path, artifact: Path | None) -> _Plan:
+    kind = kind_of(file)
+    if kind == ARTIFACT and artifact is not None:
+        raise UsageError(f"--artifact: has an effect only where FILE is an {ONNX} file; got {file}")
+    if artifact is not None and kind_of(artifact) != ARTIFACT:
+        raise UsageError(f"--artifact: must end with {ARTIFACT}; got {artifact}")
+    if kind == ONNX and artifact is None:
+        return _settings(file)
+    graph = load(file if artifact is None else artifact)
+    others = {"PyTorch": _torch(graph)} if importlib.util.find_spec("torch") else {}
+    missing = () if others else (_missing("PyTorch", "it is not installed"),)
+    if kind == ONNX:
+        _fits(file, graph)
+
+    def compare(pixels: UInt8[np.ndarray, "n c h w"]) -> tuple[Row, ...]:
+        from glassbit import runtime
+
+        model = file if kind == ONNX else None
+        return (*missing, *runtime.verify(graph, pixels, model=model, others=others))
+
+    return _Plan(graph.classes, graph.preprocessing, "the definition in NumPy integers", compare)
+
+
+def _settings(file: Path) -> _Plan:
+    """An ONNX file alone: the settings of ONNX Runtime among each other."""
+    from glassbit.runtime import Session, verify_settings
+
+    session = Session(file)
+    content = file.read_bytes()
+    words = "ONNX Runtime without optimisations, one image at a time (--artifact compares with the definition)"
+    return _Plan(session.classes, session.preprocessing, words, partial(verify_settings, content))
+
+
+def _fits(file: Path, graph: IntGraph) -> None:
+    from glassbit.runtime import Session
+
+    session = Session(file)
+    if (session.classes, session.preprocessing) != (graph.classes, graph.preprocessing):
+        raise UsageError(f"--artifact: must be of the same network as {file}; its classes or its images differ")
+
+
+def _torch(graph: IntGraph) -> Callable[[UInt8[np.ndarray, "n c h w"]], Float32[np.ndarray, "n k"]]:
+    def run(pixels: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
+        import torch
+
+        from glassbit.deploy import TorchGraph
+
+        with torch.inference_mode():
+            logits: Float32[np.ndarray, "n k"] = TorchGraph(graph)(torch.from_numpy(pixels)).numpy()
+        return logits
+
+    return run
+
+
+def _images(wanted: Preprocessing, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
+    """The images to compare on."""
+    shape = (wanted.channels, wanted.height, wanted.width)
+    torch = importlib.util.find_spec("torch") is not None
+    if data is None and not (torch and shape == (1, 28, 28)):
+        random = np.random.default_rng(_SEED).integers(0, 256, (count, *shape), np.uint8)
+        why = "need torch" if shape == (1, 28, 28) else "have another size; --data names a data set"
+        return _Chosen(random, f"images of random pixels (those of {_EMBEDDED} {why})")
+    if not torch:
+        raise UsageError("--data: reading a data set needs PyTorch, which is not installed; leave it out")
+    from glassbit import datasets
+
+    name = data or _EMBEDDED
+    loaded = datasets.load(
+        name,
+        data_dir=data_dir,
+        size=(wanted.height, wanted.width),
+        resize=wanted.resize,
+        color="grey" if wanted.channels == 1 else "rgb",
+        download=False,
+        progress=True,
+    )
+    pixels = loaded.test.images[:count].numpy()
+    return _Chosen(np.ascontiguousarray(pixels), f"test images of {loaded.name}")
+
+
+def _compared(compare: Compare, pixels: UInt8[np.ndarray, "n c h w"], file: Path) -> tuple[Row, ...]:
+    """A row a back end, over all images, some at a time."""
+    rows: tuple[Row, ...] = ()
+    with bar(f"comparing {file.name}", len(pixels), show=True) as advance:
+        for start in range(0, len(pixels), _AT_ONCE):
+            some = compare(pixels[start : start + _AT_ONCE])
+            rows = tuple(map(_joined, rows, some)) if rows else some
+            advance(len(pixels[start : start + _AT_ONCE]))
+    return rows
+
+
+def _joined(before: Row, now: Row) -> Row:
+    """One row of the same back end on more images."""
+    outcomes = (before.outcome, now.outcome)
+    maps = [value for value in (before.saliency, now.saliency) if value is not None]
+    moved = now.first and (before.images + now.first[0], now.first[1])
+    return replace(
+        before,
+        outcome=next(kind for kind in ("failed", "missing", "differs", "equal") if kind in outcomes),
+        note=before.note or now.note,
+        images=before.images + now.images,
+        differing=before.differing + now.differing,
+        first=before.first or moved,
+        largest=max(before.largest, now.largest),
+        saliency=max(maps, default=None),
+    )
+
+
+def _missing(backend: str, reason: str) -> Row:
+    from glassbit.runtime import Row
+
+    return Row(backend, "missing", reason)
+
+
+def _words(row: Row, classes: tuple[str, ...]) -> str:
+    """What was found; images count from 0, in the order of the data."""
+    if row.outcome in _SHORT:
+        return _SHORT[row.outcome]
+    error = "equal" if not row.saliency else f"within {row.saliency:.0e} of the largest value"
+    maps = "" if row.saliency is None else f"; maps {error}"
+    if row.first is None:
+        return f"equal{maps}"
+    image, place = row.first
+    where = f"{row.differing} of {row.images} images, first on image {image}, class {classes[place]}"
+    return f"differs on {where}, by up to {row.largest:.3g}{maps}"
