@@ -68,6 +68,10 @@ def test_deployed_networks_have_a_section_of_their_own(tmp_path, make_study):
     assert "As it ships: the integer network" in text
     assert "91.60 ± 0.20" in text
     assert "No ONNX file" not in text
+    assert (
+        "As integers, as exported (mean ± sd, n = 3 seeds): pact w4a4 91.60 ± 0.20 % (0.10 ± 0.00 points below" in text
+    )
+    assert "fake quantization, 31.0 kB); pact w2a2" in text
 
 
 def test_why_there_is_no_onnx_file(tmp_path, make_study):

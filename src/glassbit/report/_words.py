@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._folder import Group
-from ._format import number, spread_text, times
-from ._measures import Accuracy, Masking, accuracies, maskings
+from ._format import kilobytes, number, spread_text, times
+from ._measures import Accuracy, Deployed, Masking, accuracies, deployments, maskings
 from ._statistics import Spread
 
 
@@ -15,7 +15,11 @@ def headlines(group: Group) -> list[str]:
     rows = accuracies(group)
     if not rows:
         return [f"No run of {group.model} on {group.data} has finished yet, so there is no accuracy to report."]
-    return [*_accuracy_sentences(rows), *_masking_sentences(maskings(group))]
+    return [
+        *_accuracy_sentences(rows),
+        *_deployed_sentences(deployments(group)),
+        *_masking_sentences(maskings(group)),
+    ]
 
 
 def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
@@ -45,6 +49,16 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         else:
             said.append(f"{name} alone: {_percent(found.test)}, {_moved(found.drop, 'fp32')}.")
     return said
+
+
+def _deployed_sentences(rows: Sequence[Deployed]) -> list[str]:
+    if not rows:
+        return []
+    parts = []
+    for row in rows:
+        size = "" if row.artifact is None else f", {kilobytes(row.artifact)} kB"
+        parts.append(f"{row.variant.label} {_percent(row.test)} ({_moved(row.drop, 'fake quantization')}{size})")
+    return [f"As integers, as exported{_over(rows[0].test)}: {'; '.join(parts)}."]
 
 
 def _masking_sentences(rows: Sequence[Masking]) -> list[str]:

@@ -43,6 +43,7 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
         "validation": {"accuracy": best["validation"]["accuracy"]},
         "converted": {"accuracy": converted["accuracy"]},
         "best_epoch": history.deployed_epoch,
+        "epochs": run.deploy_epochs,
         "bytes": files,
         "speed_of_float": speed,
         "absent": absent,

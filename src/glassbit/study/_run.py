@@ -138,7 +138,7 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
         **({"deployed": measure_deployed(deployed, run, data, history, out)} if isinstance(deployed, Deployed) else {}),
         "validation": {"accuracy": best["validation"]["accuracy"]},
         "best_epoch": history.best_epoch,
-        "epochs": len(history.epochs),
+        "epochs": run.training.epochs,
         "train_seconds": round(sum(record["seconds"] for record in history.epochs), 3),
     }
 
