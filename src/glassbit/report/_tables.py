@@ -114,7 +114,7 @@ def _deployed(groups: Sequence[Group]) -> Table:
     )
     titles = (
         "data,model,arm,plan,n,fake-quantized (%),deployed (%),drop (points),lost by conversion alone (points),"
-        "sum of bits (kB),artifact (kB),ONNX (kB),ONNX with saliency (kB),speed of float twin at 1,speed at 64"
+        "sum of bits (kB),artifact (kB),ONNX (kB),ONNX with saliency (kB),speed over float twin at 1 image,at 64"
     )
     rows, texts = [], []
     for group in groups:

@@ -29,7 +29,7 @@ from ._monitor import Shares, levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
-from ._resume import best_record, finished_epochs, resume
+from ._resume import best_record, better, finished_epochs, resume
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
 from ._tensorboard import open_writer, write_record
 
@@ -42,7 +42,8 @@ class History:
 
     Args:
         epochs: a record an epoch, as in `log.jsonl`.
-        best_epoch: the epoch (from 1) with the highest validation accuracy; 0 when nothing was trained.
+        best_epoch: the epoch (from 1) with the highest validation accuracy, of equal ones with the lowest loss; 0 when
+            nothing was trained.
         deployed_epoch: the same among those in deployed arithmetic; 0 when there is none.
     """
 
@@ -85,7 +86,7 @@ def fit(
     """Train `objective.model` in place; at the end it holds the weights of the last epoch, on the training device.
 
     A validation split is cut from the training images; the test images are not looked at. With `out`, every epoch
-    leaves `log.jsonl` (one line), `last.pt` and, when the validation accuracy is the best so far, `best.pt`; called
+    leaves `log.jsonl` (one line), `last.pt` and, when it is the best on the validation images so far, `best.pt`; called
     again with the same `out` it goes on after the last finished epoch and ends with the same bits as an uninterrupted
     run (same machine, same number of processes).
 
@@ -240,7 +241,7 @@ def fit(
             probe(epoch)
             if out and fabric.is_global_zero:
                 content = {"model": model.state_dict(), "epoch": epoch, "history": history, "settings": settings}
-                if best is None or record["validation"]["accuracy"] > best["validation"]["accuracy"]:
+                if better(record, best):
                     save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content)
                 save_checkpoint(out / "last.pt", {**content, "optimizer": stepper.state_dict()})
                 append_line(out / "log.jsonl", record)

@@ -46,5 +46,15 @@ def finished_epochs(out: Path | None) -> int:
 
 
 def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first record with the highest validation accuracy."""
-    return max(history, key=lambda record: float(record["validation"]["accuracy"]), default=None)
+    """The record with the highest validation accuracy; of equal ones that with the lowest loss, then the first."""
+    return max(history, key=_merit, default=None)
+
+
+def better(record: dict[str, Any], best: dict[str, Any] | None) -> bool:
+    """Whether a new record takes the place of the best one so far."""
+    return best is None or _merit(record) > _merit(best)
+
+
+def _merit(record: dict[str, Any]) -> tuple[float, float]:
+    held = record["validation"]
+    return float(held["accuracy"]), -float(held["loss"])
