@@ -17,7 +17,7 @@ test: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 # onnxruntime-web, for the checks that need Node.js; kept in the user's cache.
 web:
