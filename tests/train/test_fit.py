@@ -16,7 +16,7 @@ import torch
 
 from glassbit._errors import RunError, UsageError
 from glassbit.deploy import Deployed, lower
-from glassbit.train import SaliencyGuided, evaluate, fit, load_checkpoint
+from glassbit.train import CrossEntropy, SaliencyGuided, evaluate, fit, load_checkpoint
 
 from .worker import made_up, network, train
 
@@ -212,6 +212,13 @@ def test_another_run_in_the_folder_is_refused_by_what_differs(tmp_path: Path) ->
     train(tmp_path, 1)
     with pytest.raises(RunError, match=r"lr was 0.05 and is now 0.2"):
         train(tmp_path, 1, lr=0.2)
+
+
+def test_fewer_epochs_than_were_trained_are_refused_as_another_setting(tmp_path: Path) -> None:
+    floats = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))  # nothing that could be deployed
+    fit(CrossEntropy(floats), made_up(), epochs=2, out=tmp_path, progress=False)
+    with pytest.raises(RunError, match=r"epochs was 2 and is now 1"):
+        fit(CrossEntropy(floats), made_up(), epochs=1, out=tmp_path, progress=False)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from ._monitor import Shares, levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
-from ._resume import best_record, better, finished_epochs, resume
+from ._resume import best_record, better, last_checkpoint, resume
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
 from ._tensorboard import open_writer, write_record
 
@@ -160,9 +160,10 @@ def fit(
         return set_up(lr / 10 if deploy_lr is None else deploy_lr)
 
     settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
-    deployed = finished_epochs(out) > epochs
+    saved = last_checkpoint(out, settings)
+    deployed = saved is not None and saved["epoch"] > epochs
     wrapped, stepper = deploy() if deployed else set_up(lr)
-    history = resume(out, objective.model, stepper, settings) if out else []
+    history = resume(saved, out, objective.model, stepper) if out and saved else []
     best = best_record(history[epochs:] if deployed else history)
     writer = open_writer(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
 
@@ -195,6 +196,7 @@ def fit(
             if epoch == epochs + 1:
                 if deploy_batchnorm == "reestimated":
                     reestimate_(objective.model, _some_images(batches))
+                    _share_buffers(fabric, objective.model)
                 wrapped, stepper = deploy()
                 deployed, best = True, None
                 converted = {"converted": validate()[0]}

@@ -14,18 +14,33 @@ from glassbit._files import read_lines, write_text
 from ._checkpoint import load_checkpoint
 
 
-def resume(out: Path, model: nn.Module, optimizer: Any, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """Load `last.pt` into model and optimizer when there is one, and make the log agree with it."""
-    if not (out / "last.pt").exists():
-        return []
+def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What `last.pt` of a run's folder holds; None where there is none.
+
+    Raises:
+        RunError: it is damaged, or of a run with other settings; those of the last phase count once that has begun.
+    """
+    if out is None or not (out / "last.pt").exists():
+        return None
     saved = load_checkpoint(out / "last.pt")
-    decided = saved["settings"].items()
-    if saved["epoch"] <= settings["epochs"]:  # nothing of the last phase has happened yet
-        decided = {name: value for name, value in decided if not name.startswith("deploy_")}.items()
-    found = {name: value for name, value in decided if settings.get(name) != value}
+    begun = saved["epoch"] > settings["epochs"]
+    found = {
+        name: value
+        for name, value in saved["settings"].items()
+        if settings.get(name) != value and (begun or not name.startswith("deploy_"))
+    }
     if found:
         changes = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
         raise RunError(f"{out}: holds a run with other settings ({changes}); choose another folder, or delete this one")
+    return saved
+
+
+def resume(saved: dict[str, Any], out: Path, model: nn.Module, optimizer: Any) -> list[dict[str, Any]]:
+    """Load a checkpoint into model and optimizer, and make the log agree with it; returns its history.
+
+    Raises:
+        RunError: it is of another network.
+    """
     try:
         model.load_state_dict(saved["model"])
     except RuntimeError as problem:
@@ -38,11 +53,6 @@ def resume(out: Path, model: nn.Module, optimizer: Any, settings: dict[str, Any]
     if read_lines(log) != history or not log.read_text(encoding="utf-8").endswith("\n"):
         write_text(log, "".join(json.dumps(record) + "\n" for record in history))
     return history
-
-
-def finished_epochs(out: Path | None) -> int:
-    """How many epochs `last.pt` has seen; 0 where there is none."""
-    return int(load_checkpoint(out / "last.pt")["epoch"]) if out and (out / "last.pt").exists() else 0
 
 
 def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
