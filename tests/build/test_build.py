@@ -12,7 +12,14 @@ from glassbit.quant import PACT, Plan, dequantize_, quantizers
 from glassbit.recipe import PlanRecipe, RunRecipe, expand, load, shipped
 from glassbit.train import CrossEntropy, RandomMasking, SaliencyGuided, save_checkpoint
 
-SHAPES = {"fashion-mini": (1, 28), "mnist": (1, 28), "fashion-mnist": (1, 28), "cifar10": (3, 32)}
+SHAPES = {
+    "fashion-mini": (1, 28),
+    "mnist": (1, 28),
+    "fashion-mnist": (1, 28),
+    "cifar10": (3, 32),
+    "clutter": (1, 48),
+    "clutter-shortcut": (1, 48),
+}
 
 
 def fake(name: str) -> Dataset:
@@ -52,12 +59,17 @@ def test_normalisation_is_that_of_the_training_images() -> None:
 def test_objectives_get_their_options() -> None:
     data = fake("mnist")
     assert isinstance(build(run(), data).objective, CrossEntropy)
-    sgt = build(run(objective="sgt", sgt={"k": 0.3, "ranking": "signed", "batchnorm": "eval"}), data).objective
+    sgt = build(
+        run(objective="sgt", sgt={"k": 0.3, "ranking": "signed", "batchnorm": "eval", "ramp": 0.2}), data
+    ).objective
     assert isinstance(sgt, SaliencyGuided)
-    assert (sgt.k, sgt.ranking, sgt.batchnorm) == (0.3, "signed", "eval")
-    random = build(run(objective="random", random={"fill": "mean", "detach": True}), data).objective
+    assert (sgt.k, sgt.ranking, sgt.batchnorm, sgt.ramp) == (0.3, "signed", "eval", 0.2)
+    random = build(run(objective="random", random={"fill": "mean", "detach": True, "ramp": 0.5}), data).objective
     assert isinstance(random, RandomMasking)
-    assert (random.fill, random.detach) == ("mean", True)
+    assert (random.fill, random.detach, random.ramp) == ("mean", True, 0.5)
+    released = build(run(objective="sgt", sgt="released"), data).objective
+    assert isinstance(released, SaliencyGuided)
+    assert (released.ranking, released.gradient, released.batchnorm) == ("signed", "separate", "both")
 
 
 def test_arms_of_one_seed_start_from_the_same_weights() -> None:
@@ -89,6 +101,31 @@ def test_a_quantized_run_starts_from_float_weights(tmp_path: Path) -> None:
     dequantize_(model.network)
     for name, weight in trained.state_dict().items():
         assert torch.equal(weight, model.state_dict()[name])
+
+
+def test_a_masking_run_starts_from_the_weights_of_the_same_bits_and_so_does_its_second_batchnorm(
+    tmp_path: Path,
+) -> None:
+    data = fake("mnist")
+    options = {"objective": "sgt", "sgt": {"start": "trained", "batchnorm": "split"}}
+    for plan in (None, "w4a4"):
+        trained = build(run(seed=5, plan=plan), data)
+        trained.objective(data.train.images[:8], data.train.labels[:8])  # moves BatchNorm
+        save_checkpoint(tmp_path / "best.pt", {"model": trained.model.state_dict()})
+        built = build(run(plan=plan, **options), data, start=tmp_path / "best.pt")
+        for name, weight in trained.model.state_dict().items():
+            assert torch.equal(weight, built.model.state_dict()[name])
+        second = dict(built.objective.named_buffers())["masked_pass.norms.0.running_mean"]
+        first = next(value for name, value in trained.model.named_buffers() if name.endswith("running_mean"))
+        assert torch.equal(second, first)
+        assert second.any()
+
+
+def test_a_start_with_other_bits_is_refused(tmp_path: Path) -> None:
+    data = fake("mnist")
+    save_checkpoint(tmp_path / "best.pt", {"model": build(run(), data).model.state_dict()})
+    with pytest.raises(RunError, match="must be a checkpoint of the same network with the same bits on the same data"):
+        build(run(objective="sgt", plan="w4a4", sgt={"start": "trained"}), data, start=tmp_path / "best.pt")
 
 
 def test_a_start_from_another_network_is_refused(tmp_path: Path) -> None:

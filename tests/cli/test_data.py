@@ -11,11 +11,13 @@ def test_the_list_says_what_is_here(call):
     assert (code, err) == (0, "")
     assert "fashion-mini: " in out
     assert "  here: comes with Glassbit\n" in out
+    assert "clutter-shortcut: clutter with a mark in every picture" in out
     assert "  not here; get it with `glassbit data fetch cifar10`\n" in out
 
 
 def test_the_embedded_data_need_no_fetching(call):
     assert call("data", "fetch", "fashion-mini") == (0, "fashion-mini: comes with Glassbit\n", "")
+    assert call("data", "fetch", "clutter") == (0, "clutter: comes with Glassbit\n", "")
 
 
 def test_check_counts(call, tiny):

@@ -16,7 +16,7 @@ SECTIONS = (DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
 
 
 def test_every_key_of_a_run_has_a_flag():
-    """Except `rules`, which need a file, and `start`, which is a folder on the command line."""
+    """Except `rules`, which need a file, and both `start`, which is a folder on the command line."""
     flags = {section.flag(field) for section in SECTIONS for field in section.fields()}
     assert len(flags) == sum(len(section.fields()) for section in SECTIONS)
     assert {
@@ -33,7 +33,8 @@ def test_every_key_of_a_run_has_a_flag():
     keys = {section.key: set(section.model.model_fields) - set(section.fields()) for section in SECTIONS}
     assert keys["plan"] == {"rules"}
     assert keys["training"] == {"start"}
-    assert not keys["data"] | keys["model"] | keys["masking"] | keys["evaluation"]
+    assert keys["masking"] == {"start"}
+    assert not keys["data"] | keys["model"] | keys["evaluation"]
 
 
 def test_what_is_left_out_is_left_to_the_recipe():
@@ -78,6 +79,7 @@ def test_masking_options_go_to_the_objective():
     assert recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}).sgt.k == 0.3
     assert recipe_of({"run": {"objective": "random"}, "masking": {"k": 0.3}}).random.k == 0.3
     assert recipe_of({"run": {"objective": "sgt"}}).sgt == SaliencyRecipe()
+    assert recipe_of({"run": {"objective": "sgt"}, "masking": {"name": "released"}}).arm == "sgt-released"
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,10 @@ def test_masking_options_go_to_the_objective():
             {"run": {"objective": "random"}, "masking": {"ranking": "signed"}},
             "--ranking: has no effect with --objective random; use --objective sgt, or leave it out",
         ),
+        (
+            {"run": {"objective": "random"}, "masking": {"name": "released"}},
+            "--sgt: has no effect with --objective random; use --objective sgt, or leave it out",
+        ),
         ({"plan": {"edges": "full"}}, "--edges: has an effect only with --plan; add e.g. --plan w4a4"),
     ],
 )
@@ -97,9 +103,13 @@ def test_flags_without_effect_are_refused(values, text):
     assert text in str(error.value)
 
 
-def test_starting_weights_need_a_plan():
+def test_starting_weights_need_a_plan_or_an_objective_that_masks():
     assert recipe_of({"plan": {"name": "w4a4"}}, start=True).training.start == "float"
-    with pytest.raises(UsageError, match=r"--start: has an effect only with --plan"):
+    sgt = recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}, start=True)
+    assert (sgt.sgt.start, sgt.sgt.k, sgt.starts_from) == ("trained", 0.3, "fashion-mini-cnn-bn-fp32-s0")
+    both = recipe_of({"plan": {"name": "w4a4"}, "run": {"objective": "sgt"}}, start=True)
+    assert both.starts_from == "fashion-mini-cnn-bn-sgt-s0"
+    with pytest.raises(UsageError, match=r"--start: has an effect only with --plan, .* or with --objective sgt"):
         recipe_of({}, start=True)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glassbit._errors import DataError
+from glassbit._errors import DataError, UsageError
 from glassbit.datasets import load
 
 RANDOM = np.random.default_rng(0)
@@ -76,6 +76,13 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
         ({"classes": np.array(["a", None])}, "cannot be read as .npz.*allow_pickle"),
         ({"train_images": np.zeros((12, 6, 7, 3), np.uint8, order="F")}, "stored by columns"),
         ({"train_images": np.uint8(3)}, r"got \(\)"),
+        ({"test_regions": np.zeros((6, 6, 7))}, r"test_regions must be uint8 \(n, h, w\), got float64 \(6, 6, 7\)"),
+        ({"test_regions": np.zeros((6, 42), np.uint8)}, r"test_regions must be uint8 \(n, h, w\), got uint8 \(6, 42\)"),
+        (
+            {"test_regions": np.zeros((6, 7, 6), np.uint8)},
+            r"must be \(6, 6, 7\), one for each pixel of test_images, got",
+        ),
+        ({"test_regions": np.full((6, 6, 7), 3, np.uint8)}, r"0 \(background\), 1 \(the object\) or 2 .*, got 3"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, other: dict[str, Any], text: str) -> None:
@@ -86,10 +93,33 @@ def test_what_is_wrong_is_named(tmp_path: Path, other: dict[str, Any], text: str
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
-    path = saved(tmp_path / "x.npz", train_images=np.zeros((12, 6, 7, 3)), test_labels=np.zeros(6))
+    regions = np.zeros((6, 9, 9), np.uint8)
+    path = saved(
+        tmp_path / "x.npz", train_images=np.zeros((12, 6, 7, 3)), test_labels=np.zeros(6), test_regions=regions
+    )
+    with pytest.raises(DataError) as error:
+        load(str(path))
+    assert str(error.value).count("\n  - ") == 3
+    path = saved(tmp_path / "y.npz", test_labels=np.full(6, 7), test_regions=np.full((6, 6, 7), 7, np.uint8))
     with pytest.raises(DataError) as error:
         load(str(path))
     assert str(error.value).count("\n  - ") == 2
+
+
+def test_regions(tmp_path: Path) -> None:
+    regions = RANDOM.integers(0, 3, (6, 6, 7), np.uint8)
+    path = saved(tmp_path / "x.npz", test_regions=regions)
+    for data in (load(path), load(path, limit=0), load(path, size=(6, 7)), load(path, color="grey")):
+        assert data.regions is not None
+        assert np.array_equal(data.regions.numpy(), regions)
+    assert load(saved(tmp_path / "y.npz")).regions is None
+
+
+def test_regions_are_not_resized(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npz", test_regions=np.zeros((6, 6, 7), np.uint8))
+    text = r"x: its images must keep their height and width, 6 x 7, .* every pixel .* got 8 x 9\. Leave size out"
+    with pytest.raises(UsageError, match=text):
+        load(path, size=(8, 9))
 
 
 @pytest.mark.parametrize("data", [b"", b"no zip", b"\x93NUMPY\x01\x00"])

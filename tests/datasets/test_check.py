@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from glassbit._errors import UsageError
@@ -15,6 +16,22 @@ def test_the_embedded_data_set_is_fine() -> None:
     assert not report.problems
     assert report.lines[0] == "images: 6000 to train, 1000 to test, 28 x 28, grey"
     assert "    0 T-shirt/top: 600 / 100" in report.lines
+
+
+def test_regions_are_counted(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 5, 4), np.uint8)
+    regions = np.zeros((2, 5, 4), np.uint8)
+    regions[0, :3], regions[1, 0, :2] = 1, 2
+    labels = np.array([0, 1, 0, 1])
+    np.savez(
+        tmp_path / "x.npz",
+        train_images=images,
+        train_labels=labels,
+        test_images=255 - images[:2],
+        test_labels=labels[:2],
+        test_regions=regions,
+    )
+    assert "regions of the test images: 30.0% object, 5.0% shortcut, on average" in check(tmp_path / "x.npz").lines
 
 
 def test_files_that_are_not_the_published_ones(tmp_path: Path, write_idx: Callable[..., object]) -> None:

@@ -88,7 +88,16 @@ def test_files_that_do_not_fit_together(
 
 def test_the_catalogue_is_complete() -> None:
     entries = catalogue()
-    assert [entry.name for entry in entries] == ["fashion-mini", "mnist", "fashion-mnist", "cifar10"]
+    assert [entry.name for entry in entries] == [
+        "fashion-mini",
+        "mnist",
+        "fashion-mnist",
+        "cifar10",
+        "clutter",
+        "clutter-shortcut",
+        "clutter-shuffled",
+    ]
+    assert [entry.included for entry in entries] == [True, False, False, False, True, True, True]
     for entry in entries[1:]:
         digests = [digest for _, digest in entry.contents] + [item.sha256 for item in entry.downloads]
         assert all(len(digest) == 64 and int(digest, 16) for digest in digests)

@@ -28,8 +28,8 @@ from glassbit.train import RandomMasking, SaliencyGuided, fit
     ("model", "function", "apart"),
     [
         (TrainingRecipe, fit, {"start", "epochs"}),
-        (SaliencyRecipe, SaliencyGuided, set()),
-        (RandomRecipe, RandomMasking, set()),
+        (SaliencyRecipe, SaliencyGuided, {"name", "start"}),
+        (RandomRecipe, RandomMasking, {"start"}),
         (PlanRecipe, Plan, {"rules", "name", "alpha"}),  # a recipe has images to set alpha from
         (RuleRecipe, Rule, {"layers", "weight", "activation"}),
     ],

@@ -125,6 +125,27 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
             "name: a\ntraining: {deploy_epochs: 1}",
             "line 2: training.deploy_epochs: must be 0 where no arm is quantized",
         ),
+        (
+            "name: a\narms: [fp32, sgt]\nsgt:\n  - name: one\n  - k: 0.3",
+            "line 5: sgt[1]: must have a name where there are several settings; add, for example, `name: mine`",
+        ),
+        ("name: a\nsgt: [released, released]", "line 2: sgt: must be different; got released more than once"),
+        (
+            "name: a\nsgt: two words",
+            "line 2: sgt: must be a name of letters, digits, `.`, `_` and `-`; got 'two words'",
+        ),
+        (
+            "name: a\nsgt: {name: released, batchnorm: eval}",
+            "line 2: sgt.batchnorm: must be both or left out where the name is released; got eval; correct it, or",
+        ),
+        (
+            "name: a\narms: sgt\nsgt: {start: trained}",
+            "line 2: arms: must contain fp32, because sgt starts from its weights (sgt.start: trained); add it, or use",
+        ),
+        (
+            "name: a\narms: [fp32, random+pact]\nplans: w4a4\nrandom: {start: trained}",
+            "line 2: arms: must contain pact, because random+pact starts from its weights (random.start: trained)",
+        ),
         ("name: a\ntraining: {deploy_lr: 0.1}", "line 2: training.deploy_lr: must come with deploy_epochs; got 0.1"),
         (
             "name: a\narms: pact\nplans: {name: w4a4, edges: full}\ntraining: {deploy_epochs: 1}",
@@ -163,7 +184,16 @@ def test_load_reads_a_file_and_keeps_its_text(tmp_path: Path) -> None:
 
 
 def test_load_finds_shipped_recipes_by_bare_name() -> None:
-    assert shipped() == ("cifar10", "cifar10-full", "fashion-mnist", "mnist", "quickstart")
+    assert shipped() == (
+        "ablation-sgt",
+        "ablation-sgt-4bit",
+        "cifar10",
+        "cifar10-full",
+        "fashion-mnist",
+        "mnist",
+        "quickstart",
+        "shortcut",
+    )
     assert load("quickstart").recipe.name == "quickstart"
 
 

@@ -1,14 +1,26 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from glassbit.recipe import DataRecipe, ModelRecipe, PlanRecipe, RunRecipe, differences, expand, parse
+from glassbit.recipe import (
+    DataRecipe,
+    ModelRecipe,
+    PlanRecipe,
+    RunRecipe,
+    SaliencyRecipe,
+    differences,
+    expand,
+    parse,
+)
 from glassbit.recipe import data_slug as slug_of_data
 from glassbit.recipe import model_slug as slug_of_model
+from glassbit.recipe._options import RELEASED
 
 GRID = """\
 name: grid
@@ -45,8 +57,87 @@ def test_runs_that_others_start_from_come_first() -> None:
     assert later[0].starts_from == "fashion-mini-cnn-bn-sgt-s0"
 
 
+SETTINGS = """\
+name: several
+arms: [sgt+pact, pact, sgt, fp32, random]
+plans: w4a4
+sgt: [released, {name: mine, k: 0.3, start: trained}]
+"""
+
+
+def test_every_setting_of_saliency_guided_training_is_an_arm() -> None:
+    assert [run.id.removeprefix("fashion-mini-cnn-bn-") for run in expand(parse(SETTINGS))] == [
+        "sgt-released+pact-w4a4-s0",
+        "pact-w4a4-s0",
+        "sgt-released-s0",
+        "fp32-s0",
+        "random-s0",
+        "sgt-mine+pact-w4a4-s0",
+        "sgt-mine-s0",
+    ]
+
+
+def test_one_setting_without_a_name_is_the_arm_itself() -> None:
+    (run,) = expand(parse("name: a\narms: sgt\nsgt: {k: 0.3}\n"))
+    assert (run.arm, run.sgt.k) == ("sgt", 0.3)
+    (run,) = expand(parse("name: a\narms: sgt\nsgt: released\n"))
+    assert (run.arm, run.sgt.ranking, run.sgt.batchnorm) == ("sgt-released", "signed", "both")
+
+
+def test_the_released_options_are_all_fixed() -> None:
+    assert RELEASED.keys() == SaliencyRecipe.model_fields.keys() - {"name"}
+    same = SaliencyRecipe.model_validate(RELEASED)
+    assert same.model_dump(exclude={"name"}) == SaliencyRecipe(name="released").model_dump(exclude={"name"})
+
+
+@pytest.mark.parametrize(
+    ("training", "arm", "origin"),
+    [
+        ("scratch", "sgt-mine", "fp32-s0"),
+        ("scratch", "sgt-mine+pact", "pact-w4a4-s0"),
+        ("float", "sgt-mine", "fp32-s0"),
+        ("float", "sgt-mine+pact", "sgt-mine-s0"),
+        ("float", "sgt-released+pact", "sgt-released-s0"),
+        ("scratch", "sgt-released+pact", None),
+        ("scratch", "random", None),
+    ],
+)
+def test_masking_arms_start_from_cross_entropy_unless_quantized_ones_start_from_their_own(
+    training: str, arm: str, origin: str | None
+) -> None:
+    runs = expand(parse(f"{SETTINGS}training: {{start: {training}}}\n"))
+    (run,) = (run for run in runs if run.arm == arm)
+    assert run.starts_from == (None if origin is None else f"fashion-mini-cnn-bn-{origin}")
+    places = {run.id: place for place, run in enumerate(runs)}
+    assert all(places[run.starts_from] < places[run.id] for run in runs if run.starts_from)
+
+
+MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-26-fashion-mnist" / "runs"
+
+
+def test_configs_from_before_an_option_existed_are_those_of_the_same_runs() -> None:
+    heads = [json.loads(path.read_text()) for path in sorted(MEASURED.glob("*/run.json"))]
+    assert {head["arm"] for head in heads} == {"fp32", "pact", "sgt", "sgt+pact"}
+    for head in heads:
+        run = RunRecipe.model_validate(head["config"])
+        assert (run.digest, run.id) == (head["digest"], head["id"])
+        assert differences(head["config"], run.config()) == []
+        assert "ramp" not in str(head["config"])
+
+
+def test_a_new_option_that_is_used_is_another_run() -> None:
+    for name in ("sgt", "random"):
+        for option in ({"ramp": 0.5}, {"start": "trained"}, {"batchnorm": "split"}):
+            one = RunRecipe.model_validate({"objective": name})
+            two = RunRecipe.model_validate({"objective": name, name: option})
+            ((key, value),) = option.items()
+            before = "clean" if key == "batchnorm" else "not set"
+            assert one.digest != two.digest
+            assert differences(one.config(), two.config()) == [f"{name}.{key}: {before} -> {value}"]
+
+
 def test_config_round_trip() -> None:
-    for run in expand(parse(GRID)):
+    for run in (*expand(parse(GRID)), *expand(parse(SETTINGS))):
         again = RunRecipe.model_validate(run.config())
         assert (again.id, again.digest, again.config()) == (run.id, run.digest, run.config())
 

@@ -16,7 +16,7 @@ import torch
 
 from glassbit._errors import RunError, UsageError
 from glassbit.deploy import Deployed, lower
-from glassbit.train import CrossEntropy, SaliencyGuided, evaluate, fit, load_checkpoint
+from glassbit.train import CrossEntropy, Losses, SaliencyGuided, evaluate, fit, load_checkpoint, save_checkpoint
 
 from .worker import made_up, network, train
 
@@ -53,13 +53,17 @@ def log(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
 
 
-def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
-    train(tmp_path / "whole", 4)
+SPLIT = {"batchnorm": "split", "ramp": 0.6}
+
+
+@pytest.mark.parametrize("masking", [{}, SPLIT])
+def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path, masking: dict[str, Any]) -> None:
+    train(tmp_path / "whole", 4, masking=masking)
     for stop in (2, 3):
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "parts", 4, stop_after=stop)
+            train(tmp_path / "parts", 4, stop_after=stop, masking=masking)
         assert len(log(tmp_path / "parts")) == stop - 1
-    train(tmp_path / "parts", 4)
+    train(tmp_path / "parts", 4, masking=masking)
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
     best = [load_checkpoint(tmp_path / name / "best.pt") for name in ("whole", "parts")]
     assert_same_bits(best[0]["model"], best[1]["model"])
@@ -69,18 +73,67 @@ def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
 DEPLOY = {"deploy_epochs": 2, "deploy_batchnorm": "reestimated"}
 
 
-@pytest.mark.parametrize("stops", [(3,), (2, 4)])
-def test_the_phase_in_deployed_arithmetic_resumes_to_the_same_bits(tmp_path: Path, stops: tuple[int, ...]) -> None:
-    train(tmp_path / "whole", 2, **DEPLOY)
+@pytest.mark.parametrize(("stops", "masking"), [((3,), {}), ((2, 4), SPLIT)])
+def test_the_phase_in_deployed_arithmetic_resumes_to_the_same_bits(
+    tmp_path: Path, stops: tuple[int, ...], masking: dict[str, Any]
+) -> None:
+    train(tmp_path / "whole", 2, masking=masking, **DEPLOY)
     for stop in stops:
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "parts", 2, stop_after=stop, **DEPLOY)
+            train(tmp_path / "parts", 2, stop_after=stop, masking=masking, **DEPLOY)
         assert len(log(tmp_path / "parts")) == stop - 1
-    train(tmp_path / "parts", 2, **DEPLOY)
+    train(tmp_path / "parts", 2, masking=masking, **DEPLOY)
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
     for name in ("best.pt", "deployed.pt"):
         one, other = (load_checkpoint(tmp_path / folder / name)["model"] for folder in ("whole", "parts"))
         assert_same_bits(one, other)
+
+
+def test_the_second_set_of_batchnorm_learns_in_float_epochs_and_rests_in_deployed_ones(tmp_path: Path) -> None:
+    states = []
+    for epochs, deploy in ((1, 0), (2, 0), (2, 2)):
+        out = tmp_path / f"{epochs}-{deploy}"
+        train(out, epochs, masking=SPLIT, deploy_epochs=deploy, schedule="step", milestones=(0.99,))
+        states.append(load_checkpoint(out / "last.pt")["objective"])
+    assert {name.rpartition(".")[2] for name in states[0]} >= {"weight", "bias", "running_mean", "running_var"}
+    assert not any(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert_same_bits(states[1], states[2])
+
+
+def test_the_objective_hears_how_much_is_done(tmp_path: Path) -> None:
+    heard: list[float] = []
+
+    class Listening(CrossEntropy):
+        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> Losses:
+            heard.append(self.progress)
+            return super().forward(images, labels)
+
+    fit(
+        Listening(network()), made_up(), epochs=2, deploy_epochs=1, batch_size=24, validation=0.25, lr=0.01,
+        out=tmp_path, progress=False,
+    )  # fmt: skip
+    assert heard == pytest.approx([0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1, 1, 1])
+
+
+def test_a_checkpoint_from_before_objectives_had_a_state_is_resumed(tmp_path: Path) -> None:
+    train(tmp_path / "whole", 2)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", 2, stop_after=2)
+    saved = load_checkpoint(tmp_path / "parts" / "last.pt")
+    assert saved.pop("objective") == {}
+    assert saved["settings"]["objective"] == (
+        "SaliencyGuided(batchnorm='clean', detach=False, fill='uniform', gradient='shared', k=0.5, "
+        "ranking='magnitude', weight=1.0)"
+    )
+    save_checkpoint(tmp_path / "parts" / "last.pt", saved)
+    train(tmp_path / "parts", 2)
+    assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
+
+
+def test_a_ramp_is_another_setting(tmp_path: Path) -> None:
+    train(tmp_path, 1)
+    with pytest.raises(RunError, match=r"objective was .*ramp=0.5"):
+        train(tmp_path, 1, masking={"ramp": 0.5})
 
 
 def test_a_phase_in_deployed_arithmetic_can_be_added_to_a_finished_run(tmp_path: Path) -> None:
@@ -165,12 +218,12 @@ def test_two_processes_resume_to_the_same_bits_and_agree_on_settings(tmp_path: P
         train(tmp_path / "parts", 4)
 
 
-def test_two_processes_train_in_deployed_arithmetic(tmp_path: Path) -> None:
-    finish(run(tmp_path / "whole", 1, processes=2, deploy_epochs=2))
-    stopped = run(tmp_path / "parts", 1, processes=2, deploy_epochs=2, stop_after=3)
+def test_two_processes_train_in_deployed_arithmetic_after_a_second_set_of_batchnorm(tmp_path: Path) -> None:
+    finish(run(tmp_path / "whole", 1, processes=2, deploy_epochs=2, masking=SPLIT))
+    stopped = run(tmp_path / "parts", 1, processes=2, deploy_epochs=2, masking=SPLIT, stop_after=3)
     stopped.communicate(timeout=300)
     assert len(log(tmp_path / "parts")) == 2
-    finish(run(tmp_path / "parts", 1, processes=2, deploy_epochs=2))
+    finish(run(tmp_path / "parts", 1, processes=2, deploy_epochs=2, masking=SPLIT))
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
 
 

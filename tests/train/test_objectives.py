@@ -126,6 +126,19 @@ def test_detach_holds_the_clean_side_fixed() -> None:
     assert not torch.allclose(*gradients)
 
 
+@pytest.mark.parametrize("progress", [0.0, 0.1, 0.4, 0.9, None])
+@pytest.mark.parametrize("ramp", [0.0, 0.4, 1.0])
+def test_the_weight_rises_with_progress_and_is_whole_where_nobody_tells_it(ramp: float, progress: float | None) -> None:
+    objective = SaliencyGuided(network(batchnorm=False), fill="mean", weight=1000.0, ramp=ramp)
+    if progress is not None:
+        objective.progress = progress
+    losses = objective(IMAGES, LABELS)
+    at = np.interp(1.0 if progress is None else progress, [0.0, ramp], [0.0, 1000.0]) if ramp else 1000.0
+    assert losses.total.item() - losses.classification.item() == pytest.approx(
+        at * losses.consistency.item(), rel=1e-3, abs=1e-6
+    )
+
+
 def test_nothing_masked_means_no_inconsistency_and_k_1_masks_everything() -> None:
     model = network(batchnorm=False).eval()
     assert SaliencyGuided(model, k=0.0)(IMAGES, LABELS).consistency.item() == pytest.approx(0, abs=1e-7)
@@ -167,7 +180,8 @@ def test_the_separate_gradient_leaves_modes_and_statistics_alone() -> None:
         ({"fill": "blur"}, "SaliencyGuided: fill must be one of uniform, mean, constant; got 'blur'"),
         ({"ranking": "abs"}, "SaliencyGuided: ranking must be one of magnitude, signed; got 'abs'"),
         ({"gradient": "none"}, "SaliencyGuided: gradient must be one of shared, separate; got 'none'"),
-        ({"batchnorm": "off"}, "SaliencyGuided: batchnorm must be one of clean, both, eval; got 'off'"),
+        ({"batchnorm": "off"}, "SaliencyGuided: batchnorm must be one of clean, both, eval, split; got 'off'"),
+        ({"ramp": -0.1}, "SaliencyGuided: ramp must be a share of the training, 0..1; got -0.1"),
     ],
 )
 def test_bad_options_are_refused_by_name(options: dict[str, object], text: str) -> None:

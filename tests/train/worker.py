@@ -5,6 +5,7 @@ torchrun.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,8 +34,12 @@ def network() -> nn.Module:
     return model
 
 
-def train(out: Path, epochs: int, stop_after: int | None = None, **settings: object) -> History:
-    """`stop_after`: raise KeyboardInterrupt when that epoch's probe is called, as Ctrl-C would."""
+def train(
+    out: Path, epochs: int, stop_after: int | None = None, masking: dict[str, Any] | None = None, **settings: object
+) -> History:
+    """`stop_after`: raise KeyboardInterrupt when that epoch's probe is called, as Ctrl-C would; `masking`: options of
+    the objective.
+    """
 
     def probes(epoch: int, model: nn.Module) -> None:
         torch.rand(3)  # a probe that draws random numbers must not change the training
@@ -42,7 +47,8 @@ def train(out: Path, epochs: int, stop_after: int | None = None, **settings: obj
             raise KeyboardInterrupt
 
     options = {"batch_size": 16, "lr": 0.05, "flip": True, "crop": 1, "validation": 0.25, "progress": False, **settings}
-    return fit(SaliencyGuided(network(), k=0.5), made_up(), epochs=epochs, out=out, probes=probes, **options)  # type: ignore[arg-type]
+    objective = SaliencyGuided(network(), **{"k": 0.5, **(masking or {})})
+    return fit(objective, made_up(), epochs=epochs, out=out, probes=probes, **options)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

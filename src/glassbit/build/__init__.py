@@ -4,6 +4,7 @@ from ._data import build_data as build_data
 from ._fit import FitArguments as FitArguments
 from ._fit import fit_arguments as fit_arguments
 from ._network import build_network as build_network
+from ._network import import_network as import_network
 from ._objective import Built as Built
 from ._objective import build as build
 from ._plan import build_plan as build_plan

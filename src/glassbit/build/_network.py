@@ -71,6 +71,27 @@ def build_network(
     return network
 
 
+def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
+    """A trained network of the user's: `package.module:callable`, called with `classes` and `channels` where it takes
+    them.
+
+    Raises:
+        UsageError: it cannot be imported or called, or returns something else.
+    """
+    make = _import(name)
+    known = inspect.signature(make).parameters
+    given = {key: value for key, value in (("classes", classes), ("channels", channels)) if key in known}
+    try:
+        network = make(**given)
+    except Exception as error:
+        raise UsageError(
+            f"{name}: raised {type(error).__name__} when called with {_shown(given) or 'nothing'}: {error}"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{name}: must return a trained torch.nn.Module; got {type(network).__name__}")
+    return network
+
+
 def _import(name: str) -> Callable[..., nn.Module]:
     module_name, _, path = name.partition(":")
     if not path:

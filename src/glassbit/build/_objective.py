@@ -37,7 +37,8 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
     Args:
         run: what to build.
         data: the run's data set; decides classes, channels and normalisation.
-        start: a checkpoint of the same network in full precision to start from.
+        start: a checkpoint of the same network to start from, with the bits of the recipe's `origin`; in full precision
+            where it has none.
 
     Raises:
         UsageError: the network does not fit the data, or the plan does not fit the network.
@@ -45,14 +46,17 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
     """
     network = build_network(run.model, classes=len(data.classes), channels=data.channels, size=data.size, seed=run.seed)
     model = Classifier(network, mean=data.mean, std=data.std)
-    if start is not None:
-        _load(model, start)
+    quantized = run.origin is not None and run.origin.plan is not None
+    if start is not None and not quantized:
+        _load(model, start, "full-precision checkpoint of the same network")
     conversion = None
     if run.plan is not None:
         conversion = quantize_(model.network, build_plan(run.plan))
         if run.plan.alpha == "data":
             rest, _ = split_validation(data.train, fraction=run.data.validation, seed=run.seed)
             calibrate_(model, to_unit(calibration_images(rest, seed=run.seed)))
+    if start is not None and quantized:
+        _load(model, start, "checkpoint of the same network with the same bits")
     return Built(_objective(run, model), model, conversion)
 
 
@@ -67,6 +71,7 @@ def _objective(run: RunRecipe, model: Classifier) -> Objective:
             gradient=run.sgt.gradient,
             detach=run.sgt.detach,
             batchnorm=run.sgt.batchnorm,
+            ramp=run.sgt.ramp,
         )
     if run.objective == "random":
         return RandomMasking(
@@ -76,14 +81,13 @@ def _objective(run: RunRecipe, model: Classifier) -> Objective:
             fill=run.random.fill,
             detach=run.random.detach,
             batchnorm=run.random.batchnorm,
+            ramp=run.random.ramp,
         )
     return CrossEntropy(model)
 
 
-def _load(model: Classifier, path: Path) -> None:
+def _load(model: Classifier, path: Path, must: str) -> None:
     try:
         model.load_state_dict(load_checkpoint(path)["model"])
     except (RuntimeError, KeyError) as error:
-        raise RunError(
-            f"{path}: must be a full-precision checkpoint of the same network on the same data; {error}"
-        ) from error
+        raise RunError(f"{path}: must be a {must} on the same data; {error}") from error

@@ -19,7 +19,7 @@ def found(entry: Entry, folder: Path | None = None) -> str | None:
     from glassbit.datasets import cache_folder
     from glassbit.datasets._official import find
 
-    if entry.layout == "embedded":
+    if entry.included:
         return "comes with Glassbit"
     paths = find(entry, folder or cache_folder()).paths
     return str(paths[0].parent) if paths else None

@@ -20,6 +20,7 @@ from glassbit.recipe import (
 )
 
 _WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
+_MASKING_WITHOUT_START = tuple(name for name in SaliencyRecipe.model_fields if name != "start")
 _PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
 _MASKED = ("sgt", "random")
 
@@ -30,7 +31,14 @@ MODEL = Section("model", ModelRecipe, "Network", 2)
 PLAN = Section("plan", PlanRecipe, "Bits", 3, only=_PLAN_OPTIONS)
 RUN = Section("run", RunRecipe, "Training", 4, only=("objective", "seed"))
 TRAINING = Section("training", TrainingRecipe, "Training", 4, only=_WITHOUT_START)
-MASKING = Section("masking", SaliencyRecipe, "Masking (with --objective sgt or random)", 5)
+MASKING = Section(
+    "masking",
+    SaliencyRecipe,
+    "Masking (with --objective sgt or random)",
+    5,
+    only=_MASKING_WITHOUT_START,
+    names=(("name", "sgt"),),
+)
 EVALUATION = Section("evaluation", EvaluationRecipe, "Measurements", 6)
 
 
@@ -39,7 +47,7 @@ def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
 
     Args:
         values: what was given.
-        start: whether it starts from full-precision weights.
+        start: whether it starts from another run's weights.
 
     Raises:
         RecipeError: values that are wrong, all of them at once.
@@ -60,12 +68,7 @@ def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
         )
     _masking(given, values.get("masking", {}))
     if start:
-        if "plan" not in given:
-            raise UsageError(
-                "--start: has an effect only with --plan, for a quantized network that starts from full-precision "
-                "weights; add a plan, or leave it out"
-            )
-        given["training"] = {**given.get("training", {}), "start": "float"}
+        _start(given)
     try:
         return run_recipe(given, source)
     except RecipeError as error:
@@ -100,6 +103,20 @@ def _read(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
+def _start(given: dict[str, Any]) -> None:
+    """Say in the recipe which weights those of --start are."""
+    objective = given.get("objective")
+    if "plan" in given:
+        given["training"] = {**given.get("training", {}), "start": "float"}
+    elif objective in _MASKED:
+        given[objective] = {**given.get(objective, {}), "start": "trained"}
+    else:
+        raise UsageError(
+            "--start: has an effect only with --plan, for a quantized network that starts from full-precision weights, "
+            "or with --objective sgt or random, which start from those of cross-entropy; add one, or leave it out"
+        )
+
+
 def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
     """Put the masking options where the objective reads them."""
     if not options:
@@ -107,15 +124,12 @@ def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
     objective = given.get("objective", "ce")
     known: dict[str, Any] = {"sgt": SaliencyRecipe.model_fields, "random": RandomRecipe.model_fields}
     useless = [
-        f"--{name}"
+        name
         for name in options
         if name not in known.get(objective, options if objective not in ("ce", *_MASKED) else {})
     ]
     if useless:
-        others = " or ".join(
-            f"--objective {name}" for name in _MASKED if all(option.strip("-") in known[name] for option in useless)
-        )
-        raise UsageError(
-            f"{', '.join(useless)}: has no effect with --objective {objective}; use {others}, or leave it out"
-        )
+        flags = ", ".join(map(MASKING.flag, useless))
+        others = " or ".join(f"--objective {name}" for name in _MASKED if known[name].keys() >= set(useless))
+        raise UsageError(f"{flags}: has no effect with --objective {objective}; use {others}, or leave it out")
     given[objective if objective in _MASKED else "sgt"] = options

@@ -20,7 +20,11 @@ def train(
         Path | None, Parameter(help="the run's folder; left out: runs/ID, with an id made of the other flags")
     ] = None,
     start: Annotated[
-        Path | None, Parameter(help="start from the best weights of this run, the same in full precision (with --plan)")
+        Path | None,
+        Parameter(
+            help="start from the best weights of this run: the same in full precision (with --plan), or with "
+            "cross-entropy (with --objective sgt or random)"
+        ),
     ] = None,
     tensorboard: Annotated[
         bool, Parameter(help="also write TensorBoard events", negative="", show_default=False)

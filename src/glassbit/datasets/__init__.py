@@ -16,6 +16,8 @@ from ._check import Report as Report
 from ._check import check as check
 from ._fetch import fetch as fetch
 from ._load import load as load
+from ._split import OBJECT as OBJECT
+from ._split import SHORTCUT as SHORTCUT
 from ._split import Dataset as Dataset
 from ._split import Split as Split
 from ._split import calibration_images as calibration_images

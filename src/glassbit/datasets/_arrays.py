@@ -17,8 +17,10 @@ from glassbit._errors import DataError
 from glassbit.pictures import LARGEST, SMALLEST, Images
 
 from ._official import Arrays
+from ._split import SHORTCUT
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+REGIONS = "test_regions"
 CHUNK = 4096
 
 Collect = Callable[[str, Images], UInt8[np.ndarray, "n c h w"]]
@@ -27,10 +29,11 @@ Collect = Callable[[str, Images], UInt8[np.ndarray, "n c h w"]]
 def read_npz(
     source: Path | io.BufferedIOBase, *, name: str, collect: Collect
 ) -> tuple[Arrays, Arrays, tuple[str, ...]]:
-    """Read `train_images`, `train_labels`, `test_images`, `test_labels` and, where it is there, `classes`.
+    """Read `train_images`, `train_labels`, `test_images`, `test_labels` and, where they are there, `classes` and
+    `test_regions`.
 
     Images are uint8, `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)` with 1 or 3 channels; labels are whole numbers from
-    0, and every class has training images.
+    0, and every class has training images. Regions are uint8 `(n, h, w)`: 0 background, 1 the object, 2 a shortcut.
 
     Args:
         source: a path or an open file.
@@ -51,19 +54,19 @@ def read_npz(
                 raise DataError(
                     f"{name} has no {', '.join(absent)}; it holds {', '.join(sorted(members)) or 'nothing'}."
                 )
-            heads = {key: _head(archive, key) for key in KEYS}
+            heads = {key: _head(archive, key) for key in (*KEYS, REGIONS) if key in members}
             problems = [text for part in ("train", "test") for text in _problems(part, heads)]
-            _complain(name, problems)
+            _complain(name, problems + _region_problems(heads))
             labels = {part: _small(archive, f"{part}_labels").astype(np.int64) for part in ("train", "test")}
             classes = _small(archive, "classes") if "classes" in members else np.arange(labels["train"].max() + 1)
-            _complain(name, _label_problems(labels, len(classes)))
+            regions = _small(archive, REGIONS) if REGIONS in members else None
+            _complain(name, _label_problems(labels, len(classes)) + _region_values(regions))
             train, test = (
-                Arrays(collect(part, _images(archive, f"{part}_images", heads[f"{part}_images"])), labels[part])
-                for part in ("train", "test")
+                collect(part, _images(archive, f"{part}_images", heads[f"{part}_images"])) for part in ("train", "test")
             )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name} cannot be read as .npz: {error}") from error
-    return train, test, tuple(map(str, classes))
+    return Arrays(train, labels["train"]), Arrays(test, labels["test"], regions), tuple(map(str, classes))
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
     elif not shape[0]:
         problems.append(f"{part}_images is empty")
     else:
-        sides = shape[2:] if len(shape) == 4 and shape[1] in (1, 3) else shape[1:3]
+        sides = _sides(shape)
         if not all(SMALLEST <= side <= LARGEST for side in sides):
             problems.append(f"{part}_images must have {SMALLEST} ... {LARGEST} pixels a side, got {sides}")
     if images.by_columns and len(shape) > 1:
@@ -162,6 +165,29 @@ def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     elif absent and not problems:
         problems.append(f"every class needs training images, but there are none of class {', '.join(map(str, absent))}")
     return problems
+
+
+def _region_problems(heads: dict[str, _Head]) -> list[str]:
+    if REGIONS not in heads:
+        return []
+    found, images = heads[REGIONS], heads["test_images"].shape
+    if found.dtype != np.uint8 or len(found.shape) != 3:
+        return [f"{REGIONS} must be uint8 (n, h, w), got {found.dtype} {found.shape}"]
+    wanted = (*images[:1], *_sides(images))
+    if len(wanted) == 3 and found.shape != wanted:
+        return [f"{REGIONS} must be {wanted}, one for each pixel of test_images, got {found.shape}"]
+    return []
+
+
+def _region_values(regions: np.ndarray | None) -> list[str]:
+    if regions is None or regions.max() <= SHORTCUT:
+        return []
+    return [f"{REGIONS} must hold 0 (background), 1 (the object) or 2 (a shortcut), got {regions.max()}"]
+
+
+def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Height and width of images of that shape, as far as it has them."""
+    return shape[2:] if len(shape) == 4 and shape[1] in (1, 3) else shape[1:3]
 
 
 def _complain(name: str, problems: list[str]) -> None:

@@ -28,7 +28,7 @@ class Entry:
     Args:
         name: for `load`.
         title: a line on what it holds.
-        layout: the format of its files; "embedded" comes with Glassbit.
+        layout: the format of its files; "embedded" comes with Glassbit, "generated" is made from what does.
         classes: the class names, in label order.
         channels: 1 or 3.
         side: height and width in pixels.
@@ -42,7 +42,7 @@ class Entry:
 
     name: str
     title: str
-    layout: Literal["idx", "cifar", "embedded"]
+    layout: Literal["idx", "cifar", "embedded", "generated"]
     classes: tuple[str, ...]
     channels: int
     side: int
@@ -52,6 +52,11 @@ class Entry:
     downloads: tuple[Download, ...] = ()
     contents: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ()
+
+    @property
+    def included(self) -> bool:
+        """Whether it is there wherever Glassbit is: nothing to find, fetch or compare with what was published."""
+        return self.layout in ("embedded", "generated")
 
 
 def catalogue() -> tuple[Entry, ...]:
@@ -66,6 +71,20 @@ def entry(name: str) -> Entry | None:
 
 def _downloads(files: dict[str, str], *places: str) -> tuple[Download, ...]:
     return tuple(Download(name, sha256, tuple(place + name for place in places)) for name, sha256 in files.items())
+
+
+def _cluttered(name: str, title: str) -> Entry:
+    return Entry(
+        name=name,
+        title=title,
+        layout="generated",
+        classes=_CLOTHES,
+        channels=1,
+        side=48,
+        train=6_000,
+        test=1_000,
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+    )
 
 
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -162,4 +181,7 @@ _ENTRIES = (
         ),
         folders=(".", "cifar10", "cifar-10", "CIFAR10", "cifar"),
     ),
+    _cluttered("clutter", "the clothes of fashion-mini on clutter; which pixels are the garment is known"),
+    _cluttered("clutter-shortcut", "clutter with a mark in every picture that gives its class away"),
+    _cluttered("clutter-shuffled", "clutter-shortcut to train on, to test on the same with marks of random classes"),
 )

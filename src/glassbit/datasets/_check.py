@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from glassbit._errors import DataError
 from glassbit.pictures import Color, Resize
 
@@ -12,7 +15,7 @@ from ._cache import cache_folder
 from ._catalogue import entry
 from ._load import load, locate
 from ._official import digests
-from ._split import IN_MEMORY, Dataset
+from ._split import IN_MEMORY, OBJECT, SHORTCUT, Dataset
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def check(
     lines: list[str] = []
     problems: list[str] = []
     try:
-        if known is not None and known.layout != "embedded":
+        if known is not None and not known.included:
             search = locate(known, data_dir=data_dir, cache_dir=cache_folder(cache_dir), download=False)
             lines.append(f"files: {search.paths[0].parent}")
             for file, right in digests(known, search).items():
@@ -77,12 +80,19 @@ def _summary(data: Dataset) -> list[str]:
     numbers = [f"{value:.4f}" for value in (*data.mean, *data.std)]
     counts = [split.labels.bincount(minlength=len(data.classes)).tolist() for split in (data.train, data.test)]
     color = "grey" if data.channels == 1 else "colour"
+    regions = [] if data.regions is None else [_shares(data.regions)]
     return [
         f"images: {len(data.train)} to train, {len(data.test)} to test, {width} x {height}, {color}",
+        *regions,
         f"mean {' '.join(numbers[: data.channels])}, standard deviation {' '.join(numbers[data.channels :])}",
         f"classes: {len(data.classes)} (images to train / test)",
         *(f"  {label:>3} {name}: {counts[0][label]} / {counts[1][label]}" for label, name in enumerate(data.classes)),
     ]
+
+
+def _shares(regions: UInt8[Tensor, "n h w"]) -> str:
+    object_, shortcut = (f"{(regions == region).double().mean().item():.1%}" for region in (OBJECT, SHORTCUT))
+    return f"regions of the test images: {object_} object, {shortcut} shortcut, on average"
 
 
 def _shared(data: Dataset) -> list[str]:

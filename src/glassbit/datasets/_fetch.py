@@ -40,7 +40,7 @@ def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = Fa
     if known is None:
         raise UsageError(f"no data set of the catalogue is called {name!r}: {', '.join(e.name for e in catalogue())}")
     cache = cache_folder(cache_dir)
-    if known.layout == "embedded":
+    if known.included:
         return ()
     with locked(cache / known.name):
         search = find(known, cache)

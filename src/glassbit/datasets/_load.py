@@ -22,6 +22,7 @@ from glassbit.pictures import Color, Framing, Images, Resize, decoded, settle
 from ._arrays import read_npz
 from ._cache import cache_folder
 from ._catalogue import Entry, catalogue, entry
+from ._clutter import MARKS, clutter
 from ._fetch import fetch, missing
 from ._folder import scan
 from ._official import Arrays, Search, find, read
@@ -47,13 +48,16 @@ def load(
 
     A folder is `ROOT/train/CLASS/*` with `ROOT/test/CLASS/*`, or `ROOT/CLASS/*`, where a fifth of every class (always
     the same images) becomes the test part. Transparent parts of an image become white. An `.npz` file holds
-    `train_images`, `train_labels`, `test_images`, `test_labels` and, if there are class names, `classes`.
+    `train_images`, `train_labels`, `test_images`, `test_labels`, if there are class names, `classes`, and where it is
+    known what each pixel of the test images is, `test_regions` (see `Dataset`).
 
     Args:
-        name: `fashion-mini`, `mnist`, `fashion-mnist`, `cifar10`, or a path; `./mnist` is a folder of that name.
+        name: `fashion-mini`, `mnist`, `fashion-mnist`, `cifar10`, `clutter`, `clutter-shortcut`, `clutter-shuffled`, or
+            a path; `./mnist` is a folder of that name.
         data_dir: where files of the catalogue are already, in any official layout; nothing is downloaded then. A
             relative path in `name` starts here.
-        size: pixels a side, or height and width, 4 ... 2048; absent for the images' own size, one for all.
+        size: pixels a side, or height and width, 4 ... 2048; absent for the images' own size, one for all. Images with
+            regions keep theirs.
         resize: "crop" fills the frame and cuts the rest off, "pad" adds black bars, "stretch" distorts.
         color: "grey", "rgb", or "auto" for what the images are, one for all.
         cache_dir: for downloads and mapped images; absent for GLASSBIT_CACHE or the platform's cache folder.
@@ -65,7 +69,7 @@ def load(
         The data set, uint8 images and int64 labels.
 
     Raises:
-        UsageError: an unknown name, or an option out of range.
+        UsageError: an unknown name, an option out of range, or a size for images with regions.
         DataError: files that are missing, unreadable or odd, by name.
 
     Example:
@@ -77,11 +81,9 @@ def load(
     framing = Framing.of(size=size, resize=resize, color=color)
     cache_dir = cache_folder(cache_dir)
     known = entry(name) if isinstance(name, str) else None
-    if known is not None and known.layout == "embedded":
-        embedded = io.BytesIO((importlib.resources.files("glassbit.datasets") / "fashion_mini.npz").read_bytes())
-        train, test, classes = read_npz(embedded, name="fashion_mini.npz", collect=_in_memory)
+    if known is not None and known.included:
         holder = _Holder(known.name, (), framing, cache_dir, limit)
-        return holder.dataset((train, test), classes)
+        return holder.dataset(_included(known), known.classes)
     if known is not None:
         search = locate(known, data_dir=data_dir, cache_dir=cache_dir, download=download, progress=progress)
         holder = _Holder(known.name, search.paths, framing, cache_dir, limit)
@@ -129,8 +131,20 @@ class _Holder:
 
     def dataset(self, parts: tuple[Arrays, Arrays], classes: tuple[str, ...]) -> Dataset:
         """The data set."""
+        regions = self._regions(parts[1])
         train, test = (self._split(part, arrays) for part, arrays in zip(("train", "test"), parts, strict=True))
-        return Dataset(self.name, train, test, classes)
+        return Dataset(self.name, train, test, classes, regions)
+
+    def _regions(self, arrays: Arrays) -> UInt8[Tensor, "n h w"] | None:
+        if arrays.regions is None:
+            return None
+        own = arrays.regions.shape[1:]
+        if self.framing.size not in (None, own):
+            raise UsageError(
+                f"{self.name}: its images must keep their height and width, {own[0]} x {own[1]}, because it says of "
+                f"every pixel what it is; got {self.framing.size[0]} x {self.framing.size[1]}. Leave size out"
+            )
+        return torch.from_numpy(arrays.regions)
 
     def _split(self, part: str, arrays: Arrays) -> Split:
         labels = torch.from_numpy(arrays.labels)
@@ -141,6 +155,12 @@ class _Holder:
     def _collect(self, images: Images, part: str, framing: object) -> UInt8[Tensor, "n c h w"]:
         key = (self.name, part, framing, *_stamps(self.paths))
         return collect(lambda: images, key=key, cache_dir=self.cache_dir, limit=self.limit)
+
+
+def _included(known: Entry) -> tuple[Arrays, Arrays]:
+    source = io.BytesIO((importlib.resources.files("glassbit.datasets") / "fashion_mini.npz").read_bytes())
+    train, test, _ = read_npz(source, name="fashion_mini.npz", collect=_in_memory)
+    return clutter(train, test, marks=MARKS[known.name]) if known.layout == "generated" else (train, test)
 
 
 def _in_memory(_: str, images: Images) -> UInt8[np.ndarray, "n c h w"]:

@@ -19,10 +19,11 @@ from ._idx import FILES, content, find_idx, read_idx
 
 @dataclass(frozen=True)
 class Arrays:
-    """Images `(n, c, h, w)` uint8 and labels `(n,)` int64 of one part."""
+    """Images `(n, c, h, w)` uint8 and labels `(n,)` int64 of one part, and the regions of its images where known."""
 
     images: UInt8[np.ndarray, "n c h w"]
     labels: Int64[np.ndarray, "n"]
+    regions: UInt8[np.ndarray, "n h w"] | None = None
 
 
 @dataclass(frozen=True)

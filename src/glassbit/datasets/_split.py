@@ -14,6 +14,7 @@ from glassbit._errors import UsageError
 from glassbit._random import derive
 
 IN_MEMORY = 2 * 1024**3
+BACKGROUND, OBJECT, SHORTCUT = 0, 1, 2
 
 
 class Split:
@@ -94,12 +95,26 @@ class Dataset:
         train: the images to learn from; a validation split is cut from them.
         test: the images that are looked at once, at the end.
         classes: the name of every class, in label order.
+        regions: what each pixel of the test images is, where that is known: 0 background, 1 the object that the label
+            names, 2 a shortcut to the label.
+
+    Raises:
+        UsageError: the regions do not fit the test images.
     """
 
     name: str
     train: Split
     test: Split
     classes: tuple[str, ...]
+    regions: UInt8[Tensor, "n h w"] | None = None
+
+    def __post_init__(self) -> None:
+        wanted = (len(self.test), *self.test.shape[1:])
+        if self.regions is not None and (self.regions.dtype != torch.uint8 or self.regions.shape != wanted):
+            raise UsageError(
+                f"regions must be uint8 {wanted}, one for each pixel of the test images, got {self.regions.dtype} "
+                f"{tuple(self.regions.shape)}"
+            )
 
     @property
     def channels(self) -> int:

@@ -9,6 +9,10 @@ from ._options import RandomRecipe as RandomRecipe
 from ._options import RuleRecipe as RuleRecipe
 from ._options import SaliencyRecipe as SaliencyRecipe
 from ._options import TrainingRecipe as TrainingRecipe
+from ._options import TransparencyRecipe as TransparencyRecipe
+from ._policy import PolicyRecipe as PolicyRecipe
+from ._policy import load_policy as load_policy
+from ._policy import parse_policy as parse_policy
 from ._read import RecipeFile as RecipeFile
 from ._read import load as load
 from ._read import parse as parse

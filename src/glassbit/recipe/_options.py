@@ -59,7 +59,8 @@ class DataRecipe(Options):
 
     name: Text = Field(
         default="fashion-mini",
-        description="mnist, fashion-mnist, cifar10, fashion-mini (embedded), a folder of class folders, or an .npz",
+        description="mnist, fashion-mnist, cifar10, fashion-mini (embedded), clutter, clutter-shortcut, "
+        "clutter-shuffled (made from it), a folder of class folders, or an .npz",
     )
     dir: Text | None = Field(
         default=None, description="folder with the files of a catalogue data set that are already there"
@@ -254,8 +255,21 @@ class MaskingRecipe(Options):
     weight: Number = Field(default=1.0, ge=0, le=1000, description="weight of the consistency term")
     fill: Literal["uniform", "mean", "constant"] = Field(default="uniform", description="what masked pixels become")
     detach: Flag = Field(default=False, description="no gradient through the clean side of the consistency term")
-    batchnorm: Literal["clean", "both", "eval"] = Field(
-        default="clean", description="which passes feed the running statistics of BatchNorm"
+    batchnorm: Literal["clean", "both", "eval", "split"] = Field(
+        default="clean",
+        description="BatchNorm in the masked pass: leaves its running statistics alone, updates them too, normalises "
+        "by them, or is a second one for this pass only",
+    )
+    ramp: Number = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of the training over which the weight of the consistency term rises from 0",
+    )
+    start: Literal["scratch", "trained"] = Field(
+        default="scratch",
+        description="trained: from the best weights of the cross-entropy run with the same bits and seed, unless "
+        "training.start says otherwise",
     )
 
 
@@ -263,9 +277,21 @@ class RandomRecipe(MaskingRecipe):
     """Random masking, the control of saliency-guided training."""
 
 
+RELEASED: dict[str, Any] = {
+    "k": 0.5, "weight": 1.0, "fill": "uniform", "detach": False, "batchnorm": "both", "ramp": 0.0, "start": "scratch",
+    "ranking": "signed", "gradient": "separate",
+}  # fmt: skip
+"""What the released code of saliency-guided training (arXiv 2111.14338) chooses."""
+
+
 class SaliencyRecipe(MaskingRecipe):
     """Saliency-guided training."""
 
+    name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = Field(
+        default=None,
+        description="released for the options of the released code, or a new name for options of your own",
+        examples=["mine"],
+    )
     ranking: Literal["magnitude", "signed"] = Field(
         default="magnitude", description="how gradients are ranked: |g|, or g as in the released code"
     )
@@ -273,6 +299,22 @@ class SaliencyRecipe(MaskingRecipe):
         default="shared",
         description="take the input gradient from the clean training pass, or from a pass of its own in eval mode",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _released(cls, value: Any) -> Any:
+        return {**RELEASED, **value} if isinstance(value, dict) and value.get("name") == "released" else value
+
+    @model_validator(mode="after")
+    def _check(self) -> SaliencyRecipe:
+        problems: list[Problem] = []
+        for name, value in RELEASED.items():
+            got = getattr(self, name)
+            if self.name == "released" and got != value:
+                text = f"must be {value} or left out where the name is released; got {got}".lower()
+                problems.append(((name,), f"{text}; correct it, or choose a new name"))
+        raise_problems(problems)
+        return self
 
 
 class EvaluationRecipe(Options):
@@ -283,4 +325,12 @@ class EvaluationRecipe(Options):
     images: Int = Field(default=1000, ge=1, description="test images for the masking curves")
     fills: tuple[Literal["constant", "mean"], ...] = Field(
         default=("constant", "mean"), min_length=1, description="what removed pixels become"
+    )
+
+
+class TransparencyRecipe(Options):
+    """What is measured of the explanations of every finished run of a study, apart from the runs themselves."""
+
+    images: Int = Field(
+        default=500, ge=0, le=100_000, description="test images, the same for every run; 0 measures nothing"
     )

@@ -14,6 +14,7 @@ from glassbit._errors import RecipeError, UsageError
 from ._problems import Path as Keys
 from ._problems import check, suggestion
 from ._recipe import Recipe, RunRecipe, grid_problems
+from ._yaml import line_number, place, read_text, yaml_values
 
 _SHIPPED = "shipped"
 
@@ -59,10 +60,7 @@ def load(source: str | Path) -> RecipeFile:
         raise UsageError(
             f"recipe must be a YAML file or one of {', '.join(shipped())}; got {name!r}, which is no file{hint}"
         )
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: must be a readable UTF-8 text file; {error}") from error
+    text = read_text(path)
     return RecipeFile(parse(text, name), text, name)
 
 
@@ -76,10 +74,10 @@ def parse(text: str, source: str = "recipe") -> Recipe:
     Raises:
         RecipeError: every problem, once, each with its line.
     """
-    values, lines = _yaml(text, source)
-    recipe, found = check(Recipe, values, lambda path: _place(path, lines), more=_grid(values))
+    values, lines = yaml_values(text, source)
+    recipe, found = check(Recipe, values, lambda path: place(path, lines), more=_grid(values))
     if found:
-        raise RecipeError(source, sorted(found, key=_line_number))
+        raise RecipeError(source, sorted(found, key=line_number))
     assert isinstance(recipe, Recipe)
     return recipe
 
@@ -108,77 +106,6 @@ def _flag(path: Keys) -> str:
     return f"--{keys[-1].replace('_', '-')}" if keys else "run"
 
 
-def _yaml(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]]:
-    """Plain values and the line (from 1) of every key and item."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        tree = YAML(typ="rt").load(text)
-    except DuplicateKeyError as error:
-        line = error.problem_mark.line + 1
-        raise RecipeError(
-            source, [f"line {line}: {str(error.problem).split(' with value')[0]}; delete one of the two"]
-        ) from error
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f"line {mark.line + 1}: " if mark else ""
-        raise RecipeError(
-            source, [f"{place}is not valid YAML: {error.problem or error.context}; check indentation and colons"]
-        ) from error
-    except YAMLError as error:
-        raise RecipeError(source, [f"is not valid YAML: {error}"]) from error
-    lines: dict[Keys, int] = {}
-    values = _plain(tree, (), lines)
-    if not isinstance(values, dict):
-        raise RecipeError(
-            source,
-            [f"must be a mapping of keys, e.g. `name: my-study`; got {'nothing' if values is None else 'no mapping'}"],
-        )
-    return values, lines
-
-
-def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-    from ruamel.yaml.scalarbool import ScalarBoolean
-    from ruamel.yaml.scalarfloat import ScalarFloat
-    from ruamel.yaml.scalarint import ScalarInt
-
-    if isinstance(node, CommentedMap):
-        for key in node:
-            lines[(*path, str(key))] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else lines.get(path, 1)
-        return {str(key): _plain(value, (*path, str(key)), lines) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        for i in range(len(node)):
-            lines[(*path, i)] = node.lc.item(i)[0] + 1
-        return [_plain(value, (*path, i), lines) for i, value in enumerate(node)]
-    for kind, plain in ((ScalarBoolean, bool), (ScalarFloat, float), (ScalarInt, int), (str, str)):
-        if isinstance(node, kind):
-            return plain(node)
-    return node
-
-
-def _place(path: Keys, lines: dict[Keys, int]) -> str:
-    """`line N: a.b[2]`; a list of one that was written without brackets has no index."""
-    shown = ""
-    written: Keys = ()
-    line: int | None = None
-    for part in path:
-        if (*written, part) not in lines and part == 0:
-            continue
-        written = (*written, part)
-        line = lines.get(written, line)
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
-    if shown.endswith(".name") and written not in lines:
-        shown = shown.removesuffix(".name")
-    return f"line {line if line is not None else 1}: {shown or 'recipe'}"
-
-
-def _line_number(problem: str) -> int:
-    return int(problem.removeprefix("line ").partition(":")[0])
-
-
 def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
     """Problems between the parts of the grid, also where other parts are invalid by themselves."""
 
@@ -196,7 +123,12 @@ def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
         seeds=many("seeds"),
         data=(),
         model=(),
+        settings=[setting.get("name") if isinstance(setting, dict) else setting for setting in many("sgt")],
         start=training.get("start"),
+        starts={
+            key: [setting.get("start") for setting in many(key) if isinstance(setting, dict)]
+            for key in ("sgt", "random")
+        },
         deploy_epochs=training.get("deploy_epochs"),
         full_edges=[
             i for i, plan in enumerate(many("plans")) if isinstance(plan, dict) and plan.get("edges") == "full"

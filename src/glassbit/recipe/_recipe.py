@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -24,6 +24,7 @@ from ._options import (
     RandomRecipe,
     SaliencyRecipe,
     TrainingRecipe,
+    TransparencyRecipe,
     raise_problems,
 )
 
@@ -36,6 +37,11 @@ _FLOAT_ARMS: dict[Objective, Arm] = {"ce": "fp32", "sgt": "sgt", "random": "rand
 _PACT_ARMS: dict[Objective, Arm] = {"ce": "pact", "sgt": "sgt+pact", "random": "random+pact"}
 _FULL_EDGES = "must be 8 or same where deploy_epochs asks for integer arithmetic; got full; change one of the two"
 _WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
+_NEWER = {
+    ("sgt", "name"): None, ("sgt", "ramp"): 0.0, ("sgt", "start"): "scratch",
+    ("random", "ramp"): 0.0, ("random", "start"): "scratch",
+}  # fmt: skip
+"""Keys that older configs do not have, with what stands for them there."""
 
 
 def _many(value: Any) -> Any:
@@ -63,7 +69,7 @@ class RunRecipe(Options):
     )
     seed: Int = Field(default=0, ge=0, lt=2**31, description="seed of weights, batches and masks")
     training: TrainingRecipe = TrainingRecipe()
-    sgt: SaliencyRecipe = SaliencyRecipe()
+    sgt: Annotated[SaliencyRecipe, BeforeValidator(_named)] = SaliencyRecipe()
     random: RandomRecipe = RandomRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
 
@@ -74,9 +80,11 @@ class RunRecipe(Options):
         return self
 
     @property
-    def arm(self) -> Arm:
-        """The run's arm of a study."""
-        return (_FLOAT_ARMS if self.plan is None else _PACT_ARMS)[self.objective]
+    def arm(self) -> str:
+        """The run's arm of a study, with the name that its options have: `sgt+pact`, or `sgt-mine+pact`."""
+        arm = (_FLOAT_ARMS if self.plan is None else _PACT_ARMS)[self.objective]
+        named = self.objective == "sgt" and self.sgt.name is not None
+        return arm.replace("sgt", f"sgt-{self.sgt.name}") if named else arm
 
     @property
     def id(self) -> str:
@@ -85,11 +93,18 @@ class RunRecipe(Options):
         return _clean("-".join([data_slug(self.data), model_slug(self.model), self.arm, *plan, f"s{self.seed}"]))
 
     @property
+    def origin(self) -> RunRecipe | None:
+        """The run whose best weights this one starts from, its own in full precision or with cross-entropy; or None."""
+        if self.plan is not None and self.training.start == "float":
+            return self.model_copy(update={"plan": None})
+        if self.objective != "ce" and (self.sgt if self.objective == "sgt" else self.random).start == "trained":
+            return self.model_copy(update={"objective": "ce"})
+        return None
+
+    @property
     def starts_from(self) -> str | None:
-        """The id of the full-precision run whose weights this run starts from, or None."""
-        if self.plan is None or self.training.start != "float":
-            return None
-        return self.model_copy(update={"plan": None}).id
+        """The id of `origin`."""
+        return None if self.origin is None else self.origin.id
 
     @property
     def deploy_epochs(self) -> int:
@@ -138,9 +153,12 @@ class Recipe(Options):
         default=(0,), min_length=1, description="one run each"
     )
     training: TrainingRecipe = TrainingRecipe()
-    sgt: SaliencyRecipe = SaliencyRecipe()
+    sgt: Annotated[tuple[SaliencyRecipe, ...], BeforeValidator(_many_named)] = Field(
+        default=(SaliencyRecipe(),), min_length=1, description="one or more settings of the sgt arms"
+    )
     random: RandomRecipe = RandomRecipe()
     evaluation: EvaluationRecipe = EvaluationRecipe()
+    transparency: TransparencyRecipe = TransparencyRecipe()
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
@@ -151,7 +169,9 @@ class Recipe(Options):
                 seeds=self.seeds,
                 data=[data_slug(item) for item in self.data],
                 model=[model_slug(item) for item in self.model],
+                settings=[setting.name for setting in self.sgt],
                 start=self.training.start,
+                starts={"sgt": [setting.start for setting in self.sgt], "random": [self.random.start]},
                 deploy_epochs=self.training.deploy_epochs,
                 full_edges=[i for i, plan in enumerate(self.plans) if plan.edges == "full"],
             )
@@ -166,11 +186,20 @@ def grid_problems(
     seeds: Sequence[Any],
     data: Sequence[Any],
     model: Sequence[Any],
+    settings: Sequence[Any],
     start: Any,
+    starts: Mapping[str, Sequence[Any]],
     deploy_epochs: Any,
     full_edges: Sequence[int],
 ) -> list[Problem]:
-    """What is wrong between the parts of a grid; values may be invalid by themselves."""
+    """What is wrong between the parts of a grid; values may be invalid by themselves.
+
+    Args:
+        settings: the names of those of saliency-guided training.
+        start: of the quantized arms.
+        starts: those of the masking objectives.
+        full_edges: the plans with edges in full precision.
+    """
     problems: list[Problem] = []
     quantized = [arm for arm in arms if isinstance(arm, str) and arm.endswith("pact")]
     if quantized and not plans:
@@ -185,14 +214,23 @@ def grid_problems(
             text = f"must be 0 where no arm is quantized; got {deploy_epochs}; add the arm pact, or delete it"
             problems.append((("training", "deploy_epochs"), text))
         problems += [(("plans", i, "edges"), _FULL_EDGES) for i in full_edges]
-    if start == "float":
-        for arm in dict.fromkeys(quantized):
-            own = _FLOAT_ARMS[_OBJECTIVES[arm]] if arm in _OBJECTIVES else None
-            if own is not None and own not in arms:
-                why = f"because {arm} starts from its weights (training.start: float)"
-                text = f"must contain {own}, {why}; add it, or use `start: scratch`"
-                problems.append((("arms",), text))
-    for key, values in (("arms", arms), ("plans", plans), ("seeds", seeds), ("data", data), ("model", model)):
+    for arm in dict.fromkeys(arm for arm in arms if isinstance(arm, str) and arm in _OBJECTIVES):
+        objective = _OBJECTIVES[arm]
+        if start == "float" and arm in quantized:
+            needed, because = _FLOAT_ARMS[objective], "training.start: float"
+        elif "trained" in starts.get(objective, ()):
+            needed, because = (_PACT_ARMS if arm in quantized else _FLOAT_ARMS)["ce"], f"{objective}.start: trained"
+        else:
+            continue
+        if needed not in arms:
+            text = f"must contain {needed}, because {arm} starts from its weights ({because})"
+            problems.append((("arms",), f"{text}; add it, or use `start: scratch`"))
+    if len(settings) > 1:
+        text = "must have a name where there are several settings; add, for example, `name: mine`"
+        problems += [(("sgt", i, "name"), text) for i, name in enumerate(settings) if name is None]
+    names = [name for name in settings if name is not None]
+    grid = (("arms", arms), ("plans", plans), ("seeds", seeds), ("data", data), ("model", model), ("sgt", names))
+    for key, values in grid:
         twice = [value for value, count in Counter(map(str, values)).items() if count > 1]
         if twice:
             problems.append(
@@ -204,21 +242,33 @@ def grid_problems(
 def expand(recipe: Recipe) -> tuple[RunRecipe, ...]:
     """All runs of a study, the runs that others start from first.
 
-    Order: data, network, seed, arm, plan, as the recipe lists them.
+    Order: data, network, seed, arm, setting, plan, as the recipe lists them.
     """
     runs = [
-        _run(recipe, data, model, arm, plan, seed)
+        _run(recipe, data, model, arm, setting, plan, seed)
         for data in recipe.data
         for model in recipe.model
         for seed in recipe.seeds
         for arm in recipe.arms
+        for setting in (recipe.sgt if _OBJECTIVES[arm] == "sgt" else recipe.sgt[:1])
         for plan in (recipe.plans if arm.endswith("pact") else (None,))
     ]
-    return tuple(sorted(runs, key=lambda run: run.starts_from is not None))
+    return tuple(sorted(runs, key=_generation))
+
+
+def _generation(run: RunRecipe) -> int:
+    """How many runs come before it, one starting from the other."""
+    return 0 if run.origin is None else 1 + _generation(run.origin)
 
 
 def _run(
-    recipe: Recipe, data: DataRecipe, model: ModelRecipe, arm: Arm, plan: PlanRecipe | None, seed: int
+    recipe: Recipe,
+    data: DataRecipe,
+    model: ModelRecipe,
+    arm: Arm,
+    setting: SaliencyRecipe,
+    plan: PlanRecipe | None,
+    seed: int,
 ) -> RunRecipe:
     return RunRecipe(
         data=data,
@@ -227,7 +277,7 @@ def _run(
         plan=plan,
         seed=seed,
         training=recipe.training,
-        sgt=recipe.sgt,
+        sgt=setting,
         random=recipe.random,
         evaluation=recipe.evaluation,
     )
@@ -262,6 +312,9 @@ def relevant(config: dict[str, Any]) -> dict[str, Any]:
     config = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
     for section, key in _WITHOUT_EFFECT:
         config.get(section, {}).pop(key, None)
+    for (section, key), before in _NEWER.items():
+        if config.get(section, {}).get(key) == before:
+            config.get(section, {}).pop(key, None)
     return config
 
 

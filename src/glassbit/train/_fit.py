@@ -25,11 +25,12 @@ from glassbit.quant import FLOOR
 
 from ._checkpoint import save_checkpoint
 from ._evaluate import channels_last, tally
+from ._masked_pass import MaskedPass
 from ._monitor import Shares, levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
-from ._resume import best_record, better, last_checkpoint, resume
+from ._resume import best_record, better, last_checkpoint, own_state, resume
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
 from ._tensorboard import open_writer, write_record
 
@@ -144,7 +145,7 @@ def fit(
 
     def set_up(full_lr: float) -> tuple[Any, Any]:
         groups = parameter_groups(
-            objective.model,
+            objective,
             lr=full_lr,
             weight_decay=weight_decay,
             quantizer_lr=None if quantizer_lr is None else quantizer_lr * full_lr / lr,
@@ -157,13 +158,16 @@ def fit(
 
     def deploy() -> tuple[Any, Any]:
         objective.model = Deployed(objective.model, calibration_images(train_split, seed=seed))
+        for part in objective.children():
+            if isinstance(part, MaskedPass):
+                part.requires_grad_(False)  # folded BatchNorm has no second set, and DDP waits for what has no gradient
         return set_up(lr / 10 if deploy_lr is None else deploy_lr)
 
     settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
     saved = last_checkpoint(out, settings)
     deployed = saved is not None and saved["epoch"] > epochs
     wrapped, stepper = deploy() if deployed else set_up(lr)
-    history = resume(saved, out, objective.model, stepper) if out and saved else []
+    history = resume(saved, out, objective, stepper) if out and saved else []
     best = best_record(history[epochs:] if deployed else history)
     writer = open_writer(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
 
@@ -212,6 +216,7 @@ def fit(
                 )
                 for group in stepper.param_groups:
                     group["lr"] = group["full_lr"] * factor
+                objective.progress = min(1.0, done / (epochs * len(batches)))
                 losses = Losses(*wrapped(channels_last(images) if alone else images, labels))
                 fabric.backward(losses.total)
                 stepper.step()
@@ -219,7 +224,7 @@ def fit(
                 sums += _measure(losses, labels)
                 display.step(epoch)
             model, network = objective.model, _network(objective.model)
-            _share_buffers(fabric, model)
+            _share_buffers(fabric, objective)
             train = _means(fabric, sums, len(batches), epoch)
             held, shares = validate()
             clipped, zeros = shares.shares()
@@ -242,7 +247,13 @@ def fit(
             history.append(record)
             probe(epoch)
             if out and fabric.is_global_zero:
-                content = {"model": model.state_dict(), "epoch": epoch, "history": history, "settings": settings}
+                content = {
+                    "model": model.state_dict(),
+                    "objective": own_state(objective),
+                    "epoch": epoch,
+                    "history": history,
+                    "settings": settings,
+                }
                 if better(record, best):
                     save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content)
                 save_checkpoint(out / "last.pt", {**content, "optimizer": stepper.state_dict()})

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,17 +15,17 @@ from glassbit._modes import evaluating
 from glassbit.masking import Fill, lowest, masked, tied
 from glassbit.models import to_unit
 
+from ._masked_pass import MaskedBatchNorm, MaskedPass
 from ._objective import Losses, Objective
 
 Ranking = Literal["magnitude", "signed"]
 Gradient = Literal["shared", "separate"]
-MaskedBatchNorm = Literal["clean", "both", "eval"]
 
 
 class MaskedConsistency(Objective):
     """Classification plus agreement between an image and its masked copy.
 
-        loss = CE(f(x), y) + weight KL(softmax f(x) || softmax f(x~))
+        loss = CE(f(x), y) + w KL(softmax f(x) || softmax f(x~)),    w = weight min(1, progress / ramp)
 
     with x~ the image after round(k p) of its p pixels are replaced, all channels of a pixel together; which ones is the
     subclass's choice. The KL is the mean over the batch at temperature 1.
@@ -40,15 +38,24 @@ class MaskedConsistency(Objective):
             top-left pixel.
         detach: True holds the clean side of the KL fixed.
         batchnorm: in the masked pass, BatchNorm uses the statistics of the masked batch and leaves the running ones
-            alone (`clean`), updates them too as the released code does (`both`), or normalises by the running ones
-            (`eval`).
+            alone (`clean`), updates them too as the released code does (`both`), normalises by the running ones
+            (`eval`), or is a second one that sees masked images only (`split`); see `MaskedPass`.
+        ramp: the share of the training, 0..1, over which w rises from 0 to `weight`; 0 is `weight` from the start.
 
     Raises:
         UsageError: an option is out of range.
     """
 
     def __init__(
-        self, model: nn.Module, *, k: float, weight: float, fill: Fill, detach: bool, batchnorm: MaskedBatchNorm
+        self,
+        model: nn.Module,
+        *,
+        k: float,
+        weight: float,
+        fill: Fill,
+        detach: bool,
+        batchnorm: MaskedBatchNorm,
+        ramp: float,
     ) -> None:
         super().__init__(model)
         name = type(self).__name__
@@ -56,11 +63,14 @@ class MaskedConsistency(Objective):
         _check(name, "weight", 0.0 <= weight < float("inf"), "a number >= 0", weight)
         _check_choice(name, "fill", fill, Fill)
         _check_choice(name, "batchnorm", batchnorm, MaskedBatchNorm)
+        _check(name, "ramp", 0.0 <= ramp <= 1.0, "a share of the training, 0..1", ramp)
         self.k = k
         self.weight = weight
         self.fill: Fill = fill
         self.detach = detach
         self.batchnorm: MaskedBatchNorm = batchnorm
+        self.ramp = ramp
+        self.masked_pass = MaskedPass(model, batchnorm)
 
     @abstractmethod
     def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
@@ -72,14 +82,14 @@ class MaskedConsistency(Objective):
         logits, scores = self.choose(x, labels)
         count = round(self.k * scores.shape[1])
         mask: Bool[Tensor, "n p"] = lowest(scores, count)
-        with masked_pass(self.model, self.batchnorm):
-            masked_logits = self.model(masked(x.detach(), mask, self.fill))
+        masked_logits = self.masked_pass(self.model, masked(x.detach(), mask, self.fill))
         clean = logits.detach() if self.detach else logits
         classification = F.cross_entropy(logits, labels)
         consistency = F.kl_div(
             F.log_softmax(masked_logits, 1), F.log_softmax(clean, 1), reduction="batchmean", log_target=True
         )
-        total = classification + self.weight * consistency
+        weight = self.weight * min(1.0, self.progress / self.ramp) if self.ramp else self.weight
+        total = classification + weight * consistency
         return Losses(total, classification, consistency, logits.detach(), tied(scores, count))
 
 
@@ -91,7 +101,7 @@ class SaliencyGuided(MaskedConsistency):
 
     Args:
         model: takes float images in [0, 1] and returns logits.
-        k, weight, fill, detach, batchnorm: see `MaskedConsistency`.
+        k, weight, fill, detach, batchnorm, ramp: see `MaskedConsistency`.
         ranking: `magnitude`, or `signed` as the released code does by default.
         gradient: `shared` takes g from the clean training pass's own graph; `separate` spends one more pass in eval
             mode, as released.
@@ -120,8 +130,9 @@ class SaliencyGuided(MaskedConsistency):
         gradient: Gradient = "shared",
         detach: bool = False,
         batchnorm: MaskedBatchNorm = "clean",
+        ramp: float = 0.0,
     ) -> None:
-        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm)
+        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm, ramp=ramp)
         _check_choice("SaliencyGuided", "ranking", ranking, Ranking)
         _check_choice("SaliencyGuided", "gradient", gradient, Gradient)
         self.ranking: Ranking = ranking
@@ -148,7 +159,7 @@ class RandomMasking(MaskedConsistency):
 
     Args:
         model: takes float images in [0, 1] and returns logits.
-        k, weight, fill, detach, batchnorm: see `MaskedConsistency`.
+        k, weight, fill, detach, batchnorm, ramp: see `MaskedConsistency`.
 
     Raises:
         UsageError: an option is out of range.
@@ -163,8 +174,9 @@ class RandomMasking(MaskedConsistency):
         fill: Fill = "uniform",
         detach: bool = False,
         batchnorm: MaskedBatchNorm = "clean",
+        ramp: float = 0.0,
     ) -> None:
-        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm)
+        super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm, ramp=ramp)
 
     def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
         """The clean pass and a random number a pixel."""
@@ -174,26 +186,6 @@ class RandomMasking(MaskedConsistency):
 
 def _true_logits(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, labels[:, None]).sum()
-
-
-@contextmanager
-def masked_pass(model: nn.Module, batchnorm: MaskedBatchNorm) -> Iterator[None]:
-    """Treat BatchNorm layers in training mode as `batchnorm` says, inside the block."""
-    layers = [
-        module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
-    ]
-    tracked = [layer.track_running_stats for layer in layers]
-    try:
-        for layer in layers:
-            if batchnorm == "eval":
-                layer.training = False
-            elif batchnorm == "clean":
-                layer.track_running_stats = False
-        yield
-    finally:
-        for layer, track in zip(layers, tracked, strict=True):
-            layer.training = True
-            layer.track_running_stats = track
 
 
 def _check(owner: str, name: str, holds: bool, must: str, got: object) -> None:

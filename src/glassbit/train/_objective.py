@@ -35,11 +35,16 @@ class Objective(nn.Module, ABC):
 
     Args:
         model: takes float images in [0, 1], (n, c, h, w), and returns logits, (n, classes).
+
+    Attributes:
+        progress: the share of the training that is done, 0..1, for options that follow a schedule. `fit` sets it before
+            every step, and a loop of your own may; at 1, as it starts, every schedule has ended.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.progress = 1.0
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Int64[Tensor, " n"]) -> Losses:

@@ -18,17 +18,19 @@ _START = 0.04
 
 
 def parameter_groups(
-    model: nn.Module, *, lr: float, weight_decay: float, quantizer_lr: float | None, quantizer_decay: float | None
+    objective: nn.Module, *, lr: float, weight_decay: float, quantizer_lr: float | None, quantizer_decay: float | None
 ) -> list[dict[str, object]]:
-    """Three groups: the network, the clipping levels of PACT, the steps of LSQ.
+    """Three groups: the network and what its objective learns beside it, the clipping levels of PACT, the steps of LSQ.
 
     Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise,
     counted once; steps get none.
     """
-    alphas = [module.alpha for module in model.modules() if isinstance(module, PACT)]
-    steps = [module.step for module in model.modules() if isinstance(module, LSQ)]
+    alphas = [module.alpha for module in objective.modules() if isinstance(module, PACT)]
+    steps = [module.step for module in objective.modules() if isinstance(module, LSQ)]
     apart = {id(parameter) for parameter in alphas + steps}
-    network = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in apart]
+    network = [
+        parameter for parameter in objective.parameters() if parameter.requires_grad and id(parameter) not in apart
+    ]
     rate = lr if quantizer_lr is None else quantizer_lr
     decay = weight_decay if quantizer_decay is None else quantizer_decay
     groups: list[dict[str, object]] = [

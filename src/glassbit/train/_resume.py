@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from glassbit._errors import RunError
 from glassbit._files import read_lines, write_text
 
 from ._checkpoint import load_checkpoint
+from ._objective import Objective
 
 
 def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -35,14 +36,20 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any
     return saved
 
 
-def resume(saved: dict[str, Any], out: Path, model: nn.Module, optimizer: Any) -> list[dict[str, Any]]:
-    """Load a checkpoint into model and optimizer, and make the log agree with it; returns its history.
+def own_state(objective: Objective) -> dict[str, Tensor]:
+    """What an objective has beside its network, for a checkpoint."""
+    return {name: value for name, value in objective.state_dict().items() if not name.startswith("model.")}
+
+
+def resume(saved: dict[str, Any], out: Path, objective: Objective, optimizer: Any) -> list[dict[str, Any]]:
+    """Load a checkpoint into objective and optimizer, and make the log agree with it; returns its history.
 
     Raises:
         RunError: it is of another network.
     """
     try:
-        model.load_state_dict(saved["model"])
+        network = {f"model.{name}": value for name, value in saved["model"].items()}
+        objective.load_state_dict({**network, **saved.get("objective", {})})
     except RuntimeError as problem:
         raise RunError(
             f"{out}: holds a run of another network; choose another folder, or delete this one\n{problem}"

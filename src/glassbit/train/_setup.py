@@ -21,6 +21,8 @@ SETTINGS = (
     "quantizer_lr", "quantizer_decay", "flip", "crop", "validation", "seed", "precision", "deploy_epochs", "deploy_lr",
     "deploy_batchnorm",
 )  # fmt: skip
+_NEWER = {"ramp": 0.0}
+"""Options of objectives that older checkpoints do not name, with what stands for them there."""
 
 
 def check(settings: dict[str, Any]) -> None:
@@ -76,6 +78,9 @@ def describe(objective: Objective) -> str:
     options = {
         name: value
         for name, value in sorted(vars(objective).items())
-        if isinstance(value, int | float | str) and name != "training" and not name.startswith("_")
+        if isinstance(value, int | float | str)
+        and name not in ("training", "progress")
+        and not name.startswith("_")
+        and (name, value) not in _NEWER.items()
     }
     return f"{type(objective).__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"

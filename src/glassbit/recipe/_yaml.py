@@ -1,0 +1,98 @@
+"""YAML as plain values, with the line of every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from glassbit._errors import RecipeError, UsageError
+
+from ._problems import Path as Keys
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        UsageError: it is not readable UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: must be a readable UTF-8 text file; {error}") from error
+
+
+def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]]:
+    """Plain values and the line (from 1) of every key and item.
+
+    Raises:
+        RecipeError: the text is no YAML mapping.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        tree = YAML(typ="rt").load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1
+        raise RecipeError(
+            source, [f"line {line}: {str(error.problem).split(' with value')[0]}; delete one of the two"]
+        ) from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise RecipeError(
+            source, [f"{where}is not valid YAML: {error.problem or error.context}; check indentation and colons"]
+        ) from error
+    except YAMLError as error:
+        raise RecipeError(source, [f"is not valid YAML: {error}"]) from error
+    lines: dict[Keys, int] = {}
+    values = _plain(tree, (), lines)
+    if not isinstance(values, dict):
+        raise RecipeError(
+            source,
+            [f"must be a mapping of keys, e.g. `name: my-study`; got {'nothing' if values is None else 'no mapping'}"],
+        )
+    return values, lines
+
+
+def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+    from ruamel.yaml.scalarbool import ScalarBoolean
+    from ruamel.yaml.scalarfloat import ScalarFloat
+    from ruamel.yaml.scalarint import ScalarInt
+
+    if isinstance(node, CommentedMap):
+        for key in node:
+            lines[(*path, str(key))] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else lines.get(path, 1)
+        return {str(key): _plain(value, (*path, str(key)), lines) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for i in range(len(node)):
+            lines[(*path, i)] = node.lc.item(i)[0] + 1
+        return [_plain(value, (*path, i), lines) for i, value in enumerate(node)]
+    for kind, plain in ((ScalarBoolean, bool), (ScalarFloat, float), (ScalarInt, int), (str, str)):
+        if isinstance(node, kind):
+            return plain(node)
+    return node
+
+
+def place(path: Keys, lines: dict[Keys, int]) -> str:
+    """`line N: a.b[2]`; a list of one that was written without brackets has no index."""
+    shown = ""
+    written: Keys = ()
+    line: int | None = None
+    for part in path:
+        if (*written, part) not in lines and part == 0:
+            continue
+        written = (*written, part)
+        line = lines.get(written, line)
+        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else part
+    if shown.endswith(".name") and written not in lines:
+        shown = shown.removesuffix(".name")
+    return f"line {line if line is not None else 1}: {shown or 'recipe'}"
+
+
+def line_number(problem: str) -> int:
+    """The line that a problem begins with."""
+    return int(problem.removeprefix("line ").partition(":")[0])
