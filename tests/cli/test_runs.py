@@ -101,6 +101,7 @@ arms: [fp32, pact]
 plans: [w4a4]
 training: {{epochs: 1, batch_size: 20, device: cpu}}
 evaluation: {{probes: 3, images: 10}}
+transparency: {{images: 0}}
 """
 
 

@@ -41,6 +41,7 @@ def recipe(images: Path) -> Callable[[str], Recipe]:
             "model": "model: {name: cnn-bn, arguments: {width: 2}}",
             "training": "training: {epochs: 1, batch_size: 20, device: cpu}",
             "evaluation": "evaluation: {probes: 4, images: 20}",
+            "transparency": "transparency: {images: 0}",
         }
         lines |= {line.partition(":")[0]: line for line in more.splitlines()}
         return parse("\n".join(lines.values()))

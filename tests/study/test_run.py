@@ -15,6 +15,7 @@ from glassbit.intgraph import load
 from glassbit.recipe import RunRecipe
 from glassbit.study import _run, deployed_model, run_one, saved_run, trained_model
 from glassbit.study._probes import Recorder
+from glassbit.study._state import state
 from glassbit.train import evaluate, load_checkpoint
 
 Make = Callable[[str], RunRecipe]
@@ -177,6 +178,14 @@ def test_start_needs_a_finished_full_precision_run(one: Make, tmp_path: Path) ->
         run_one(run, tmp_path / "run", progress=False)
     with pytest.raises(RunError, match="is not finished in"):
         run_one(run, tmp_path / "run", start=tmp_path / "other", progress=False)
+
+
+def test_runs_from_before_an_option_existed_are_finished(tmp_path: Path) -> None:
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-26-fashion-mnist" / "runs"
+    folders = [path.parent for path in results.glob("*/run.json")]
+    assert folders
+    for folder in folders:
+        assert state(folder, saved_run(folder).run) == "finished"
 
 
 def test_a_saved_run_comes_back_without_its_data(one: Make, images: Path, tmp_path: Path) -> None:

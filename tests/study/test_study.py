@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from glassbit._errors import RunError
 from glassbit._files import read_json, read_lines
 from glassbit.recipe import Recipe
-from glassbit.study import run_study
+from glassbit.study import run_study, saved_run, trained_model
 from glassbit.study._lock import locked
 
 Make = Callable[[str], Recipe]
@@ -41,6 +42,24 @@ def test_a_study_runs_every_arm_and_says_so(recipe: Make, tmp_path: Path) -> Non
     again = run_study(asked, tmp_path, progress=False)
     assert (again.skipped, again.finished) == (outcome.runs, ())
     assert read_json(tmp_path / "study.json")["started"] == head["started"]
+
+
+def test_masking_arms_start_from_cross_entropy_of_the_same_bits(recipe: Make, tmp_path: Path) -> None:
+    options = "sgt: {name: mine, start: trained, batchnorm: split, ramp: 0.5}"
+    asked = recipe(f"arms: [sgt+pact, sgt, pact, fp32]\nplans: w2a2\n{options}")
+    outcome = run_study(asked, tmp_path, progress=False)
+    assert outcome.ok
+    names = [name.removeprefix("tiny-cnn-bn-width-2-") for name in outcome.finished]
+    assert names == ["pact-w2a2-s0", "fp32-s0", "sgt-mine+pact-w2a2-s0", "sgt-mine-s0"]
+    for name, first in (("sgt-mine+pact-w2a2-s0", "pact-w2a2-s0"), ("sgt-mine-s0", "fp32-s0")):
+        folder = tmp_path / "runs" / f"tiny-cnn-bn-width-2-{name}"
+        assert saved_run(folder).run.starts_from == f"tiny-cnn-bn-width-2-{first}"
+        with (
+            np.load(folder / "probes" / "epoch-000.npz") as mine,
+            np.load(tmp_path / "runs" / f"tiny-cnn-bn-width-2-{first}" / "explain.npz") as theirs,
+        ):
+            assert np.array_equal(mine["maps"], theirs["maps"].astype(np.float16))
+        assert not trained_model(folder).training
 
 
 def test_a_larger_grid_keeps_what_is_there(recipe: Make, tmp_path: Path) -> None:

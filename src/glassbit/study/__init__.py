@@ -9,3 +9,5 @@ from ._state import saved_run as saved_run
 from ._state import trained_model as trained_model
 from ._study import StudyOutcome as StudyOutcome
 from ._study import run_study as run_study
+from ._transparency import run_facts as run_facts
+from ._transparency import run_subject as run_subject

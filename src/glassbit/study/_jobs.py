@@ -21,6 +21,7 @@ from glassbit.recipe import DataRecipe, RunRecipe
 
 from ._facts import cores
 from ._run import FAILURE, run_one
+from ._transparency import measure_run
 
 _POLL = 0.2
 _GRACE = 10.0
@@ -28,7 +29,7 @@ _GRACE = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """A run and everything that its process has to know; see `run_one`."""
+    """A run and everything that its process has to know; see `run_one`, and `measure_run` for `images`."""
 
     run: RunRecipe
     out: Path
@@ -36,6 +37,7 @@ class Job:
     probes: Path
     command: str
     download: bool
+    images: int
 
     def to_json(self, *, threads: int) -> str:
         """For the command line of a worker process."""
@@ -47,6 +49,7 @@ class Job:
                 "probes": str(self.probes),
                 "command": self.command,
                 "download": self.download,
+                "images": self.images,
                 "threads": threads,
             }
         )
@@ -103,6 +106,7 @@ class Here(Workshop):
             download=job.download,
             progress=self.progress,
         )
+        measure_run(job.out, self._loaded[1], images=job.images, progress=self.progress)
         return outcome.result
 
 

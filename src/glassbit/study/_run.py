@@ -25,7 +25,7 @@ from ._facts import hardware, now, versions
 from ._lock import locked, sweep
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
-from ._state import extends, state
+from ._state import MEASURED, extends, state
 
 FAILURE = "failure.txt"
 
@@ -64,7 +64,7 @@ def run_one(
     Args:
         run: what to do.
         out: the run's folder.
-        start: the folder of the finished full-precision run to start from, where the recipe says `start: float`.
+        start: the folder of the finished run to start from, the recipe's `origin`.
         probes: where the probe images are kept, for several runs to share; `out/probes.npz` when left out.
         data: the run's data set when it is loaded already.
         command: what was called, for the record.
@@ -84,7 +84,7 @@ def run_one(
             return RunOutcome(run.id, out, "skipped", read_json(out / "result.json"))
         if main:
             sweep(out)
-        with _noting_failure(out) if main else nullcontext():
+        with noting_failure(out) if main else nullcontext():
             return _run(
                 run, out, start, probes or out / "probes.npz", data, command, download, progress, tensorboard, main
             )
@@ -106,7 +106,8 @@ def _run(
     built = build(run, data, start=_start_weights(run, start))
     probes = Probes(data, run.evaluation.probes)
     if main and (not (out / "run.json").is_file() or extends(out, run)):
-        (out / "result.json").unlink(missing_ok=True)
+        for name in ("result.json", MEASURED):
+            (out / name).unlink(missing_ok=True)
         write_json(out / "run.json", _head(run, data, command))
     if main:
         probes.save(probes_path)
@@ -205,7 +206,7 @@ def _leave_group() -> bool:
 
 
 @contextmanager
-def _noting_failure(out: Path) -> Iterator[None]:
+def noting_failure(out: Path) -> Iterator[None]:
     """Keep the text of an error in the run's folder until the run works."""
     (out / FAILURE).unlink(missing_ok=True)
     try:

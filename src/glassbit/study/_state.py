@@ -21,6 +21,7 @@ from glassbit.recipe import DEPLOY_OPTIONS, RunRecipe, TrainingRecipe, differenc
 from glassbit.train import load_checkpoint
 
 State = Literal["new", "unfinished", "finished"]
+MEASURED = "transparency.json"
 
 
 def state(folder: Path, run: RunRecipe) -> State:

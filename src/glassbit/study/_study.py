@@ -15,6 +15,7 @@ from ._facts import hardware, now, versions
 from ._jobs import Here, Job, Pool
 from ._lock import locked
 from ._state import changed, state
+from ._transparency import is_measured, write_agreement
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def run_study(
     tell = say or _silent
     runs = expand(recipe)
     with locked(out):
-        skipped = _finished(out, runs)
+        skipped = _finished(out, runs, recipe.transparency.images)
         study = _Study(out, _head(recipe, runs, text, command, out))
         study.save()
         several = len(recipe.data) > 1
@@ -82,6 +83,7 @@ def run_study(
                 probes=out / (f"probes-{data_slug(run.data)}.npz" if several else "probes.npz"),
                 command=command,
                 download=download,
+                images=recipe.transparency.images,
             )
             for run in runs
             if run.id not in skipped
@@ -100,6 +102,8 @@ def run_study(
                 study.failed[job.run.id] = failure
                 study.save()
                 tell(f"{count}: failed: {failure}")
+        if recipe.transparency.images:
+            write_agreement(out, runs)
     return StudyOutcome(out, tuple(run.id for run in runs), tuple(finished), tuple(skipped), study.failed)
 
 
@@ -115,8 +119,8 @@ class _Study:
         write_json(self.folder / "study.json", {**self.head, "failed": self.failed})
 
 
-def _finished(out: Path, runs: tuple[RunRecipe, ...]) -> list[str]:
-    """The ids of the runs that have a result.
+def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int) -> list[str]:
+    """The ids of the runs that have a result, and were measured on so many images.
 
     Raises:
         RunError: some folders hold other runs; the text says what changed, once for all runs that it concerns.
@@ -133,7 +137,10 @@ def _finished(out: Path, runs: tuple[RunRecipe, ...]) -> list[str]:
         ]
         text = "holds runs with other settings; change them back, choose another name or folder, or delete this one"
         raise RunError("\n".join([f"{out}: {text}", *lines]))
-    return [run.id for run in runs if state(out / "runs" / run.id, run) == "finished"]
+    folders = {run.id: out / "runs" / run.id for run in runs}
+    return [
+        run.id for run in runs if state(folders[run.id], run) == "finished" and is_measured(folders[run.id], images)
+    ]
 
 
 def _head(recipe: Recipe, runs: tuple[RunRecipe, ...], text: str, command: str, out: Path) -> dict[str, Any]:

@@ -18,22 +18,29 @@ def main(job_text: str) -> int:
     _follow_parent()
     import torch
 
+    from glassbit.build import build_data
     from glassbit.recipe import RunRecipe
 
-    from ._run import run_one
+    from ._run import noting_failure, run_one
+    from ._transparency import is_measured, measure_run
 
     job = json.loads(job_text)
     torch.set_num_threads(job["threads"])
+    run, out = RunRecipe.model_validate(job["run"]), Path(job["out"])
     try:
-        run_one(
-            RunRecipe.model_validate(job["run"]),
-            Path(job["out"]),
+        outcome = run_one(
+            run,
+            out,
             start=None if job["start"] is None else Path(job["start"]),
             probes=Path(job["probes"]),
             command=job["command"],
             download=job["download"],
             progress=False,
         )
+        if outcome.status != "worker" and not is_measured(out, job["images"]):
+            with noting_failure(out):
+                data = build_data(run.data, download=job["download"])
+                measure_run(out, data, images=job["images"], progress=False)
     except KeyboardInterrupt:
         return 130
     except GlassbitError:

@@ -1,0 +1,30 @@
+"""Taking the measurements of a network: what its maps are worth, and how far they can be trusted."""
+
+from ._agreement import WINDOW as WINDOW
+from ._agreement import agreement as agreement
+from ._agreement import noisy_maps as noisy_maps
+from ._agreement import random_maps as random_maps
+from ._agreement import spearman as spearman
+from ._compare import compare as compare
+from ._ground_truth import pointing_game as pointing_game
+from ._ground_truth import region_share as region_share
+from ._ground_truth import relevance_mass as relevance_mass
+from ._images import Images as Images
+from ._images import draw as draw
+from ._impute import noisy_linear as noisy_linear
+from ._infidelity import infidelity as infidelity
+from ._measure import measure as measure
+from ._randomisation import Randomisation as Randomisation
+from ._randomisation import randomisation as randomisation
+from ._removal import FILLS as FILLS
+from ._removal import FRACTIONS as FRACTIONS
+from ._removal import ORDERS as ORDERS
+from ._removal import ROAD_FRACTIONS as ROAD_FRACTIONS
+from ._removal import Removal as Removal
+from ._removal import remove as remove
+from ._sensitivity import max_sensitivity as max_sensitivity
+from ._sparseness import entropy as entropy
+from ._sparseness import gini as gini
+from ._subject import ArtifactSubject as ArtifactSubject
+from ._subject import Subject as Subject
+from ._subject import TorchSubject as TorchSubject

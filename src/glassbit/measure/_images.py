@@ -1,0 +1,50 @@
+"""The test images that everything is measured on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from glassbit._errors import UsageError
+from glassbit._random import derive
+from glassbit.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Images:
+    """A fixed draw from a test set, the same for every network of that data set.
+
+    Args:
+        rows: their numbers in the test set, ascending.
+        pixels: uint8.
+        labels: the true classes.
+        regions: 0 background, 1 the object, 2 a planted shortcut; None where the data set does not say.
+        digest: SHA-256 of pixels and labels, to tell draws apart.
+    """
+
+    rows: Int64[np.ndarray, " n"]
+    pixels: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    regions: UInt8[np.ndarray, "n h w"] | None
+    digest: str
+
+
+def draw(data: Dataset, count: int) -> Images:
+    """Draw `count` test images without replacement, or take them all where there are fewer.
+
+    Raises:
+        UsageError: `count` is not positive.
+    """
+    if count < 1:
+        raise UsageError(f"images must be at least 1; got {count}")
+    generator = torch.Generator().manual_seed(derive("measured images"))
+    rows = torch.randperm(len(data.test), generator=generator)[:count].sort().values
+    pixels, labels = data.test.take(rows), data.test.labels[rows]
+    digest = hashlib.sha256(pixels.contiguous().numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
+    regions = None if data.regions is None else data.regions[rows].numpy()
+    return Images(rows.numpy(), pixels, labels, regions, digest)

@@ -1,0 +1,129 @@
+"""How well the gradient foretells what noise does to the logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, Shaped, UInt8
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+from glassbit._modes import evaluating
+from glassbit._random import derive
+from glassbit.models import to_unit
+
+from ._subject import Subject
+
+SAMPLES = 20
+"""Draws an image, unless asked for otherwise."""
+
+_LEAST = 0.05
+_AT_ONCE = 250
+"""Drawn images that are held at a time."""
+
+
+def infidelity(
+    subject: Subject,
+    images: Shaped[Tensor, "n c h w"],
+    targets: Int64[Tensor, " n"],
+    *,
+    sd: float = _LEAST,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Float64[np.ndarray, " n"]:
+    """Normalised infidelity of the signed gradient: the squared error with which it foretells the change of the logit.
+
+        v = mean over j of (beta I_j . g - (f(x) - f(x - I_j)))^2,    g = d f_target / d x
+        beta = sum over j of (I_j . g)(f(x) - f(x - I_j)) / sum over j of (I_j . g)^2
+
+    x - I_j is the image with Gaussian noise, clipped to [0, 1] and rounded to 8 bits, and I_j what really changed. beta
+    is the best scale for the gradient, so only its direction counts. Lower is more faithful.
+
+    In squared logits: twice the logits are four times the value, so it does not compare networks whose logits differ
+    in size. The draws of an image depend on the seed and on its place in `images` alone.
+
+    Args:
+        subject: the network; of a quantized one the gradient is the straight-through one.
+        images: uint8.
+        targets: the classes to explain.
+        sd: standard deviation of the noise in units of [0, 1], 0.05 to 1: less would test the rounding of quantized
+            networks.
+        samples: draws an image, at least 2, as beta is fitted to them.
+        seed: of the draws.
+        progress: called with the number of images that are done.
+
+    Returns:
+        One number an image, 0 for a linear network. Where g is 0 everywhere, the mean square of the changes that it did
+        not foretell.
+
+    Raises:
+        UsageError: an artifact, which has no signed gradient; images that are not uint8; an option out of range.
+
+    Yeh et al. 2019 (arXiv 1901.09392), section 2, INFD; the scale beta is from the authors' code; through Captum.
+    """
+    if subject.model is None:
+        raise UsageError(
+            f"infidelity: needs the signed gradient, and {subject.name} is a file, whose maps have sizes only; "
+            "measure the network that it was made from"
+        )
+    if images.dtype != torch.uint8:
+        raise UsageError(f"infidelity: images must be uint8, as a device would receive them; got {images.dtype}")
+    if not _LEAST <= sd <= 1 or samples < 2:
+        raise UsageError(f"infidelity: sd must be {_LEAST} to 1 and samples >= 2; got {sd} and {samples}")
+    found = [np.zeros(0)]
+    together = max(1, _AT_ONCE // samples)
+    for start in range(0, len(images), together):
+        some, classes = images[start : start + together], targets[start : start + together]
+        slope = _gradient(subject.model, some, classes)
+        found.append(_measured(subject, some, classes, slope, _draws(some, sd, samples, seed, start)))
+        progress(len(some))
+    return np.concatenate(found)
+
+
+def _measured(
+    subject: Subject,
+    images: UInt8[Tensor, "m c h w"],
+    targets: Int64[Tensor, " m"],
+    slope: Float64[Tensor, "m c h w"],
+    drawn: UInt8[Tensor, "ms c h w"],
+) -> Float64[np.ndarray, " m"]:
+    """The metric of images whose noisy copies have been drawn."""
+    from captum.metrics import infidelity as by_captum
+
+    samples = len(drawn) // len(images)
+    changes = (images.repeat_interleave(samples, 0).double() - drawn) / 255
+
+    def logit(x: UInt8[Tensor, "_ c h w"]) -> Float64[Tensor, " _"]:
+        each = targets.repeat_interleave(len(x) // len(targets))  # once for the images, once for all their copies
+        return subject.logits(x).gather(1, each[:, None])[:, 0].double()
+
+    values = by_captum(logit, lambda _: (changes, drawn), images, slope, n_perturb_samples=samples, normalize=True)
+    return np.asarray(values.numpy())
+
+
+def _gradient(
+    model: nn.Module, images: UInt8[Tensor, "m c h w"], targets: Int64[Tensor, " m"]
+) -> Float64[Tensor, "m c h w"]:
+    """The signed gradient of each image's target logit, on the CPU."""
+    floats = (parameter for parameter in model.parameters() if parameter.is_floating_point())
+    like = next(floats, torch.zeros(0))
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad():
+        x = to_unit(images.to(like.device)).to(like.dtype).requires_grad_()
+        logits = model(x).gather(1, targets.to(like.device)[:, None])
+        (found,) = torch.autograd.grad(logits.sum(), x)
+    return found.double().cpu()
+
+
+def _draws(
+    images: UInt8[Tensor, "m c h w"], sd: float, samples: int, seed: int, start: int
+) -> UInt8[Tensor, "ms c h w"]:
+    """`samples` noisy copies of each image, one image after the other."""
+    drawn = []
+    for place, image in enumerate(images, start):
+        generator = torch.Generator().manual_seed(derive("infidelity", seed, place))
+        noise = torch.randn((samples, *image.shape), generator=generator)
+        drawn.append((image + 255 * sd * noise).clamp(0, 255).round().to(torch.uint8))
+    return torch.cat(drawn)

@@ -1,0 +1,134 @@
+"""What a study measures of its runs' explanations: each run by itself, and every two of them against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from glassbit._errors import RunError
+from glassbit._files import read_json, write_json
+from glassbit.datasets import Dataset
+from glassbit.evidence import MEASURES, Measurement
+from glassbit.measure import WINDOW, Subject, TorchSubject, agreement, measure, random_maps
+from glassbit.recipe import RunRecipe, model_slug
+
+from ._facts import hardware, versions
+from ._state import MEASURED, SavedRun, saved_run, trained_model
+
+AGREEMENT = "agreement.json"
+_COMPARED = 300
+"""Images that every two runs are compared on."""
+
+
+def run_subject(saved: SavedRun) -> Subject:
+    """The network of a run with its best weights, to be measured.
+
+    Raises:
+        RunError: the run has no checkpoint yet.
+    """
+    return TorchSubject(trained_model(saved.folder), name=saved.run.id, image_shape=(saved.channels, *saved.size))
+
+
+def run_facts(saved: SavedRun) -> dict[str, Any]:
+    """What a run knows of itself, for the record."""
+    run = saved.run
+    cost: dict[str, Any] = {}
+    if (saved.folder / "result.json").is_file():
+        cost = read_json(saved.folder / "result.json").get("cost", {})
+    return {
+        "run": run.id,
+        "arm": run.arm,
+        "plan": None if run.plan is None else run.plan.slug,
+        "model": model_slug(run.model),
+        "stored_bytes": cost.get("stored_bytes"),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def is_measured(folder: Path, images: int) -> bool:
+    """Whether a run has been measured on so many images already; nothing to measure counts as done."""
+    if not images:
+        return True
+    try:
+        return bool(read_json(folder / MEASURED)["facts"]["asked"] == images)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool) -> None:
+    """Measure the finished run in `folder`, unless that is done, and keep the numbers there.
+
+    Raises:
+        UsageError: its network cannot be explained.
+        RunError: it has no checkpoint.
+    """
+    if is_measured(folder, images):
+        return
+    saved = saved_run(folder)
+    facts = {**run_facts(saved), "asked": images}
+    found = measure(run_subject(saved), data, images=images, seed=saved.run.seed, facts=facts, progress=progress)
+    found.save(folder)
+
+
+def write_agreement(out: Path, runs: Sequence[RunRecipe]) -> None:
+    """Compare the maps of every two measured runs of a data set, and write `agreement.json` into the study's folder;
+    maps smaller than the window of SSIM are not compared.
+
+    Pairs by `kind`: `between` two variants trained from the same seed; `seeds`, a variant from two seeds; `ceiling`, a
+    run with itself under a little noise; `zero`, a run with its own map in random order.
+    """
+    measured = {name: found for name, found in _measured(out, runs) if min(found.maps.shape[1:]) >= WINDOW}
+    of = {name: found.facts["network_digest"] for name, found in measured.items()}
+    count = min([_COMPARED, *(len(found.rows) for found in measured.values())])
+    try:
+        if read_json(out / AGREEMENT)["of"] == of:
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    by_id = {run.id: run for run in runs}
+    pairs = []
+    for name, one in measured.items():
+        for kind, other in (("ceiling", one.noisy_maps), ("zero", random_maps(one.maps))):
+            pairs.append(_pair(name, name, kind, one, other[:count]))
+    for (a, first), (b, second) in combinations(measured.items(), 2):
+        same_variant = _variant(by_id[a]) == _variant(by_id[b])
+        same_images = first.facts["images_digest"] == second.facts["images_digest"]
+        if same_images and (same_variant or by_id[a].seed == by_id[b].seed):
+            pairs.append(_pair(a, b, "seeds" if same_variant else "between", first, second.maps[:count], second))
+    if pairs:
+        write_json(out / AGREEMENT, {"images": count, "of": of, "pairs": pairs})
+
+
+def _measured(out: Path, runs: Sequence[RunRecipe]) -> Iterator[tuple[str, Measurement]]:
+    for run in runs:
+        folder = out / "runs" / run.id
+        if (folder / MEASURED).is_file():
+            try:
+                yield run.id, Measurement.load(folder)
+            except RunError:
+                continue  # a report is made of what is readable; the next study measures this run again
+
+
+def _variant(run: RunRecipe) -> RunRecipe:
+    return run.model_copy(update={"seed": 0})
+
+
+def _pair(
+    a: str, b: str, kind: str, first: Measurement, maps: Float[np.ndarray, "n h w"], second: Measurement | None = None
+) -> dict[str, Any]:
+    found = agreement(first.maps[: len(maps)], maps)
+    means: dict[str, float | None] = {name: _mean(getattr(found, name)) for name in MEASURES}
+    same = second is None or (first.predictions == second.predictions)[: len(maps)]
+    return {"a": a, "b": b, "kind": kind, **means, "predictions": float(np.mean(same))}
+
+
+def _mean(values: Float64[np.ndarray, " n"]) -> float | None:
+    """Of the numbers among them; None where every map was constant."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
