@@ -57,9 +57,9 @@ def test_it_equals_the_formula(bits, sd) -> None:
         foretold = np.array([((image.astype(float) - copy_) / 255 * gradient).sum() for copy_ in copies])
         happened = np.array([logit - twin.logits(copy_)[target] for copy_ in copies])
         beta = (foretold * happened).sum() / (foretold**2).sum() if foretold.any() else 0.0
-        wanted.append(((beta * foretold - happened) ** 2).mean())
+        wanted.append(((beta * foretold - happened) ** 2).sum() / (happened**2).sum())
     assert found.dtype == np.float64
-    assert min(wanted) > 0
+    assert 0 < min(wanted) < max(wanted) <= 1
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-10)
 
 
@@ -80,11 +80,7 @@ def test_the_gradient_of_a_linear_network_foretells_everything() -> None:
     images = pictures(30)
     images[:10] = 0
     images[10:20] = 255
-    subject = Watched(model)
-    found = infidelity(subject, images, classes(30), sd=0.3)
-    with torch.no_grad():
-        spread = model(torch.from_numpy(subject.noisy(30, 20)).flatten(0, 1) / 255).view(30, 20, 3).std(1).mean()
-    assert np.abs(found).max() < 1e-11 * spread**2
+    assert np.abs(infidelity(plain(model), images, classes(30), sd=0.3)).max() < 1e-9
 
 
 def test_a_gradient_of_zeros_foretells_nothing() -> None:
@@ -93,15 +89,18 @@ def test_a_gradient_of_zeros_foretells_nothing() -> None:
             mean = x.mean((1, 2, 3))[:, None]
             return (mean.detach() + 0 * mean).expand(-1, 3)
 
-    subject = Watched(Step())
-    images = pictures(10)
-    found = infidelity(subject, images, classes(10))
-    means = subject.noisy(10, 20).reshape(10, 20, -1).mean(2) / 255
-    wanted = ((means - images.numpy().reshape(10, 1, -1).mean(2) / 255) ** 2).mean(1)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    np.testing.assert_allclose(infidelity(plain(Step()), pictures(10), classes(10)), 1.0)
 
 
-def test_only_the_direction_of_the_gradient_counts_and_the_unit_is_the_squared_logit() -> None:
+def test_where_the_logit_does_not_move_there_is_nothing_to_foretell() -> None:
+    class Still(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 0 * x.mean((1, 2, 3))[:, None].expand(-1, 3)
+
+    assert np.isnan(infidelity(plain(Still()), pictures(4), classes(4))).all()
+
+
+def test_neither_the_size_of_the_gradient_nor_that_of_the_logits_counts() -> None:
     class Louder(nn.Module):
         """The logits of a network, with seven times their gradient."""
 
@@ -115,7 +114,7 @@ def test_only_the_direction_of_the_gradient_counts_and_the_unit_is_the_squared_l
 
     once = infidelity(plain(mlp()), pictures(), classes())
     np.testing.assert_allclose(infidelity(plain(Louder(mlp())), pictures(), classes()), once, rtol=1e-4)
-    np.testing.assert_allclose(infidelity(plain(Scaled(mlp(), 2)), pictures(), classes()), 4 * once, rtol=1e-4)
+    np.testing.assert_allclose(infidelity(plain(Scaled(mlp(), 2)), pictures(), classes()), once, rtol=1e-4)
 
 
 def test_the_seed_and_the_place_decide_and_neither_batch_nor_neighbours_nor_the_global_state() -> None:

@@ -19,6 +19,12 @@ BITS = {None: 32, "w4a4": 4, "w2a2": 2, "layers-4-2": 3}
 Make = Callable[..., Path]
 
 
+def accuracy(arm: str) -> float:
+    """Of an arm; the name of its options changes nothing."""
+    objective, plus, quantized = arm.partition("+")
+    return ACCURACY[objective.partition("-")[0] + plus + quantized]
+
+
 def write(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, allow_nan=False))
@@ -44,7 +50,7 @@ def cost(plan: str | None) -> dict[str, Any]:
 
 def log_line(arm: str, plan: str | None, epoch: int, epochs: int, seed: int) -> dict[str, Any]:
     gain = 1 - 0.4**epoch
-    value = ACCURACY[arm] * gain + 0.002 * seed
+    value = accuracy(arm) * gain + 0.002 * seed
     quantized = plan is not None
     alphas = {layer: 10 * 0.8**epoch + 1 + index for index, layer in enumerate(LAYERS)} if quantized else {}
     return {
@@ -164,7 +170,7 @@ def make_run() -> Make:
             maps = saliency_maps(probes, side, 100 * seed + epoch).astype(np.float16)
             np.savez(folder / "probes" / f"epoch-{epoch:03d}.npz", maps=maps, predictions=predictions)
         if state == "finished":
-            value = ACCURACY[arm] - (0.01 if plan == "w2a2" else 0) + 0.002 * seed
+            value = accuracy(arm) - (0.01 if plan == "w2a2" else 0) + 0.002 * seed
             confidence = np.linspace(0.5, 0.99, probes).astype(np.float32)
             maps = saliency_maps(probes, side, seed)
             np.savez(folder / "explain.npz", maps=maps, predictions=predictions, confidence=confidence)

@@ -25,6 +25,20 @@ def test_arms_come_in_a_fixed_order_and_plans_as_the_study_names_them(tmp_path, 
     assert group.classes == 10
 
 
+def test_arms_with_names_stand_where_the_arm_does_in_the_order_of_the_study(tmp_path, make_study):
+    arms = ("sgt-z+pact", "random", "sgt-z", "sgt-b-2", "pact", "fp32")
+    group = read_study(make_study(tmp_path, arms=arms, plans=("w4a4",), seeds=(0,))).groups[0]
+    found = [(v.label, v.family, v.setting, v.float_arm) for v in group.variants]
+    assert found == [
+        ("fp32", "fp32", "", None),
+        ("sgt-z", "sgt", "z", None),
+        ("sgt-b-2", "sgt", "b-2", None),
+        ("random", "random", "", None),
+        ("pact w4a4", "pact", "", "fp32"),
+        ("sgt-z+pact w4a4", "sgt+pact", "z", "sgt-z"),
+    ]
+
+
 def test_a_group_for_every_data_set_with_its_own_probes(tmp_path, make_study):
     study = read_study(make_study(tmp_path, data=("mnist", "cifar10"), seeds=(0,)))
     assert [(group.data, group.model) for group in study.groups] == [("mnist", "cnn-bn"), ("cifar10", "cnn-bn")]

@@ -73,6 +73,17 @@ def test_variants_differ_in_more_than_colour(tmp_path, make_study):
     assert len(set(looks)) == len(looks) == 9
 
 
+def test_named_options_look_different_from_each_other_and_from_the_controls(tmp_path, make_study):
+    from glassbit.report._charts import styles
+
+    arms = ("fp32", *(f"sgt-{i}" for i in range(16)), "random", "pact", "random+pact")
+    (group,) = read_study(make_study(tmp_path, arms=arms, plans=("w4a4",), seeds=(0,), epochs=1)).groups
+    look = {variant.arm: (style.colour, style.marker) for variant, style in styles(group).items()}
+    assert len(set(look.values())) == len(look) == 20
+    assert (look["fp32"], look["random"], look["sgt-0"]) == (("fp32", "o"), ("random", "^"), ("sgt", "s"))
+    assert len({look[f"sgt-{i}"][1] for i in range(7)}) == 7
+
+
 def test_a_swatch_shows_dash_and_marker():
     root = ET.fromstring(swatch(Style("sgt", "dashed", "s")))
     assert root.find("path").attrib["stroke-dasharray"] == "5 2.2"

@@ -30,6 +30,16 @@ def test_accuracy_mean_and_sample_sd_over_seeds(tmp_path, make_study):
     assert "| sgt+pact | w2a2 | 3 | 88.70 ± 0.20 | 3.50 ± 0.00 | 1.50 ± 0.00 | 2.50 | 8.00 M | 2.00 M |" in text
 
 
+def test_the_own_float_arm_of_named_options_has_the_same_name(tmp_path, make_study):
+    arms = ("fp32", "sgt-a", "sgt-b", "sgt-a+pact", "sgt-c+pact")
+    rows, _ = rows_of(make_study(tmp_path, arms=arms, plans=("w2a2",)), "accuracy")
+    own = {row["arm"]: (row["drop_from_own_float_arm"], row["drop_from_own_points_mean"]) for row in rows}
+    assert own["sgt-b"] == ("", "")
+    assert own["sgt-a+pact"][0] == "sgt-a"
+    assert float(own["sgt-a+pact"][1]) == pytest.approx(1.5)
+    assert own["sgt-c+pact"] == ("sgt-c", "")
+
+
 def test_one_seed_has_no_sd(tmp_path, make_study):
     rows, text = rows_of(make_study(tmp_path, seeds=(4,)), "accuracy")
     assert all(row["test_percent_sd"] == "" and row["drop_from_fp32_points_sd"] == "" for row in rows)

@@ -101,7 +101,8 @@ METRICS = (
         "infidelity",
         "lower",
         "faithfulness",
-        "How far the signed gradient is from predicting what noise does to the target's logit, after the best scaling.",
+        "The share of what noise does to the target's logit that the signed gradient does not foretell, after the best "
+        "scaling: 0 all of it, 1 nothing.",
     ),
     Metric(
         "gini",

@@ -16,9 +16,6 @@ from glassbit.models import to_unit
 
 from ._subject import Subject
 
-SAMPLES = 20
-"""Draws an image, unless asked for otherwise."""
-
 _LEAST = 0.05
 _AT_ONCE = 250
 """Drawn images that are held at a time."""
@@ -30,20 +27,21 @@ def infidelity(
     targets: Int64[Tensor, " n"],
     *,
     sd: float = _LEAST,
-    samples: int = SAMPLES,
+    samples: int = 20,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Float64[np.ndarray, " n"]:
-    """Normalised infidelity of the signed gradient: the squared error with which it foretells the change of the logit.
+    """Normalised infidelity of the signed gradient: the share of the logit's changes that it does not foretell.
 
-        v = mean over j of (beta I_j . g - (f(x) - f(x - I_j)))^2,    g = d f_target / d x
-        beta = sum over j of (I_j . g)(f(x) - f(x - I_j)) / sum over j of (I_j . g)^2
+        v = sum over j of (beta I_j . g - D_j)^2 / sum over j of D_j^2,    D_j = f(x) - f(x - I_j)
+        beta = sum over j of (I_j . g) D_j / sum over j of (I_j . g)^2,    g = d f_target / d x
 
     x - I_j is the image with Gaussian noise, clipped to [0, 1] and rounded to 8 bits, and I_j what really changed. beta
     is the best scale for the gradient, so only its direction counts. Lower is more faithful.
 
-    In squared logits: twice the logits are four times the value, so it does not compare networks whose logits differ
-    in size. The draws of an image depend on the seed and on its place in `images` alone.
+    Captum's value with `normalize=True` is the mean square of what is not foretold, in squared logits: twice the logits
+    are four times the value. Here it is divided by the mean square of D, so that networks whose logits differ in size
+    compare. The draws of an image depend on the seed and on its place in `images` alone.
 
     Args:
         subject: the network; of a quantized one the gradient is the straight-through one.
@@ -56,8 +54,8 @@ def infidelity(
         progress: called with the number of images that are done.
 
     Returns:
-        One number an image, 0 for a linear network. Where g is 0 everywhere, the mean square of the changes that it did
-        not foretell.
+        0 ... 1, one an image: 0 for a linear network, 1 where the gradient foretells nothing; NaN where the logit did
+        not move, as there was nothing to foretell.
 
     Raises:
         UsageError: an artifact, which has no signed gradient; images that are not uint8; an option out of range.
@@ -96,12 +94,17 @@ def _measured(
     samples = len(drawn) // len(images)
     changes = (images.repeat_interleave(samples, 0).double() - drawn) / 255
 
+    found: dict[int, Float64[Tensor, " _"]] = {}
+
     def logit(x: UInt8[Tensor, "_ c h w"]) -> Float64[Tensor, " _"]:
-        each = targets.repeat_interleave(len(x) // len(targets))  # once for the images, once for all their copies
-        return subject.logits(x).gather(1, each[:, None])[:, 0].double()
+        times = len(x) // len(targets)  # called once for the images, once for all their copies
+        each = targets.repeat_interleave(times)
+        found[times] = subject.logits(x).gather(1, each[:, None])[:, 0].double()
+        return found[times]
 
     values = by_captum(logit, lambda _: (changes, drawn), images, slope, n_perturb_samples=samples, normalize=True)
-    return np.asarray(values.numpy())
+    moved = (found[1][:, None] - found[samples].view(len(images), samples)).square().mean(1)
+    return np.asarray(torch.where(moved > 0, values / moved, torch.nan).numpy())
 
 
 def _gradient(

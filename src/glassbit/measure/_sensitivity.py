@@ -14,9 +14,6 @@ from glassbit._random import derive
 
 from ._subject import Subject
 
-SAMPLES = 10
-"""Draws an image, unless asked for otherwise."""
-
 _AT_ONCE = 250
 """Drawn images that are held at a time."""
 
@@ -27,7 +24,7 @@ def max_sensitivity(
     targets: Int64[Tensor, " n"],
     *,
     radius: float,
-    samples: int = SAMPLES,
+    samples: int = 10,
     seed: int = 0,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Float64[np.ndarray, " n"]:

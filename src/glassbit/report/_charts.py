@@ -17,19 +17,26 @@ from ._svg import COLOURS, LEFT, Chart, Panel, Style, dash_names, stroke
 
 Curve = Mapping[float, float]
 _MARKERS = {"fp32": "o", "sgt": "s", "random": "^", "pact": "D", "sgt+pact": "v", "random+pact": "P"}
+_NAMED_COLOURS, _NAMED_MARKERS = ("sgt", "sgt-pact", "other"), "sv^DPXo"
 _EPOCH = "epoch"
 _REMOVED = "pixels removed, %"
 
 
 def styles(group: Group) -> dict[Variant, Style]:
-    """Arm -> colour and marker, plan -> dash pattern (solid for full precision and for the first plan)."""
+    """Arm -> colour and marker, plan -> dash pattern (solid for full precision and for the first plan).
+
+    Arms whose options have names share three colours, and no two of the first 21 share colour and marker.
+    """
     plans = list(dict.fromkeys(variant.plan for variant in group.variants if variant.plan is not None))
+    named = list(dict.fromkeys(variant.arm for variant in group.variants if variant.arm not in _MARKERS))
+    looks = {arm: (arm.replace("+", "-"), marker) for arm, marker in _MARKERS.items()}
+    looks |= {arm: (_NAMED_COLOURS[i % 3], _NAMED_MARKERS[i % 7]) for i, arm in enumerate(named)}
     dashes = dash_names()
     return {
         variant: Style(
-            variant.arm.replace("+", "-") if variant.arm in _MARKERS else "other",
+            looks[variant.arm][0],
             dashes[0 if variant.plan is None else plans.index(variant.plan) % len(dashes)],
-            _MARKERS.get(variant.arm, "X"),
+            looks[variant.arm][1],
         )
         for variant in group.variants
     }

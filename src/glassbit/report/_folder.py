@@ -24,7 +24,7 @@ class Variant:
     """An arm of the study, with the bit-width plan of its quantizers.
 
     Args:
-        arm: such as `fp32` or `sgt+pact`.
+        arm: such as `fp32` or `sgt+pact`, or with the name of its options, `sgt-mine+pact`.
         plan: such as `w4a4`; None for a full-precision network.
     """
 
@@ -35,6 +35,22 @@ class Variant:
     def label(self) -> str:
         """What the report prints."""
         return self.arm if self.plan is None else f"{self.arm} {self.plan}"
+
+    @property
+    def family(self) -> str:
+        """The arm without the name of its options, e.g. one of `ARMS`."""
+        objective, plus, quantized = self.arm.partition("+")
+        return objective.partition("-")[0] + plus + quantized
+
+    @property
+    def setting(self) -> str:
+        """The name of the arm's options, or ""."""
+        return self.arm.partition("+")[0].partition("-")[2]
+
+    @property
+    def float_arm(self) -> str | None:
+        """The arm that differs from a quantized one in the bits only; None for one in full precision."""
+        return "fp32" if self.arm == "pact" else self.arm.removesuffix("+pact") if "+" in self.arm else None
 
 
 @dataclass(frozen=True)
@@ -242,11 +258,12 @@ def _study(
 
 def _group(folder: Path, runs: list[Run]) -> Group:
     plans = list(dict.fromkeys(run.variant.plan for run in runs))
+    arms = list(dict.fromkeys(run.variant.arm for run in runs))
     variants = dict.fromkeys(run.variant for run in runs)
 
-    def order(variant: Variant) -> tuple[int, str, int]:
-        arm = ARMS.index(variant.arm) if variant.arm in ARMS else len(ARMS)
-        return arm, variant.arm, plans.index(variant.plan)
+    def order(variant: Variant) -> tuple[int, int, int]:
+        family = ARMS.index(variant.family) if variant.family in ARMS else len(ARMS)
+        return family, arms.index(variant.arm), plans.index(variant.plan)
 
     data = runs[0].data
     probes = None

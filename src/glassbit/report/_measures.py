@@ -9,8 +9,6 @@ from typing import Any
 from ._folder import Group, Run, Variant
 from ._statistics import Spread, area, paired, spread
 
-FLOAT_ARM = {"pact": "fp32", "sgt+pact": "sgt", "random+pact": "random"}
-
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -111,8 +109,7 @@ def accuracies(group: Group) -> list[Accuracy]:
         test = spread(list(by_variant[variant].values()))
         if test is None:
             continue
-        own = FLOAT_ARM.get(variant.arm)
-        own = own if own != "fp32" else None
+        own = variant.float_arm if variant.float_arm != "fp32" else None
         rows.append(
             Accuracy(
                 variant=variant,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ._charts import accuracy_chart, layer_chart, learning_chart, masking_charts, styles
 from ._folder import Group, Study, Variant
-from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._maps import Grid, chosen_runs, forming, side_by_side
 from ._measures import (
     Accuracy,
@@ -28,7 +25,9 @@ from ._measures import (
     maskings,
     shares,
 )
-from ._svg import COLOURS, Chart, Style, panel_svg, swatch
+from ._svg import Chart
+from ._templates import environment, swatch
+from ._transparency import Transparency, transparency
 from ._words import headlines
 
 
@@ -65,6 +64,7 @@ class Section:
     forming: tuple[Grid, ...]
     forming_run: str
     costs: tuple[Cost, ...]
+    transparency: Transparency | None
     swatches: Mapping[Variant, Markup]
     solid_swatches: Mapping[Variant, Markup]
 
@@ -73,6 +73,7 @@ class Section:
         """Every chart, for the files on disk."""
         found = [self.accuracy_chart, self.alphas, self.steps, self.learning, *self.share_charts]
         found += [chart for masking in self.masking for chart in masking.charts]
+        found += self.transparency.charts if self.transparency else ()
         return tuple(chart for chart in found if chart is not None)
 
 
@@ -125,8 +126,9 @@ def section(group: Group, slug: str) -> Section:
         forming=tuple(forming(group, chosen)),
         forming_run=", ".join(sorted({f"seed {item.run.seed}" for item in chosen})),
         costs=tuple(costs(group)),
-        swatches={variant: _swatch(style) for variant, style in look.items()},
-        solid_swatches={variant: _swatch(replace(style, dash="solid")) for variant, style in look.items()},
+        transparency=transparency(group, slug),
+        swatches={variant: swatch(style) for variant, style in look.items()},
+        solid_swatches={variant: swatch(replace(style, dash="solid")) for variant, style in look.items()},
     )
 
 
@@ -138,57 +140,25 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
         sections: one a group.
         files: the names of the tables and figures beside the page, relative to it.
     """
-    environment = Environment(
-        loader=PackageLoader("glassbit.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        number=number,
-        spread=spread_text,
-        kilobytes=kilobytes,
-        count=count,
-        anchor=anchor,
-        panels=_panels,
-        swatch=_swatch,
-    )
     finished = sum(run.finished for run in study.runs)
     seeds = sorted({run.seed for run in study.runs})
-    return environment.get_template("report.html.j2").render(
-        study=study,
-        sections=sections,
-        files=files,
-        counts={len(group.of(variant)) for group in study.groups for variant in group.variants} - {0},
-        started=_moment(study.started),
-        finished=finished,
-        total=len(study.runs) + sum(item.id not in {run.id for run in study.runs} for item in study.missing),
-        seeds=seeds,
-        failed=[item for item in study.missing if item.failed],
-        waiting=[item for item in study.missing if not item.failed],
-        light=COLOURS,
-        nothing=NOTHING,
-        plain=_plain,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            study=study,
+            sections=sections,
+            files=files,
+            counts={len(group.of(variant)) for group in study.groups for variant in group.variants} - {0},
+            started=_moment(study.started),
+            finished=finished,
+            total=len(study.runs) + sum(item.id not in {run.id for run in study.runs} for item in study.missing),
+            seeds=seeds,
+            failed=[item for item in study.missing if item.failed],
+            waiting=[item for item in study.missing if not item.failed],
+            plain=_plain,
+        )
     )
-
-
-def anchor(text: str) -> str:
-    """A name that is safe in ids and file names.
-
-    >>> anchor("Fashion mini / w4a4")
-    'fashion-mini-w4a4'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
-
-
-def _panels(chart: Chart) -> list[Markup]:
-    return [Markup(panel_svg(chart, index)) for index in range(len(chart.panels))]  # noqa: S704
-
-
-def _swatch(style: Style) -> Markup:
-    return Markup(swatch(style))  # noqa: S704
 
 
 def _plain(value: Any) -> str:

@@ -9,6 +9,8 @@ from ._format import kilobytes, number, spread_text, times
 from ._measures import Accuracy, Deployed, Masking, accuracies, deployments, maskings
 from ._statistics import Spread
 
+_ALONE = {"sgt": "Saliency-guided training", "random": "Random masking"}
+
 
 def headlines(group: Group) -> list[str]:
     """Sentences on accuracy, cost and maps, the most important first; one that says so when nothing has finished."""
@@ -40,10 +42,11 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
             parts.append(f"{row.variant.arm} {_percent(row.test)}{alone}" + (f" ({against})" if against else ""))
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
-    for arm, name in (("sgt", "Saliency-guided training"), ("random", "Random masking")):
-        found = by_label.get(arm)
-        if found is None:
+    for found in rows:
+        name = _ALONE.get(found.variant.family)
+        if name is None:
             continue
+        name += f" ({found.variant.setting})" if found.variant.setting else ""
         if found.drop is None:
             said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
         else:

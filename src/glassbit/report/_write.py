@@ -7,9 +7,11 @@ from pathlib import Path
 from glassbit._files import write_text
 
 from ._folder import read_study
-from ._page import anchor, page, section
+from ._page import page, section
 from ._svg import file_svg
 from ._tables import tables
+from ._templates import anchor
+from ._transparency_tables import transparency_tables
 
 
 def write_report(folder: Path) -> Path:
@@ -31,7 +33,8 @@ def write_report(folder: Path) -> Path:
     several = len(study.groups) > 1
     sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]
     written = []
-    for table in tables(study):
+    measured = [(part.group, part.transparency) for part in sections if part.transparency]
+    for table in [*tables(study), *transparency_tables(measured)]:
         for ending, text in (("csv", table.csv()), ("md", table.markdown())):
             written.append(f"tables/{table.name}.{ending}")
             write_text(folder / written[-1], text)

@@ -1,0 +1,23 @@
+"""Which of several things no other one beats."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+
+def front(points: Float[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
+    """The Pareto front: a point is on it unless another is at least as high in every criterion and higher in one.
+
+    Equal points are on it together.
+
+    Args:
+        points: a row a thing, a column a criterion; more is better in each.
+
+    >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]]))
+    array([ True,  True, False])
+    """
+    other, this = points[None], points[:, None]
+    beaten = np.logical_and((other >= this).all(2), (other > this).any(2))
+    best: Bool[np.ndarray, " n"] = np.logical_not(beaten.any(1))
+    return best

@@ -1,0 +1,56 @@
+"""What every page is rendered with."""
+
+from __future__ import annotations
+
+import re
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ._columns import ACCURACY, ROAD, bracket_text, scaled
+from ._format import NOTHING, count, kilobytes, number, spread_text
+from ._svg import COLOURS, Chart, Style, panel_svg
+from ._svg import swatch as swatch_svg
+
+
+def environment() -> Environment:
+    """Templates that escape everything, with the filters and the colours they share."""
+    made = Environment(
+        loader=PackageLoader("glassbit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        number=number,
+        spread=spread_text,
+        kilobytes=kilobytes,
+        count=count,
+        anchor=anchor,
+        panels=_panels,
+        swatch=swatch,
+        brackets=bracket_text,
+        scaled=scaled,
+    )
+    made.globals.update(light=COLOURS, nothing=NOTHING, columns={"accuracy": ACCURACY, "road": ROAD})
+    return made
+
+
+def anchor(text: str) -> str:
+    """A name that is safe in ids and file names.
+
+    >>> anchor("Fashion mini / w4a4")
+    'fashion-mini-w4a4'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
+
+
+def swatch(style: Style) -> Markup:
+    """The legend's sample of a line."""
+    return Markup(swatch_svg(style))  # noqa: S704
+
+
+def _panels(chart: Chart) -> list[Markup]:
+    return [Markup(panel_svg(chart, index)) for index in range(len(chart.panels))]  # noqa: S704
