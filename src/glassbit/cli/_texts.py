@@ -121,6 +121,38 @@ INSPECT = Text(
     "Show what is in an exported network: layers, bits, sizes, its certificate, its classes.",
     (("all of it", "inspect model.glassbit"),),
 )
+MEASURE = Text(
+    "Measure what a network's explanations are worth: faithfulness, robustness, sparseness.",
+    (
+        ("a run", "measure runs/mine"),
+        ("the file that ships", "measure model.glassbit --data fashion-mnist"),
+        ("a trained torch network of your own", "measure package.module:load_network --data photos"),
+    ),
+    "Writes transparency.json, .md and .html; the numbers are kept, and taken again only where the network or the "
+    "images have changed. Files give no signed gradients and no weights, so infidelity and parameter randomisation are"
+    " left out of theirs. docs/guide explains every number.",
+)
+COMPARE = Text(
+    "Compare two networks and their explanations on the same images.",
+    (
+        ("what two bits changed", "compare runs/s/runs/mnist-cnn-fp32-s0 runs/s/runs/mnist-cnn-pact-w2a2-s0"),
+        ("a run and the file that was made of it", "compare runs/mine model.glassbit"),
+        ("any two networks of your own", "compare package.module:load_a package.module:load_b --data photos"),
+    ),
+    "Agreement of maps is shown between its anchors: chance, the same network from another seed, and the network with "
+    "itself under a little noise. Writes comparison.json, compare.md and compare.html with the images on which the "
+    "maps differ most.",
+)
+GATE = Text(
+    "Compare a candidate with its reference, and exit with 1 when it has lost too much.",
+    (
+        ("in a build", "gate runs/float model.glassbit"),
+        ("with limits of your own", "gate runs/float runs/small --policy policy.yaml"),
+    ),
+    "A policy is a YAML file of limits; null switches a check off. Left out, it is: accuracy_drop 1.0 (points), "
+    "agreement 0.8 (of the way from a random map to the reference's agreement with itself under noise), faithfulness "
+    "0.8 (of the reference's ROAD gap), predictions null, object_mass null. What cannot be told does not pass.",
+)
 PLAN = Text(
     "Show which layer gets how many bits, and what the network then costs.",
     (
@@ -170,6 +202,9 @@ COMMANDS = {
     "predict": PREDICT,
     "verify": VERIFY,
     "inspect": INSPECT,
+    "measure": MEASURE,
+    "compare": COMPARE,
+    "gate": GATE,
     "plan": PLAN,
     "data": DATA,
     "doctor": DOCTOR,

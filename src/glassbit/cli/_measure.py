@@ -1,0 +1,36 @@
+"""`glassbit measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from glassbit.cli._measured import DATA, DATA_DIR, IMAGES
+
+
+def measure(
+    network: Annotated[str, Parameter(help="a run folder, a .glassbit or .onnx file, or module:callable")],
+    /,
+    *,
+    data: Annotated[str | None, DATA] = None,
+    data_dir: Annotated[Path | None, DATA_DIR] = None,
+    images: Annotated[int, IMAGES] = 1000,
+    out: Annotated[
+        Path | None,
+        Parameter(help="where the numbers and the page go; left out: the run's folder, or measured/ and the name"),
+    ] = None,
+) -> int:
+    """Measure what a network's explanations are worth."""
+    from glassbit.cli._measured import dataset, find, measured
+    from glassbit.report import write_measurement
+
+    place = find(network)
+    folder = out or (Path("measured") / place.slug if place.folder is None or data is not None else place.folder)
+    found = measured(place, dataset((place,), data, data_dir), folder, images)
+    write_measurement(folder, found)
+    for line in found.lines():
+        print(line)
+    print(f"report: {folder / 'transparency.html'}")
+    return 0

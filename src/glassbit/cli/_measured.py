@@ -1,0 +1,218 @@
+"""The networks that are named on the command line to be measured, and their measurements, taken once and kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
+
+from glassbit._errors import UsageError
+from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
+from glassbit.cli._say import is_first_process
+from glassbit.intgraph import Preprocessing
+
+if TYPE_CHECKING:
+    from glassbit.datasets import Dataset
+    from glassbit.evidence import Comparison, Measurement
+    from glassbit.measure import Subject
+    from glassbit.study import SavedRun
+
+DATA = Parameter(
+    help="the data set; left out: that of the run (of the first one, where several are named)", metavar="NAME"
+)
+DATA_DIR = Parameter(help="folder with the files of a catalogue data set, instead of the cache")
+IMAGES = Parameter(help="test images to measure on; accuracy is always that of all", metavar="N")
+OTHER_SEED = Parameter(
+    help="the first network trained with another seed, as a run, a file or module:callable: what two trainings agree "
+    "on anyway; left out: looked for beside the first run",
+    metavar="NETWORK",
+)
+OUT = Parameter(help="where the numbers and the page go; left out: compared/ and both names")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network that can be measured.
+
+    Args:
+        text: as it was named.
+        folder: of a run; None for anything else.
+        seed: of a run.
+        takes: the images that it is made for, where it says so.
+        open: makes the network ready, for the images of a data set.
+        facts: what a run knows of itself.
+    """
+
+    text: str
+    folder: Path | None
+    seed: int | None
+    takes: Preprocessing | None
+    open: Callable[[Dataset], Subject]
+    facts: dict[str, Any]
+
+    @property
+    def slug(self) -> str:
+        """Its name in file names."""
+        stem = Path(self.text).stem if self.folder is None else self.folder.resolve().name
+        return re.sub(r"[^A-Za-z0-9.+_]+", "-", stem).strip("-.") or "network"
+
+
+def find(text: str) -> Place:
+    """The network that `text` names.
+
+    Raises:
+        UsageError: it names none.
+        RunError: a folder that is no run's.
+    """
+    path = Path(text)
+    if path.is_dir():
+        return _run(path)
+    if path.suffix in (ARTIFACT, ONNX):
+        if not path.is_file():
+            raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it")
+        return Place(text, None, None, open_network(path).preprocessing, lambda _: _artifact(path), {})
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text):
+        return Place(text, None, None, None, lambda data: _own(text, data), {})
+    raise UsageError(
+        f"{text}: must be the folder of a run, a {ARTIFACT} or {ONNX} file, or package.module:callable that returns a "
+        "trained torch network"
+    )
+
+
+def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) -> Dataset:
+    """The images that all `places` are measured on, brought to the size of the first network that has one.
+
+    Raises:
+        UsageError: nothing says which.
+        DataError: they are not there.
+    """
+    from glassbit.build import build_data
+    from glassbit.recipe import DataRecipe
+
+    run = next((saved_run(place).run for place in places if place.folder is not None), None)
+    if data is None and run is None:
+        raise UsageError("--data: is needed where no run is named, to know which images to measure on")
+    recipe = run.data if data is None and run is not None else DataRecipe(name=str(data))
+    if data_dir is not None:
+        recipe = recipe.model_copy(update={"dir": str(data_dir)})
+    load = partial(build_data, download=False, progress=is_first_process())
+    found = load(recipe)
+    wanted = next((place.takes for place in places if place.takes is not None), None)
+    if data is None or wanted is None:
+        return found
+    size = wanted.height, wanted.width
+    if (found.channels, *found.size) == (wanted.channels, *size):
+        return found
+    framing = {"size": size, "resize": wanted.resize, "color": "grey" if wanted.channels == 1 else "rgb"}
+    return load(recipe.model_copy(update=framing))
+
+
+def measured(place: Place, data: Dataset, folder: Path, images: int) -> Measurement:
+    """The measurement of a network in `folder`: the one that is there, where it is of this very network and these very
+    images, or a new one.
+    """
+    from glassbit.evidence import Measurement
+    from glassbit.measure import draw, measure
+
+    subject = place.open(data)
+    if (folder / "transparency.json").is_file():
+        found = Measurement.load(folder)
+        wanted = {"images_digest": draw(data, images).digest, "network_digest": subject.digest}
+        if all(found.facts.get(key) == value for key, value in wanted.items()):
+            return found
+    taken = measure(subject, data, images=images, seed=place.seed, facts=place.facts, progress=is_first_process())
+    taken.save(folder)
+    return taken
+
+
+def compared(
+    a: str,
+    b: str,
+    other_seed: str | None,
+    data: str | None,
+    data_dir: Path | None,
+    images: int,
+    out: Path | None,
+) -> tuple[Path, Comparison]:
+    """Measure two networks, compare them, and write the comparison with its pages.
+
+    Returns:
+        Where it was written, and what was found.
+    """
+    from glassbit.measure import compare, draw
+    from glassbit.report import write_comparison
+
+    if a == b:
+        raise UsageError(f"compare: needs two networks; got {a} twice")
+    first, second = find(a), find(b)
+    third = _twin(first) if other_seed is None else find(other_seed)
+    places = [place for place in (first, second, third) if place is not None]
+    chosen = dataset(places, data, data_dir)
+    folder = out or Path("compared") / f"{first.slug}-{second.slug}"
+    own = data is not None  # with other images than their own, runs keep the measurements that they have
+    found = [
+        measured(place, chosen, folder / f"network-{i}" if own or place.folder is None else place.folder, images)
+        for i, place in enumerate(places, 1)
+    ]
+    comparison = compare(
+        found[0],
+        found[1],
+        floor=found[2] if third is not None else None,
+        images=draw(chosen, images).pixels.numpy(),
+    )
+    comparison.save(folder)
+    write_comparison(folder, comparison)
+    return folder, comparison
+
+
+def saved_run(place: Place) -> SavedRun:
+    """The run of a place that is one."""
+    from glassbit.study import saved_run as read
+
+    assert place.folder is not None
+    return read(place.folder)
+
+
+def _run(folder: Path) -> Place:
+    from glassbit.study import run_facts, run_subject
+    from glassbit.study import saved_run as read
+
+    saved = read(folder)
+    takes = Preprocessing(saved.channels, *saved.size, saved.run.data.resize)
+    return Place(str(folder), folder, saved.run.seed, takes, lambda _: run_subject(saved), run_facts(saved))
+
+
+def _artifact(path: Path) -> Subject:
+    from glassbit.measure import ArtifactSubject
+
+    return ArtifactSubject(path, name=path.name)
+
+
+def _own(text: str, data: Dataset) -> Subject:
+    from glassbit.build import import_network
+    from glassbit.measure import TorchSubject
+
+    shape = (data.channels, *data.size)
+    return TorchSubject(
+        import_network(text, classes=len(data.classes), channels=data.channels), name=text, image_shape=shape
+    )
+
+
+def _twin(place: Place) -> Place | None:
+    """The same run with the lowest other seed that is finished, in the folder beside it."""
+    if place.folder is None:
+        return None
+    run = saved_run(place).run
+    for folder in sorted(place.folder.resolve().parent.iterdir()):
+        if folder == place.folder.resolve() or not (folder / "result.json").is_file():
+            continue
+        found = _run(folder)
+        other = saved_run(found).run
+        if other.model_copy(update={"seed": run.seed}).digest == run.digest:
+            return found
+    return None
