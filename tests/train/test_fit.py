@@ -17,6 +17,7 @@ import torch
 from glassbit._errors import RunError, UsageError
 from glassbit.deploy import Deployed, lower
 from glassbit.train import CrossEntropy, Losses, SaliencyGuided, evaluate, fit, load_checkpoint, save_checkpoint
+from glassbit.train._setup import splits
 
 from .worker import made_up, network, train
 
@@ -150,11 +151,34 @@ def test_the_phase_in_deployed_arithmetic_is_logged_and_kept_apart(tmp_path: Pat
     assert ["converted" in record for record in history.epochs] == [False, False, True, False]
     assert set(history.epochs[2]["converted"]) == {"loss", "accuracy"}
     assert history.best_epoch in (1, 2)
-    assert history.deployed_epoch in (3, 4)
+    assert history.deployed_epoch in (2, 3, 4)
     assert load_checkpoint(tmp_path / "best.pt")["epoch"] == history.best_epoch
     assert load_checkpoint(tmp_path / "deployed.pt")["epoch"] == history.deployed_epoch
     assert history.epochs[2]["lr"] > history.epochs[3]["lr"] > 0
     assert history.epochs[3]["lr"] < 0.1 * 0.05
+
+
+def test_a_phase_in_deployed_arithmetic_that_ruins_the_network_leaves_it_as_it_was_converted(tmp_path: Path) -> None:
+    history = train(tmp_path, 2, deploy_epochs=1, deploy_lr=2.0)
+    converted = history.epochs[2]["converted"]
+    assert history.epochs[2]["validation"]["loss"] > converted["loss"]
+    assert history.epochs[2]["validation"]["accuracy"] <= converted["accuracy"]
+    assert history.deployed_epoch == 2
+    kept = load_checkpoint(tmp_path / "deployed.pt")
+    assert kept["epoch"] == 2
+    model = Deployed(network(), made_up().train.images)
+    model.load_state_dict(kept["model"])
+    held = evaluate(model, splits(made_up().train, 0.25, 0)[1])
+    assert (held.loss, held.accuracy) == pytest.approx((converted["loss"], converted["accuracy"]))
+
+
+@pytest.mark.parametrize(("optimizer", "share"), [("sgd", 0.01), ("adamw", 0.1)])
+def test_the_rate_in_deployed_arithmetic_is_a_share_of_the_rate_before(tmp_path: Path, optimizer, share) -> None:
+    options = {"optimizer": optimizer, "lr": 0.02, "deploy_epochs": 1}
+    found = [
+        train(tmp_path / str(given), 1, deploy_lr=given, **options).epochs[-1]["lr"] for given in (None, 0.02 * share)
+    ]
+    assert found[0] == pytest.approx(found[1])
 
 
 def test_the_phase_in_deployed_arithmetic_leaves_a_network_that_is_its_integer_graph() -> None:

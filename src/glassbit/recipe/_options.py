@@ -209,7 +209,8 @@ class TrainingRecipe(Options):
         description="quantized networks: further epochs in the integer arithmetic that is exported",
     )
     deploy_lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
-        default=None, description="learning rate that these start with, falling to 0; left out: a tenth of lr"
+        default=None,
+        description="learning rate they start with, falling to 0; left out: lr / 10 with adamw, lr / 100 with sgd",
     )
     deploy_batchnorm: Literal["frozen", "reestimated"] = Field(
         default="frozen",

@@ -19,7 +19,7 @@ _BATCHES = (1, 64)
 
 
 def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: History, out: Path) -> dict[str, Any]:
-    """Accuracy of the best epoch in deployed arithmetic, sizes of its files and their speed, as plain JSON values.
+    """Accuracy of the best weights in deployed arithmetic, sizes of its files and their speed, as plain JSON values.
 
     Writes the artifact `model.glassbit` into the run's folder.
 
@@ -35,12 +35,14 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
     graph = integer_graph(model, run, data.classes)
     graph.save(out / ARTIFACT)
     test = evaluate(model, data.test)
-    best = history.epochs[history.deployed_epoch - 1]
-    converted = next(record["converted"] for record in history.epochs if "converted" in record)
+    first = next(record for record in history.epochs if "converted" in record)
+    converted = first["converted"]
+    trained = history.deployed_epoch >= first["epoch"]
+    best = history.epochs[history.deployed_epoch - 1]["validation"] if trained else converted
     files, speed, absent = _files_and_speed(graph, out / ARTIFACT)
     return {
         "test": {"accuracy": test.accuracy, "loss": test.loss if math.isfinite(test.loss) else None, "n": test.n},
-        "validation": {"accuracy": best["validation"]["accuracy"]},
+        "validation": {"accuracy": best["accuracy"]},
         "converted": {"accuracy": converted["accuracy"]},
         "best_epoch": history.deployed_epoch,
         "epochs": run.deploy_epochs,

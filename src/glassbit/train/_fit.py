@@ -30,11 +30,13 @@ from ._monitor import Shares, levels, steps, watching
 from ._objective import Losses, Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
-from ._resume import best_record, better, last_checkpoint, own_state, resume
+from ._resume import best_record, better, deployed_records, last_checkpoint, own_state, resume
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
 from ._tensorboard import open_writer, write_record
 
 _STATISTICS_BATCHES = 64
+_DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10}
+"""By what the learning rate is divided in deployed arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class History:
         epochs: a record an epoch, as in `log.jsonl`.
         best_epoch: the epoch (from 1) with the highest validation accuracy, of equal ones with the lowest loss; 0 when
             nothing was trained.
-        deployed_epoch: the same among those in deployed arithmetic; 0 when there is none.
+        deployed_epoch: the same among those in deployed arithmetic and the network as it was converted, which counts as
+            the last epoch before; 0 when nothing was deployed.
     """
 
     epochs: tuple[dict[str, Any], ...]
@@ -93,8 +96,9 @@ def fit(
 
     With `deploy_epochs`, a last phase trains in the integer arithmetic that the exported network computes in (see
     `glassbit.deploy.Deployed`): `objective.model` becomes a `Deployed`, its learning rate falls linearly to 0, and the
-    best of its epochs is kept in `deployed.pt`, beside `best.pt` of the epochs before. The first line of its log also
-    says what the validation accuracy was right after the conversion.
+    best of its epochs, or the network as it was converted where that is better, is kept in `deployed.pt`, beside
+    `best.pt` of the epochs before. The first line of its log also says what the validation accuracy was right after the
+    conversion.
 
     Args:
         objective: owns the network.
@@ -115,7 +119,8 @@ def fit(
         devices: processes, each with a device of its own; torchrun's own numbers win.
         precision: `32-true` or `bf16-mixed`.
         deploy_epochs: further epochs in deployed arithmetic; the network must be quantized in every layer.
-        deploy_lr: the learning rate that they start with; None is `lr / 10`.
+        deploy_lr: the learning rate that they start with; None is `lr / 10` with AdamW and `lr / 100` with SGD, as no
+            BatchNorm evens out the size of the weights any more.
         deploy_batchnorm: BatchNorm is folded with its running statistics as they are (`frozen`), or after they were
             computed anew on training images (`reestimated`).
         probes: called as `probes(epoch, model)` in the first process before training (epoch 0) and after each epoch.
@@ -161,14 +166,14 @@ def fit(
         for part in objective.children():
             if isinstance(part, MaskedPass):
                 part.requires_grad_(False)  # folded BatchNorm has no second set, and DDP waits for what has no gradient
-        return set_up(lr / 10 if deploy_lr is None else deploy_lr)
+        return set_up(lr / _DEPLOYED[optimizer] if deploy_lr is None else deploy_lr)
 
     settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
     saved = last_checkpoint(out, settings)
     deployed = saved is not None and saved["epoch"] > epochs
     wrapped, stepper = deploy() if deployed else set_up(lr)
     history = resume(saved, out, objective, stepper) if out and saved else []
-    best = best_record(history[epochs:] if deployed else history)
+    best = best_record(deployed_records(history, epochs) if deployed else history)
     writer = open_writer(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
 
     def validate() -> tuple[dict[str, float], Shares]:
@@ -178,6 +183,15 @@ def fit(
             )
         held = torch.as_tensor(fabric.all_reduce(held, reduce_op="sum"))
         return {"loss": float(held[0] / held[2]), "accuracy": float(held[1] / held[2])}, shares
+
+    def content(epoch: int) -> dict[str, Any]:
+        return {
+            "model": objective.model.state_dict(),
+            "objective": own_state(objective),
+            "epoch": epoch,
+            "history": history,
+            "settings": settings,
+        }
 
     def probe(epoch: int) -> None:
         if probes and fabric.is_global_zero:
@@ -202,8 +216,10 @@ def fit(
                     reestimate_(objective.model, _some_images(batches))
                     _share_buffers(fabric, objective.model)
                 wrapped, stepper = deploy()
-                deployed, best = True, None
-                converted = {"converted": validate()[0]}
+                deployed, held = True, validate()[0]
+                converted, best = {"converted": held}, {"epoch": epochs, "validation": held}
+                if out and fabric.is_global_zero:
+                    save_checkpoint(out / "deployed.pt", content(epochs))
             torch.manual_seed(derive("epoch", seed, epoch, fabric.global_rank))
             objective.train()
             sums = torch.zeros(5, device=fabric.device)
@@ -223,7 +239,7 @@ def fit(
                 stepper.zero_grad()
                 sums += _measure(losses, labels)
                 display.step(epoch)
-            model, network = objective.model, _network(objective.model)
+            network = _network(objective.model)
             _share_buffers(fabric, objective)
             train = _means(fabric, sums, len(batches), epoch)
             held, shares = validate()
@@ -247,19 +263,12 @@ def fit(
             history.append(record)
             probe(epoch)
             if out and fabric.is_global_zero:
-                content = {
-                    "model": model.state_dict(),
-                    "objective": own_state(objective),
-                    "epoch": epoch,
-                    "history": history,
-                    "settings": settings,
-                }
                 if better(record, best):
-                    save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content)
-                save_checkpoint(out / "last.pt", {**content, "optimizer": stepper.state_dict()})
+                    save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content(epoch))
+                save_checkpoint(out / "last.pt", {**content(epoch), "optimizer": stepper.state_dict()})
                 append_line(out / "log.jsonl", record)
             fabric.barrier()
-            best = best_record(history[epochs:] if deployed else history)
+            best = best_record(deployed_records(history, epochs) if deployed else history)
             write_record(writer, record)
             display.epoch(record)
             if record["floored"]:
@@ -272,7 +281,7 @@ def fit(
                 )
     if writer:
         writer.close()
-    chosen = best_record(history[:epochs]), best_record(history[epochs:])
+    chosen = best_record(history[:epochs]), best_record(deployed_records(history, epochs))
     return History(tuple(history), *(record["epoch"] if record else 0 for record in chosen))
 
 

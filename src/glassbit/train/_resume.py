@@ -67,6 +67,12 @@ def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
     return max(history, key=_merit, default=None)
 
 
+def deployed_records(history: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
+    """The records in deployed arithmetic, before them one of the network as it was converted after epoch `epochs`."""
+    found = history[epochs:]
+    return [{"epoch": epochs, "validation": found[0]["converted"]}, *found] if found else []
+
+
 def better(record: dict[str, Any], best: dict[str, Any] | None) -> bool:
     """Whether a new record takes the place of the best one so far."""
     return best is None or _merit(record) > _merit(best)
