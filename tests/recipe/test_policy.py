@@ -12,7 +12,7 @@ from glassbit.recipe import PolicyRecipe, load_policy, parse_policy
 
 def test_an_empty_mapping_is_the_default_policy() -> None:
     assert parse_policy("{}") == PolicyRecipe()
-    assert PolicyRecipe().agreement == 0.8
+    assert PolicyRecipe().agreement == 0.5
 
 
 def test_null_switches_a_check_off() -> None:

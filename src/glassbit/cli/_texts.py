@@ -150,7 +150,7 @@ GATE = Text(
         ("with limits of your own", "gate runs/float runs/small --policy policy.yaml"),
     ),
     "A policy is a YAML file of limits; null switches a check off. Left out, it is: accuracy_drop 1.0 (points), "
-    "agreement 0.8 (of the way from a random map to the reference's agreement with itself under noise), faithfulness "
+    "agreement 0.5 (of the way from a random map to the reference's agreement with itself under noise), faithfulness "
     "0.8 (of the reference's ROAD gap), predictions null, object_mass null. What cannot be told does not pass.",
 )
 PLAN = Text(

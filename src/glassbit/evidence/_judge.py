@@ -31,7 +31,7 @@ class Policy:
     """
 
     accuracy_drop: float | None = 1.0
-    agreement: float | None = 0.8
+    agreement: float | None = 0.5
     faithfulness: float | None = 0.8
     predictions: float | None = None
     object_mass: float | None = None

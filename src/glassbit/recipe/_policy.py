@@ -23,7 +23,7 @@ class PolicyRecipe(Options):
         default=1.0, description="points of test accuracy that the candidate may lose"
     )
     agreement: Share | None = Field(
-        default=0.8,
+        default=0.5,
         description="agreement of the two networks' maps (Spearman), as a share of the way from a random map to the "
         "reference's agreement with itself under input noise",
     )
