@@ -17,8 +17,8 @@ SHAPES = {
     "mnist": (1, 28),
     "fashion-mnist": (1, 28),
     "cifar10": (3, 32),
-    "clutter": (1, 48),
-    "clutter-shortcut": (1, 48),
+    "clutter": (1, 64),
+    "clutter-shortcut": (1, 64),
 }
 
 

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from glassbit import models
 from glassbit._errors import UsageError
 from glassbit.datasets import OBJECT, SHORTCUT, Dataset, Split, load
 from glassbit.datasets._clutter import _background, _bits, _filled, _marks, clutter
 from glassbit.datasets._official import Arrays
+from glassbit.deploy import Deployed, lower
+from glassbit.quant import Plan, calibrate_, quantize_
 
 COUNT = 80
-BASE = 32
+SIDE, BASE = 64, 32
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +48,14 @@ def places(picture: np.ndarray, garment: np.ndarray, inside: np.ndarray) -> list
     """Every place at which the picture shows the garment."""
     return [
         (y, x)
-        for y in range(21)
-        for x in range(21)
+        for y in range(SIDE - 27)
+        for x in range(SIDE - 27)
         if np.array_equal(picture[y : y + 28, x : x + 28][inside], garment[inside])
     ]
 
 
 def grown(pixels: list[tuple[int, int]]) -> np.ndarray:
-    mask = np.zeros((48, 48), bool)
+    mask = np.zeros((SIDE, SIDE), bool)
     for y, x in pixels:
         mask[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2] = True
     return mask
@@ -128,7 +131,7 @@ def test_the_background_is_made_of_other_garments() -> None:
     dimmed = {level: round(float(level) * 0.4) for level in levels}
     assert set(np.unique(canvas)) == {BASE, *dimmed.values()}
     base = (canvas == BASE).mean(0)
-    assert base.mean() == pytest.approx((1 - 64 / 55**2) ** 40, abs=0.01)
+    assert base.mean() == pytest.approx((1 - 64 / 71**2) ** 71, abs=0.01)
     assert base[0].mean() == pytest.approx(base.mean(), abs=0.03)  # the border is as full as the middle
     two = _background(pictures[[0, 599]], _bits("of the test"))
     assert set(np.unique(two[0])) == {BASE, dimmed[220]}
@@ -146,10 +149,22 @@ def test_silhouettes_are_filled() -> None:
     assert np.array_equal(_filled(cup), cup)
 
 
+def test_a_network_on_them_has_an_integer_form(made: dict[str, tuple[Arrays, Arrays]]) -> None:
+    torch.manual_seed(0)
+    model = models.Classifier(models.cnn_bn(width=4), mean=(0.25,), std=(0.2,))
+    quantize_(model.network, Plan.named("w4a4"))
+    images = torch.from_numpy(made["own"][1].images[:12])
+    calibrate_(model, images.float() / 255)
+    deployed = Deployed(model, images).eval()
+    logits = lower(deployed).run(images.numpy())
+    assert np.array_equal(deployed(images).detach().numpy(), logits)
+    assert len(np.unique(logits)) > len(images)
+
+
 DIGESTS = {
-    "clutter": "64589078fb5a79ff214061564ef161513b9b51f10937a78ebb98025b8dd097ba",
-    "clutter-shortcut": "2ddb4e5e6b90e48598b711c4b6cf5c40f97ba2913abaf8e935ae827aa8944684",
-    "clutter-shuffled": "5a15dbdb94bfff6705f945dc1c4436174b3c14840c131ed36dedfd81d5245e2b",
+    "clutter": "789bf8dcbb716a6accbaaf8c36573263557f2763ccb7900fa0dea28cecd3c07c",
+    "clutter-shortcut": "2c3d50ab6b52466851fc3c170f7f38ba8c4ebd0de4c2790b668d9c9fd84987e1",
+    "clutter-shuffled": "828cbb70534de1949d645412242052869cd0ef46e38e7c139dbd56afadea955d",
 }
 
 
@@ -158,8 +173,8 @@ def test_every_pixel_is_the_same_everywhere(name: str) -> None:
     data, mini = load(name, download=False), load("fashion-mini")
     assert data.name == name
     assert data.classes == mini.classes
-    assert data.train.images.shape == (6000, 1, 48, 48)
-    assert data.test.images.shape == (1000, 1, 48, 48)
+    assert data.train.images.shape == (6000, 1, SIDE, SIDE)
+    assert data.test.images.shape == (1000, 1, SIDE, SIDE)
     assert data.train.labels.equal(mini.train.labels)
     assert data.test.labels.equal(mini.test.labels)
     assert data.regions is not None

@@ -80,7 +80,7 @@ def _cluttered(name: str, title: str) -> Entry:
         layout="generated",
         classes=_CLOTHES,
         channels=1,
-        side=48,
+        side=64,
         train=6_000,
         test=1_000,
         homepage="https://github.com/zalandoresearch/fashion-mnist",

@@ -16,9 +16,9 @@ Marks = Literal["none", "own", "shuffled"]
 Window = tuple[Int64[np.ndarray, "n 1 1"], Int64[np.ndarray, "n i 1"], Int64[np.ndarray, "n 1 j"]]
 
 MARKS: dict[str, Marks] = {"clutter": "none", "clutter-shortcut": "own", "clutter-shuffled": "shuffled"}
-_SIDE = 48
+_SIDE = 64
 _BASE = 32
-_PATCH, _PATCHES, _DIMMED = 8, 40, 0.4
+_PATCH, _PATCHES, _DIMMED = 8, 71, 0.4
 _SILHOUETTE = 8
 _MARK = 5
 # one mark a class, row by row
@@ -39,9 +39,9 @@ _MARKS = (
 def clutter(train: Arrays, test: Arrays, *, marks: Marks) -> tuple[Arrays, Arrays]:
     """Put every garment at a random place of a grey picture full of patches of other garments.
 
-    The picture is 48 x 48, its base level 32. Forty patches of 8 x 8, cut anywhere out of other garments of the same
-    part and dimmed to 0.4, are pasted over it at random places; then the garment, through its own silhouette. A mark is
-    a sign of 5 x 5 black and white pixels that belongs to one class, at a random place away from the 28 x 28 pixels of
+    The picture is 64 x 64, its base level 32. Over it are pasted, at random places, 71 patches of 8 x 8, cut anywhere
+    out of other garments of the same part and dimmed to 0.4; then the garment, through its own silhouette. A mark is a
+    sign of 5 x 5 black and white pixels that belongs to one class, at a random place away from the 28 x 28 pixels of
     the garment's own picture. Place and clutter of a garment are the same with every choice of `marks`, and so are the
     places of the marks.
 
