@@ -2,13 +2,13 @@
 
     python -m benchmarks.damaged_gate REFERENCE CANDIDATE --data-dir DATA --json result.json
 
-REFERENCE and CANDIDATE are runs, the candidate quantized. Two networks are made of it and held against the reference with
-the default policy, as the candidate itself is:
+REFERENCE and CANDIDATE are runs, the candidate quantized. Two networks are made of it and held against the reference
+with the default policy, as the candidate itself is:
 
     clipped   every clipping level at a share of what was learned: a fault of calibration, which costs accuracy
-    misled    some more training at a low rate, with a term that gathers the saliency map in the top-left corner of every
-              image: the network answers as before, and its explanation is a lie (location fooling of Heo et al. 2019,
-              arXiv 1902.02041)
+    misled    some more training at a low rate, with a term that gathers the saliency map in the top-left corner of
+              every image: the network answers as before, and its explanation is a lie (location fooling of Heo et al.
+              2019, arXiv 1902.02041)
 """
 
 from __future__ import annotations

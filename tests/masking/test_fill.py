@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glassbit._errors import UsageError
-from glassbit.masking import fill, masked
+from glassbit.masking import Fill, fill, masked
 
 IMAGES = torch.rand(3, 2, 5, 4, generator=torch.Generator().manual_seed(0)) + 1.0
 
@@ -37,3 +37,11 @@ def test_masked_replaces_all_channels_of_a_pixel_and_no_other() -> None:
 def test_an_unknown_fill_is_refused() -> None:
     with pytest.raises(UsageError, match="fill must be one of uniform, mean, constant; got 'grey'"):
         fill(IMAGES, "grey")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["uniform", "mean", "constant"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masked_images_lie_in_memory_as_the_images_do(kind: Fill, channels: int) -> None:
+    images = torch.rand(2, 4, 5, channels).permute(0, 3, 1, 2)
+    mask = torch.rand(2, 20) < 0.5
+    assert masked(images, mask, kind).stride() == images.stride()

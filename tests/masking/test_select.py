@@ -61,8 +61,8 @@ def test_ranks_are_permutations_in_the_order_of_the_scores(scores: np.ndarray) -
 
 def test_tied_counts_the_places_that_chance_filled() -> None:
     scores = torch.tensor([[0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 2.0, 3.0]])
-    assert tied(scores, 2).item() == pytest.approx((2 + 0) / 2 / 2)
-    assert tied(scores, 3).item() == 0.0
+    assert tied(scores, lowest(scores, 2)).item() == pytest.approx((2 + 0) / 2 / 2)
+    assert tied(scores, lowest(scores, 3)).item() == 0.0
 
 
 def test_a_count_out_of_range_is_refused() -> None:

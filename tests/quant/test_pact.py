@@ -210,3 +210,32 @@ def test_autocast() -> None:
     values.float().sum().backward()
     assert layer.weight.grad.isfinite().all()
     assert quantizer.alpha.grad.dtype == torch.float32
+
+
+def test_a_pass_for_a_map_leaves_the_gradient_of_alpha_out_and_the_next_one_has_it() -> None:
+    quantizer = PACT(4, alpha=1.0)
+    x = torch.tensor([-1.0, 0.5, 2.0, 3.0], requires_grad=True)
+    y = quantizer(x)
+    (first,) = torch.autograd.grad(y.sum(), x, retain_graph=True)
+    assert first.tolist() == [0.0, 1.0, 0.0, 0.0]
+    assert quantizer.alpha.grad is None
+    y.sum().backward()
+    assert quantizer.alpha.grad is not None
+    assert quantizer.alpha.grad.item() == 2.0
+
+
+def test_the_gradient_of_alpha_is_exact_whatever_lies_inside_the_range() -> None:
+    quantizer = PACT(4, alpha=1.0)
+    x = torch.rand(1 << 16) * 0.999
+    y = quantizer(torch.cat([x, torch.tensor([1.0, 1.5])]))
+    y.backward(torch.cat([torch.randn(1 << 16), torch.tensor([0.25, 0.5])]))
+    assert quantizer.alpha.grad is not None
+    assert quantizer.alpha.grad.item() == 0.75
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1)])
+def test_gradients_lie_in_memory_as_the_activations_do(shape: tuple[int, ...]) -> None:
+    x = torch.rand(shape).contiguous(memory_format=torch.channels_last).requires_grad_()
+    PACT(4)(x).mul(1.0).backward(torch.rand(shape))
+    assert x.grad is not None
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)

@@ -59,4 +59,5 @@ def masked(
         generator: see `fill`.
     """
     n, _, h, w = images.shape
-    return torch.where(mask.view(n, 1, h, w), fill(images, kind, generator=generator), images)
+    replaced = torch.where(mask.view(n, 1, h, w), fill(images, kind, generator=generator), images)
+    return torch.empty_like(images).copy_(replaced)  # which lies in memory as the images do

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -49,17 +51,19 @@ def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = N
     return _keys(scores, generator).argsort(dim=1).argsort(dim=1)
 
 
-def tied(scores: Float[Tensor, "n p"], count: int) -> Float[Tensor, ""]:
-    """The share of the `count` lowest places that chance decided: places filled from scores equal to the highest marked
-    one, where not all of those equal were marked.
+def tied(scores: Float[Tensor, "n p"], mask: Bool[Tensor, "n p"]) -> Float[Tensor, ""]:
+    """The share of the marked places that chance decided: those with the highest marked score, where not all scores
+    equal to it were marked.
+
+    Args:
+        scores: finite numbers, a row an image.
+        mask: as `lowest` marked them, equally many in every row.
     """
-    if not 0 < count < scores.shape[1]:
-        return scores.new_zeros(())
-    edge = scores.kthvalue(count, dim=1, keepdim=True).values
-    below = (scores < edge).sum(dim=1)
-    equal = (scores == edge).sum(dim=1)
-    places = count - below
-    return torch.where(equal > places, places, 0).float().mean() / count
+    edge = scores.masked_fill(~mask, -math.inf).amax(1, keepdim=True)
+    equal = scores == edge
+    places = (equal & mask).sum(1)
+    chosen = torch.where(equal.sum(1) > places, places, 0)
+    return chosen.float().mean() / mask.sum(1).float().mean().clamp(min=1)
 
 
 def _keys(scores: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -15,6 +15,7 @@ from ._cost import cost as cost
 from ._dorefa import DoReFa as DoReFa
 from ._layers import QuantizedConv2d as QuantizedConv2d
 from ._layers import QuantizedLinear as QuantizedLinear
+from ._layers import quantized_once as quantized_once
 from ._lsq import LSQ as LSQ
 from ._pact import PACT as PACT
 from ._plan import FLOAT_BITS as FLOAT_BITS

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -46,6 +49,26 @@ class QuantizedLinear(nn.Module):
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
         """Features to features."""
         return F.linear(x, self.quantizer(self.layer.weight), self.layer.bias)
+
+
+@contextmanager
+def quantized_once(model: nn.Module) -> Iterator[None]:
+    """Inside the block every weight of `model` is quantized once, however often the network runs.
+
+    All passes then share one graph from the weight to its quantized values, so that gradients are what they would be.
+    The weights must not change inside.
+
+    Args:
+        model: any network; one without quantized layers is left alone.
+    """
+    found = [layer.quantizer for layer in model.modules() if isinstance(layer, QuantizedConv2d | QuantizedLinear)]
+    try:
+        for quantizer in found:
+            quantizer.forward = cache(quantizer.forward)
+        yield
+    finally:
+        for quantizer in found:
+            del quantizer.forward  # the class's own is behind it
 
 
 def _accept_float_names(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:

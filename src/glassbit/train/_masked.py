@@ -14,6 +14,7 @@ from glassbit._errors import UsageError
 from glassbit._modes import evaluating
 from glassbit.masking import Fill, lowest, masked, tied
 from glassbit.models import to_unit
+from glassbit.quant import quantized_once
 
 from ._masked_pass import MaskedBatchNorm, MaskedPass
 from ._objective import Losses, Objective
@@ -79,10 +80,11 @@ class MaskedConsistency(Objective):
     def forward(self, images: Tensor, labels: Int64[Tensor, " n"]) -> Losses:
         """The losses of a batch; see `Objective.forward`."""
         x = to_unit(images).detach()
-        logits, scores = self.choose(x, labels)
-        count = round(self.k * scores.shape[1])
-        mask: Bool[Tensor, "n p"] = lowest(scores, count)
-        masked_logits = self.masked_pass(self.model, masked(x.detach(), mask, self.fill))
+        with quantized_once(self.model):
+            logits, scores = self.choose(x, labels)
+            count = round(self.k * scores.shape[1])
+            mask: Bool[Tensor, "n p"] = lowest(scores, count)
+            masked_logits = self.masked_pass(self.model, masked(x.detach(), mask, self.fill))
         clean = logits.detach() if self.detach else logits
         classification = F.cross_entropy(logits, labels)
         consistency = F.kl_div(
@@ -90,7 +92,7 @@ class MaskedConsistency(Objective):
         )
         weight = self.weight * min(1.0, self.progress / self.ramp) if self.ramp else self.weight
         total = classification + weight * consistency
-        return Losses(total, classification, consistency, logits.detach(), tied(scores, count))
+        return Losses(total, classification, consistency, logits.detach(), tied(scores, mask))
 
 
 class SaliencyGuided(MaskedConsistency):
