@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -112,6 +113,31 @@ def test_a_folder_belongs_to_one_process(recipe: Make, tmp_path: Path, monkeypat
         run_study(recipe(""), tmp_path, progress=False)
 
 
+def test_storage_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    fcntl = pytest.importorskip("fcntl", reason="locks of POSIX")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    text = r"must be on storage with file locks, and this has none \(No locks available\)"
+    with pytest.raises(RunError, match=text), locked(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes of POSIX")
+def test_a_worker_whose_parent_died_before_it_looked_ends(tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", ORPHAN], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    assert worker.wait(60) == -signal.SIGTERM
+
+
+ORPHAN = """
+import time
+from glassbit.study._worker import _follow_parent
+_follow_parent(-1)
+time.sleep(50)
+"""
 KILLED = """
 import sys
 from pathlib import Path

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -20,11 +18,11 @@ from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
 
 from ._facts import cores
-from ._run import FAILURE, run_one
+from ._process import begin, end, failure
+from ._run import run_one
 from ._transparency import measure_run
 
 _POLL = 0.2
-_GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,24 @@ class Job:
     download: bool
     images: int
 
-    def to_json(self, *, threads: int) -> str:
-        """For the command line of a worker process."""
-        return json.dumps(
-            {
-                "run": self.run.config(),
-                "out": str(self.out),
-                "start": None if self.start is None else str(self.start),
-                "probes": str(self.probes),
-                "command": self.command,
-                "download": self.download,
-                "images": self.images,
-                "threads": threads,
-            }
-        )
+    def for_process(self, *, threads: int, wait: float = 5.0) -> dict[str, Any]:
+        """For a process of its own.
+
+        Args:
+            threads: that it computes with.
+            wait: seconds to wait for the end of another process in the run's folder.
+        """
+        return {
+            "run": self.run.config(),
+            "out": str(self.out.absolute()),
+            "start": None if self.start is None else str(self.start.absolute()),
+            "probes": str(self.probes.absolute()),
+            "command": self.command,
+            "download": self.download,
+            "images": self.images,
+            "threads": threads,
+            "wait": wait,
+        }
 
 
 Ended = tuple[Job, str | None, dict[str, Any]]
@@ -82,7 +84,7 @@ class Here(Workshop):
         """See `Workshop.work`."""
         failed: set[str] = set()
         for job in jobs:
-            message = _blocked(job, failed)
+            message = blocked(job, failed)
             result: dict[str, Any] = {}
             if message is None:
                 try:
@@ -136,64 +138,28 @@ class Pool(Workshop):
             while waiting or running:
                 for job in list(waiting):
                     pending = {other.run.id for other in waiting} | running.keys()
-                    message = _blocked(job, failed)
+                    message = blocked(job, failed)
                     if message is not None:
                         waiting.remove(job)
                         failed.add(job.run.id)
                         yield job, message, {}
                     elif job.run.starts_from not in pending and len(running) < self.processes:
                         waiting.remove(job)
-                        running[job.run.id] = (job, self._begin(job))
+                        running[job.run.id] = (job, begin(job.for_process(threads=self.threads), os.environ))
                 for name, (job, process) in list(running.items()):
                     if process.poll() is None:
                         continue
                     del running[name]
-                    message = _failure(job, process.returncode)
+                    message = failure(job.out, process.returncode)
                     if message is not None:
                         failed.add(name)
                     yield job, message, {} if message else read_json(job.out / "result.json")
                 time.sleep(_POLL)
         finally:
-            _end([process for _, process in running.values()])
-
-    def _begin(self, job: Job) -> subprocess.Popen[bytes]:
-        (job.out / FAILURE).unlink(missing_ok=True)
-        threads = str(self.threads)
-        return subprocess.Popen(
-            [sys.executable, "-m", "glassbit.study._worker", job.to_json(threads=self.threads)],
-            env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+            end([process for _, process in running.values()])
 
 
-def _blocked(job: Job, failed: set[str]) -> str | None:
+def blocked(job: Job, failed: set[str]) -> str | None:
+    """Why a job cannot be tried any more, or None."""
     first = job.run.starts_from
     return f"starts from the weights of {first}, which failed" if first in failed else None
-
-
-def _failure(job: Job, code: int) -> str | None:
-    """The message of a process that ended, or None when its run has a result."""
-    if code == 0 and (job.out / "result.json").is_file():
-        return None
-    try:
-        return (job.out / FAILURE).read_text(encoding="utf-8").partition("\n\n")[0]
-    except OSError:
-        if code < 0:
-            hint = "if nobody did that, the machine may be out of memory: use fewer processes"
-            return f"its process was ended by signal {-code}; {hint}"
-        return f"its process ended with exit code {code} and no message; train the run alone to see more"
-
-
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Stop processes and wait until they are gone."""
-    for process in processes:
-        process.terminate()
-    until = time.monotonic() + _GRACE
-    for process in processes:
-        try:
-            process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

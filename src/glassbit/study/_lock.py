@@ -22,7 +22,7 @@ def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
         wait: seconds to wait for a holder that is just ending.
 
     Raises:
-        RunError: another process holds it.
+        RunError: another process holds it, or the storage has no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
@@ -36,12 +36,17 @@ def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() >= until:
                     raise RunError(
                         f"{folder}: must not be in use, but another process is working in it; wait, or choose another"
                     ) from None
                 time.sleep(0.1)
+            except OSError as error:
+                raise RunError(
+                    f"{folder}: must be on storage with file locks, and this has none ({error.strerror}); mount it "
+                    "with them (`flock`), or choose another"
+                ) from error
         yield
 
 

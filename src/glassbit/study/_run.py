@@ -25,9 +25,8 @@ from ._facts import hardware, now, versions
 from ._lock import locked, sweep
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
+from ._process import FAILURE
 from ._state import MEASURED, extends, state
-
-FAILURE = "failure.txt"
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ def run_one(
     download: bool = True,
     progress: bool = True,
     tensorboard: bool = False,
+    wait: float = 5.0,
 ) -> RunOutcome:
     """Train and measure `run` in the folder `out`; go on where it stopped, or do nothing where it is finished.
 
@@ -71,6 +71,7 @@ def run_one(
         download: fetch a catalogue data set that is not there yet.
         progress: show a bar when stderr is a terminal.
         tensorboard: also write TensorBoard events.
+        wait: seconds to wait for the end of another process in `out`.
 
     Raises:
         UsageError: the recipe does not fit the data or the network.
@@ -78,7 +79,7 @@ def run_one(
         RunError: `out` holds another run or is in use, the loss is not finite any more, or a checkpoint is damaged.
     """
     main = _is_first_process()
-    with locked(out) if main else nullcontext():
+    with locked(out, wait=wait) if main else nullcontext():
         before = state(out, run)
         if before == "finished":
             return RunOutcome(run.id, out, "skipped", read_json(out / "result.json"))

@@ -15,7 +15,8 @@ from glassbit._errors import GlassbitError
 
 def main(job_text: str) -> int:
     """Do the run: 0 when it has a result, 1 when it failed and left its message in its folder, 130 when interrupted."""
-    _follow_parent()
+    job = json.loads(job_text)
+    _follow_parent(os.getppid() if "LOCAL_RANK" in os.environ else job["parent"])
     import torch
 
     from glassbit.build import build_data
@@ -24,7 +25,6 @@ def main(job_text: str) -> int:
     from ._run import noting_failure, run_one
     from ._transparency import is_measured, measure_run
 
-    job = json.loads(job_text)
     torch.set_num_threads(job["threads"])
     run, out = RunRecipe.model_validate(job["run"]), Path(job["out"])
     try:
@@ -36,6 +36,7 @@ def main(job_text: str) -> int:
             command=job["command"],
             download=job["download"],
             progress=False,
+            wait=job["wait"],
         )
         if outcome.status != "worker" and not is_measured(out, job["images"]):
             with noting_failure(out):
@@ -48,9 +49,12 @@ def main(job_text: str) -> int:
     return 0
 
 
-def _follow_parent() -> None:
-    """End this process when the one that started it is gone, even if that was killed."""
-    parent = os.getppid()
+def _follow_parent(parent: int) -> None:
+    """End this process when the one that started it is gone, even if that was killed, and even before this was called.
+
+    Args:
+        parent: the id of that process; further processes of a run (DDP) are started by its first one.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:
