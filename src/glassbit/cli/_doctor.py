@@ -23,8 +23,9 @@ _PACKAGES = (
     "onnx",
     "onnxruntime",
     "tensorboard",
+    "ray",
 )
-_EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tensorboard"}
+_EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tensorboard", "ray": "ray"}
 
 
 def doctor(*, data_dir: DataDir = None) -> int:

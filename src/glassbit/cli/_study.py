@@ -20,7 +20,20 @@ def study(
     out: Annotated[
         Path | None, Parameter(help="the study's folder; left out: runs/NAME, with the recipe's name")
     ] = None,
-    jobs: Annotated[int, Parameter(help="runs at a time, each in a process of its own", metavar="N")] = 1,
+    jobs: Annotated[
+        int | None,
+        Parameter(
+            help="runs at a time, each in a process of its own; left out: 1, with --on as many as there is room for",
+            metavar="N",
+        ),
+    ] = None,
+    on: Annotated[
+        str | None,
+        Parameter(
+            help="train on a Ray cluster: ray for the one that this machine belongs to, or the address of another",
+            metavar="ray[://HOST:PORT]",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, Parameter(help="folder with the files of the catalogue data sets, instead of the cache")
     ] = None,
@@ -46,6 +59,7 @@ def study(
         text=found.text,
         command=command_line(),
         processes=jobs,
+        on=on,
         download=not offline,
         progress=not quiet,
         say=lambda text: print(text, flush=True),

@@ -68,8 +68,13 @@ STUDY = Text(
         ("the shipped comparison", "study quickstart"),
         ("a recipe of your own, two runs at a time", "study my-study.yaml --jobs 2"),
         ("into a folder of your choice", "study mnist --out runs/mnist-again"),
+        (
+            "on a Ray cluster, from a folder that all its nodes see",
+            "study fashion-mnist --on ray://head:10001 --out /shared/runs/fashion-mnist",
+        ),
     ),
-    "The same command skips what is finished and resumes what is not. A run that fails does not stop the others.",
+    "The same command skips what is finished and resumes what is not. A run that fails does not stop the others. "
+    "docs/scale.md says what a cluster needs.",
 )
 REPORT = Text(
     "Write report.html, tables and figures from the result files of a study or a run.",

@@ -12,7 +12,7 @@ from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
 
 from ._facts import hardware, now, versions
-from ._jobs import Here, Job, Pool
+from ._jobs import Here, Job, Pool, Workshop
 from ._lock import locked
 from ._state import changed, state
 from ._transparency import is_measured, write_agreement
@@ -48,7 +48,8 @@ def run_study(
     *,
     text: str = "",
     command: str = "",
-    processes: int = 1,
+    processes: int | None = None,
+    on: str | None = None,
     download: bool = True,
     progress: bool = True,
     say: Callable[[str], None] | None = None,
@@ -60,14 +61,18 @@ def run_study(
         out: the study's folder.
         text: the recipe as it was written, for the record.
         command: what was called, for the record.
-        processes: runs at a time, each in a process of its own with its share of the cores; 1 trains here.
+        processes: runs at a time, each in a process of its own with its share of the cores; 1, or None, trains here.
+        on: a Ray cluster to train on, `ray` or `ray://HOST:PORT`; then `processes` are the most runs at a time, and
+            None stands for as many as there is room for.
         download: fetch a catalogue data set that is not there yet.
         progress: show a bar a run when stderr is a terminal; never with several processes.
         say: called with a line of text when something happened.
 
     Raises:
         RunError: the folder holds runs with other settings, all of them named, or another process is working in it.
+        UsageError: `processes` is not positive, or the cluster cannot do it.
     """
+    workshop = _workshop(out, on, processes, devices=recipe.training.devices, progress=progress)
     tell = say or _silent
     runs = expand(recipe)
     with locked(out):
@@ -90,10 +95,8 @@ def run_study(
         ]
         if skipped:
             tell(f"{len(skipped)} of {len(runs)} runs are finished already")
-        alone = processes == 1 and recipe.training.devices == 1
-        worker = Here(progress=progress) if alone else Pool(processes, devices=recipe.training.devices)
         finished: list[str] = []
-        for job, failure, result in worker.work(jobs):
+        for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
             if failure is None:
                 finished.append(job.run.id)
@@ -105,6 +108,15 @@ def run_study(
         if recipe.transparency.images:
             write_agreement(out, runs)
     return StudyOutcome(out, tuple(run.id for run in runs), tuple(finished), tuple(skipped), study.failed)
+
+
+def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int, progress: bool) -> Workshop:
+    if on is not None:
+        from ._ray import Cluster
+
+        return Cluster(on, folder=out, at_once=processes)
+    count = 1 if processes is None else processes
+    return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices)
 
 
 class _Study:

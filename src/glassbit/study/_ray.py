@@ -1,0 +1,188 @@
+"""The runs of a study on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from glassbit._errors import UsageError
+
+from . import _node, _process
+from ._jobs import Ended, Job, Workshop, blocked
+from ._share import Node, share
+
+RETRIES = 3
+"""How often a run whose worker was lost is given to another."""
+_LOCK_WAIT = 180.0
+"""Seconds; an NFS server keeps the lock of a node that is gone for a minute or two."""
+_ANSWER = 120.0
+_POLL = 0.5
+_GRACE = 20.0
+
+
+class Cluster(Workshop):
+    """A Ray cluster: a task a run, which starts the run in a process of its own and watches it. A task that is lost
+    with its worker or node is given to another worker, and the run goes on after its last finished epoch.
+
+    Args:
+        address: `ray` for the cluster that this machine belongs to (or RAY_ADDRESS names), `ray://HOST:PORT` for any
+            other.
+        folder: the study's, on storage that every node sees.
+        at_once: the most runs at a time, >= 1; None for as many as there is room for.
+
+    Raises:
+        UsageError: the address is neither, `at_once` is not positive, or Ray is not installed.
+    """
+
+    def __init__(self, address: str, *, folder: Path, at_once: int | None = None) -> None:
+        if address != "ray" and not address.startswith("ray://"):
+            raise UsageError(f"--on: must be ray or ray://HOST:PORT; got {address!r}")
+        if at_once is not None and at_once < 1:
+            raise UsageError(f"jobs must be at least 1; got {at_once}")
+        self.address = address
+        self.folder = folder.absolute()
+        self.at_once = at_once
+        self._ray = _ray()
+
+    def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
+        """See `Workshop.work`.
+
+        Raises:
+            UsageError: the cluster cannot be reached, is too small, or a node sees not the folder.
+        """
+        if not jobs:
+            return
+        begun = self._connect()
+        token = self.folder / f".seen-{uuid.uuid4().hex}"
+        running: dict[Any, Job] = {}
+        try:
+            token.touch()
+            nodes = _nodes(self._ray)
+            self._ask(nodes, token)
+            yield from self._do(jobs, nodes, token, running)
+        finally:
+            self._cancel(list(running))
+            token.unlink(missing_ok=True)
+            if begun:
+                self._ray.shutdown()
+
+    def _connect(self) -> bool:
+        """Whether a connection was made, because there was none."""
+        if self._ray.is_initialized():
+            return False
+        address = "auto" if self.address == "ray" else self.address
+        try:
+            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"--on {self.address}: must be a Ray cluster that can be reached ({reason}); start one with `ray start "
+                "--head`, correct the address or its token (RAY_AUTH_TOKEN), or leave --on out and train here with "
+                "--jobs"
+            ) from error
+        return True
+
+    def _ask(self, nodes: Sequence[Node], token: Path) -> None:
+        """Ask every node whether it can do the work.
+
+        Raises:
+            UsageError: some cannot, or do not answer.
+        """
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        asked = {
+            node: self._ray.remote(num_cpus=0)(_node.look)
+            .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
+            .remote(str(token), str(Path.cwd()), metadata.version("glassbit"))
+            for node in nodes
+        }
+        self._ray.wait(list(asked.values()), num_returns=len(asked), timeout=_ANSWER)
+        problems = []
+        for node, answer in asked.items():
+            try:
+                problems += [f"  - {node.address}: {problem}" for problem in self._ray.get(answer, timeout=0)]
+            except self._ray.exceptions.RayError as error:
+                problems.append(f"  - {node.address}: must answer, and does not ({type(error).__name__})")
+        if problems:
+            raise UsageError("\n".join([f"--on {self.address}: some nodes cannot do the runs", *problems]))
+
+    def _do(self, jobs: Sequence[Job], nodes: Sequence[Node], token: Path, running: dict[Any, Job]) -> Iterator[Ended]:
+        at_once = min(self.at_once or len(jobs), len(jobs))
+        training = jobs[0].run.training
+        one = share(nodes, runs=at_once, device=training.device, devices=training.devices)
+        task = self._ray.remote(num_cpus=one.cpus, num_gpus=one.gpus, max_retries=RETRIES)(_node.attend)
+        surroundings = (str(token), str(Path.cwd()), os.environ.get("GLASSBIT_CACHE"))
+        waiting = list(jobs)
+        failed: set[str] = set()
+        while waiting or running:
+            for job in list(waiting):
+                pending = {other.run.id for other in (*waiting, *running.values())}
+                message = blocked(job, failed)
+                if message is not None:
+                    waiting.remove(job)
+                    failed.add(job.run.id)
+                    yield job, message, {}
+                elif job.run.starts_from not in pending and len(running) < at_once:
+                    waiting.remove(job)
+                    asked = job.for_process(threads=one.threads, wait=_LOCK_WAIT)
+                    running[task.remote(asked, *surroundings)] = job
+            ended = self._ray.wait(list(running), timeout=_POLL)[0] if running else []
+            for reference in ended:
+                job = running.pop(reference)
+                message, result = self._outcome(reference)
+                if message is not None:
+                    failed.add(job.run.id)
+                yield job, message, result
+
+    def _outcome(self, reference: Any) -> tuple[str | None, dict[str, Any]]:
+        errors = self._ray.exceptions
+        try:
+            message, result = self._ray.get(reference)
+        except errors.RayTaskError as error:
+            return f"{type(error.cause).__name__}: {error.cause}", {}
+        except errors.RayError as error:
+            hint = "if nobody did that, a node may be out of memory: use fewer --jobs"
+            return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", {}
+        return message, result
+
+    def _cancel(self, references: Sequence[Any]) -> None:
+        """Stop tasks, and wait until their processes are gone."""
+        for force in (False, True):
+            for reference in references:
+                self._ray.cancel(reference, force=force)
+            if references:
+                references = self._ray.wait(references, num_returns=len(references), timeout=_GRACE)[1]
+
+
+def _nodes(ray: Any) -> list[Node]:
+    """The nodes that work; a head without CPUs does not."""
+    found = [
+        Node(
+            id=node["NodeID"],
+            address=node["NodeManagerAddress"],
+            cpus=int(node["Resources"].get("CPU", 0)),
+            gpus=int(node["Resources"].get("GPU", 0)),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return [node for node in found if node.cpus]
+
+
+def _ray() -> Any:
+    """The module; what this package sends to nodes goes by value.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        ray: Any = import_module("ray")
+    except ImportError:
+        raise UsageError("--on: needs Ray, which is not installed; pip install 'glassbit[ray]'") from None
+    for module in (_node, _process):
+        ray.cloudpickle.register_pickle_by_value(module)
+    return ray
