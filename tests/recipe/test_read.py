@@ -193,6 +193,7 @@ def test_load_finds_shipped_recipes_by_bare_name() -> None:
         "mnist",
         "quickstart",
         "shortcut",
+        "transparency",
     )
     assert load("quickstart").recipe.name == "quickstart"
 
