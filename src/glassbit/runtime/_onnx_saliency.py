@@ -48,6 +48,9 @@ class _Gradient:
         return _Gradient(self.tensor, self.factor * factor)
 
 
+_FEW = 8
+"""Channels: ONNX Runtime pads what a `Conv` writes to whole vectors, so below this a `ConvTranspose` takes less time."""
+
 _Part = _Gradient | Callable[[float], _Gradient]
 """What arrives from one reader: a gradient as it is, or one that a layer will write with the factor that it is told."""
 
@@ -167,7 +170,7 @@ class _Reverse:
     def _convolution(self, node: Conv, gradient: _Gradient, factor: float) -> _Gradient:
         weights = self._weights(node, gradient.factor / factor)
         kernel = node.weights.codes.shape[2:]
-        if node.stride == (1, 1):
+        if node.stride == (1, 1) and node.weights.codes.shape[1] >= _FEW:
             turned = self._turned(node, weights)
             pads = tuple(size - 1 - pad for size, pad in zip(kernel, node.padding, strict=True)) * 2
             attributes: dict[str, Any] = {"pads": pads, "group": node.groups}
