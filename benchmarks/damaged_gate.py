@@ -6,9 +6,9 @@ REFERENCE and CANDIDATE are runs, the candidate quantized. Two networks are made
 with the default policy, as the candidate itself is:
 
     clipped   every clipping level at a share of what was learned: a fault of calibration, which costs accuracy
-    misled    some more training at a low rate, with a term that gathers the saliency map in the top-left corner of
-              every image: the network answers as before, and its explanation is a lie (location fooling of Heo et al.
-              2019, arXiv 1902.02041)
+    misled    some more training, with a term that gathers the saliency map in the top-left corner of every image:
+              the network answers as before, and its explanation is a lie (location fooling of Heo et al. 2019, arXiv
+              1902.02041)
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def clipped(model: nn.Module, share: float) -> nn.Module:
 def misled(model: nn.Module, data: Dataset, *, steps: int) -> nn.Module:
     """A copy that was trained on to answer alike and to explain every answer by the top-left corner."""
     damaged = copy.deepcopy(model).train()
-    optimizer = torch.optim.AdamW(damaged.parameters(), lr=2e-4)
+    optimizer = torch.optim.AdamW(damaged.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     batches = Batches(data.train, batch_size=128, seed=0)
     passes = (batch for epoch in count(1) for batch in batches.epoch(epoch))
     for images, labels in islice(passes, steps):
@@ -63,6 +64,7 @@ def misled(model: nn.Module, data: Dataset, *, steps: int) -> nn.Module:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        schedule.step()
     return damaged.eval()
 
 
