@@ -35,7 +35,7 @@ from glassbit.models import to_unit
 from glassbit.quant import PACT
 from glassbit.study import saved_run, trained_model
 
-_TOWARDS_CORNER = 2.0
+_TOWARDS_CORNER = 1.0
 _CORNER = 4  # the corner is 1 / 4 of each side
 
 
@@ -51,7 +51,7 @@ def clipped(model: nn.Module, share: float) -> nn.Module:
 def misled(model: nn.Module, data: Dataset, *, steps: int) -> nn.Module:
     """A copy that was trained on to answer alike and to explain every answer by the top-left corner."""
     damaged = copy.deepcopy(model).train()
-    optimizer = torch.optim.AdamW(damaged.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(damaged.parameters(), lr=5e-4)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     batches = Batches(data.train, batch_size=128, seed=0)
     passes = (batch for epoch in count(1) for batch in batches.epoch(epoch))
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="folder with the files of the data set (default: as in training)")
     parser.add_argument("--images", type=int, default=1000, help="test images to measure on (default 1000)")
     parser.add_argument("--share", type=float, default=0.3, help="of the clipping levels that is left (default 0.3)")
-    parser.add_argument("--steps", type=int, default=400, help="training steps that mislead (default 400)")
+    parser.add_argument("--steps", type=int, default=600, help="training steps that mislead (default 600)")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     options = parser.parse_args()
     saved = saved_run(options.candidate)
