@@ -41,16 +41,21 @@ class PaperPACT(nn.Module):
         return y + ((y.detach() * scale).round() / scale - y.detach())
 
 
+def paper_activations_(model: nn.Module, bits: int, alpha: float) -> None:
+    """Put the formula of the paper in the place of every ReLU."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.ReLU:
+                setattr(parent, name, PaperPACT(bits, alpha))
+
+
 def arms(bits: int, alpha: float) -> dict[str, nn.Module]:
     """The three networks, with the same weights."""
     torch.manual_seed(0)
     full = models.resnet20()
     ours, paper = copy.deepcopy(full), copy.deepcopy(full)
     quantize_(ours, Plan("activations", (Rule("*", 32, bits),), edges="same", alpha=alpha))
-    for parent in list(paper.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.ReLU:
-                setattr(parent, name, PaperPACT(bits, alpha))
+    paper_activations_(paper, bits, alpha)
     return {"fp32": full, "glassbit.PACT": ours, "paper form, eager": paper}
 
 

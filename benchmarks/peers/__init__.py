@@ -1,0 +1,1 @@
+"""Glassbit beside its peers, in one run; see `python -m benchmarks.peers --help`."""

@@ -1,0 +1,126 @@
+"""Glassbit beside its peers, in one run: training steps, memory, latency, file sizes.
+
+    make bench
+    python -m benchmarks.peers --only pact brevitas --rounds 5 --threads 1
+
+Peers that need other packages get a virtual environment each under .bench/, made once (about 1 GB each). A peer that
+cannot be installed or run appears in the result as absent, with the reason. Nothing else should run on the machine;
+the default takes about a quarter of an hour on two idle cores. Results go to benchmarks/results/DATE-peers.json and
+.md; files that are there are never changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import platform
+from pathlib import Path
+from typing import Any, get_args
+
+from benchmarks.onnx_latency import processor
+
+from ._entries import BASES, ENTRIES, Entry, Kind
+from ._environments import ROOT
+from ._measure import measure, say, versions
+from ._report import block, free_name, write
+
+_PREDICTED = [1, 64]
+
+
+def main() -> None:
+    """Measure and write."""
+    options = parse()
+    result: dict[str, Any] = {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "command": command(options),
+        "network": f"ResNet-20, 3 x 32 x 32, {'weights of a run' if options.run else 'random weights'}",
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {},
+        "blocks": [],
+    }
+    path = free_name(options.out, result["date"])
+    for threads in options.threads:
+        for kind in get_args(Kind):
+            batches = [options.batch] if kind == "training" else _PREDICTED
+            found = measure(
+                chosen(kind, options.only),
+                threads=threads,
+                batches=batches,
+                rounds=options.rounds,
+                run=options.run,
+                offline=options.offline,
+            )
+            for environment, packages in versions(found, ENTRIES).items():
+                result["versions"].setdefault(environment, {}).update(packages)
+            if found:
+                result["blocks"] += [block(kind, threads, batch, options.rounds, found) for batch in batches]
+                write(result, path)
+    say(f"written: {path.with_suffix('.json').name} and .md")
+
+
+def chosen(kind: Kind, only: list[str] | None) -> list[Entry]:
+    """The entries of a kind; with names, those and what their ratios are to."""
+    entries = [entry for entry in ENTRIES.values() if entry.kind == kind]
+    if only is None:
+        return entries
+    named = [entry for entry in entries if entry.name in only]
+    return [entry for entry in entries if entry in named or entry.name == BASES[kind]] if named else []
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds",
+        type=positive,
+        default=15,
+        help="turns of every entry (default 15); the paper's form, which is slow, takes one turn in three",
+    )
+    parser.add_argument("--batch", type=positive, default=128, help="images of a training step (default 128)")
+    parser.add_argument(
+        "--threads", type=positive, nargs="+", default=[1, 2], help="numbers of threads, one after the other (1 2)"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(ENTRIES),
+        metavar="NAME",
+        help=f"these, and what their ratios are to: {', '.join(ENTRIES)}",
+    )
+    parser.add_argument("--offline", action="store_true", help="install nothing; peers not yet installed are absent")
+    parser.add_argument(
+        "--run", type=Path, help="inference: a run's folder with model.glassbit, for weights that are not random"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the results")
+    options = parser.parse_args()
+    if max(options.threads) > (os.cpu_count() or 1):
+        parser.error(f"--threads must be at most {os.cpu_count()}, the number of cores; got {max(options.threads)}")
+    if options.run is not None and not (options.run / "model.glassbit").exists():
+        parser.error(f"--run must be a run's folder with model.glassbit in it; got {options.run}")
+    return options
+
+
+def positive(text: str) -> int:
+    """A number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; got {number}")
+    return number
+
+
+def command(options: argparse.Namespace) -> str:
+    """What was called, without the folders of this machine."""
+    threads = " ".join(map(str, options.threads))
+    parts = [f"python -m benchmarks.peers --rounds {options.rounds} --batch {options.batch} --threads {threads}"]
+    parts += [f"--only {' '.join(options.only)}"] if options.only else []
+    parts += ["--run RUN"] if options.run else []
+    return " ".join(parts)
+
+
+if __name__ == "__main__":
+    main()
