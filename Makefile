@@ -1,12 +1,13 @@
 # make demo   set up, run the built-in study, write runs/quickstart/report.html
 # make test   set up with the test tools, then every check
-# Both need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
+# make bench  Glassbit beside its peers, on a machine that does nothing else: make bench ARGS="--rounds 5"
+# All need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test web clean
+.PHONY: demo test bench web clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -18,6 +19,9 @@ test: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 # onnxruntime-web, for the checks that need Node.js; kept in the user's cache.
 web:
@@ -41,4 +45,4 @@ web:
 	@touch $@
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv .bench dist

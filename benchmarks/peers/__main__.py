@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks.onnx_latency import processor
+from glassbit.intgraph import load
 
 from ._entries import BASES, ENTRIES, Entry, Kind
 from ._environments import ROOT
@@ -34,7 +35,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "command": command(options),
-        "network": f"ResNet-20, 3 x 32 x 32, {'weights of a run' if options.run else 'random weights'}",
+        "network": "ResNet-20, 3 x 32 x 32, random weights" + (", in inference those of a run" if options.run else ""),
         "cpu": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -94,15 +95,27 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--offline", action="store_true", help="install nothing; peers not yet installed are absent")
     parser.add_argument(
-        "--run", type=Path, help="inference: a run's folder with model.glassbit, for weights that are not random"
+        "--run", type=Path, help="inference: a run's folder, a ResNet-20 of plan w4a4, for weights that are not random"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the results")
     options = parser.parse_args()
     if max(options.threads) > (os.cpu_count() or 1):
         parser.error(f"--threads must be at most {os.cpu_count()}, the number of cores; got {max(options.threads)}")
-    if options.run is not None and not (options.run / "model.glassbit").exists():
-        parser.error(f"--run must be a run's folder with model.glassbit in it; got {options.run}")
+    if options.run is not None and not fits(options.run / "model.glassbit"):
+        parser.error(
+            f"--run must be a folder with the model.glassbit of a ResNet-20 of plan w4a4 on images of 3 x 32 x 32; "
+            f"got {options.run}"
+        )
     return options
+
+
+def fits(artifact: Path) -> bool:
+    """Whether a file holds the network that is measured."""
+    if not artifact.exists():
+        return False
+    graph = load(artifact)
+    shape = (graph.preprocessing.channels, graph.preprocessing.height, graph.preprocessing.width)
+    return (graph.about.network, graph.about.plan, shape) == ("resnet20", "w4a4", (3, 32, 32))
 
 
 def positive(text: str) -> int:

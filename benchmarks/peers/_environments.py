@@ -12,11 +12,11 @@ from ._entries import Environment
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".bench"
 
-REQUIREMENTS: dict[Environment, tuple[str, ...]] = {
-    "brevitas": ("torch==2.13.0", "jaxtyping>=0.3", "brevitas==0.13.4"),
-    "torchao": ("torch==2.13.0", "jaxtyping>=0.3", "numpy>=2", "torchao==0.18.0"),
-}
-"""Besides the peer, what Glassbit's networks need to be imported. Glassbit itself comes from `src`."""
+CONSTRAINTS = ROOT / "constraints.txt"
+
+PEERS: dict[Environment, str] = {"brevitas": "brevitas==0.13.4", "torchao": "torchao==0.18.0"}
+SHARED = ("torch", "numpy", "jaxtyping")
+"""What Glassbit's networks need to be imported; Glassbit itself comes from `src`."""
 
 
 class AbsentError(Exception):
@@ -31,17 +31,18 @@ def python(environment: Environment, *, offline: bool) -> Path:
     """
     if environment == "glassbit":
         return Path(sys.executable)
-    folder, wanted = CACHE / environment, "\n".join(REQUIREMENTS[environment])
+    folder, peer = CACHE / environment, PEERS[environment]
+    wanted = "\n".join([peer, *SHARED, CONSTRAINTS.read_text(encoding="utf-8")])
     interpreter, stamp = folder / "bin" / "python", folder / "requirements.txt"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return interpreter
     if offline:
-        raise AbsentError(f"{REQUIREMENTS[environment][-1]} is not installed, and --offline forbids to install it")
-    print(f"installing {REQUIREMENTS[environment][-1]} into .bench/{environment}", file=sys.stderr, flush=True)
+        raise AbsentError(f"{peer} is not installed, and --offline forbids to install it")
+    print(f"installing {peer} into .bench/{environment}", file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     _run(environment, [sys.executable, "-m", "venv", str(folder)], "a virtual environment could not be made")
-    install = [str(interpreter), "-m", "pip", "install", "--disable-pip-version-check", *REQUIREMENTS[environment]]
-    _run(environment, install, f"pip could not install {REQUIREMENTS[environment][-1]}")
+    install = [str(interpreter), "-m", "pip", "install", "--disable-pip-version-check", "-c", str(CONSTRAINTS)]
+    _run(environment, [*install, peer, *SHARED], f"pip could not install {peer}")
     stamp.write_text(wanted, encoding="utf-8")
     return interpreter
 

@@ -21,9 +21,9 @@ not milliseconds.
 
 A training step is the forward passes, the backward passes and the update by SGD with momentum, on random images that
 are the same for all. *Saved* is the most that autograd holds for backward passes at any time of a step, every storage
-once, parameters left out. *Peak* is the most main memory that the process had up to the end of its first steps, imports
-included; *over start* is what of it the steps added. A time of inference is the median of some runs in a turn, from
-uint8 images to logits. Sizes are in units of 1000.
+once, parameters left out. *Peak* is the most main memory that the process had up to the end of its first steps or
+predictions, imports and compilation included; *over start* is what of it the steps added. A time of inference is the
+median of some runs in a turn, from uint8 images to logits. Sizes are in units of 1000.
 """
 
 
