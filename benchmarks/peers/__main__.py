@@ -22,7 +22,7 @@ from benchmarks.onnx_latency import processor
 from glassbit.intgraph import load
 
 from ._entries import BASES, ENTRIES, Entry, Kind
-from ._environments import ROOT
+from ._environments import ROOT, interpreters
 from ._measure import measure, say, versions
 from ._report import block, free_name, write
 
@@ -32,7 +32,25 @@ _PREDICTED = [1, 64]
 def main() -> None:
     """Measure and write."""
     options = parse()
-    result: dict[str, Any] = {
+    result = header(options)
+    path = free_name(options.out, result["date"])
+    entries = {kind: chosen(kind, options.only) for kind in get_args(Kind)}
+    needed = dict.fromkeys(entry.environment for listed in entries.values() for entry in listed)
+    ready = interpreters(needed, offline=options.offline)
+    for threads in options.threads:
+        for kind, listed in entries.items():
+            batches = [options.batch] if kind == "training" else _PREDICTED
+            found = measure(listed, ready, threads=threads, batches=batches, rounds=options.rounds, run=options.run)
+            if found:
+                result["versions"] |= versions(found)
+                result["blocks"] += [block(kind, threads, batch, options.rounds, found) for batch in batches]
+                write(result, path)
+    say(f"written: {path.with_suffix('.json').name} and .md")
+
+
+def header(options: argparse.Namespace) -> dict[str, Any]:
+    """The result before anything is measured."""
+    return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "command": command(options),
         "network": "ResNet-20, 3 x 32 x 32, random weights" + (", in inference those of a run" if options.run else ""),
@@ -42,24 +60,6 @@ def main() -> None:
         "versions": {},
         "blocks": [],
     }
-    path = free_name(options.out, result["date"])
-    for threads in options.threads:
-        for kind in get_args(Kind):
-            batches = [options.batch] if kind == "training" else _PREDICTED
-            found = measure(
-                chosen(kind, options.only),
-                threads=threads,
-                batches=batches,
-                rounds=options.rounds,
-                run=options.run,
-                offline=options.offline,
-            )
-            for environment, packages in versions(found, ENTRIES).items():
-                result["versions"].setdefault(environment, {}).update(packages)
-            if found:
-                result["blocks"] += [block(kind, threads, batch, options.rounds, found) for batch in batches]
-                write(result, path)
-    say(f"written: {path.with_suffix('.json').name} and .md")
 
 
 def chosen(kind: Kind, only: list[str] | None) -> list[Entry]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from ._entries import Environment
@@ -21,6 +22,20 @@ SHARED = ("torch", "numpy", "jaxtyping")
 
 class AbsentError(Exception):
     """Why something could not be measured."""
+
+
+Interpreters = dict[Environment, Path | AbsentError]
+
+
+def interpreters(environments: Iterable[Environment], *, offline: bool) -> Interpreters:
+    """The interpreter of each environment, or why there is none; what is missing is made first."""
+    found: Interpreters = {}
+    for environment in environments:
+        try:
+            found[environment] = python(environment, offline=offline)
+        except AbsentError as error:
+            found[environment] = error
+    return found
 
 
 def python(environment: Environment, *, offline: bool) -> Path:

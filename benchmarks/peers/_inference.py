@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ._entries import Entry
+from ._entries import PEAK, Entry
 from ._files import Array, images, made
 from ._memory import resident
 
@@ -44,7 +44,7 @@ class Inference:
         for batch, predict in self.runs.items():
             for _ in range(_WARM):
                 predict(self.images[batch])
-        return {**self.made, "peak resident, bytes": resident("VmHWM")}
+        return {**self.made, PEAK: resident("VmHWM")}
 
     def turn(self, batch: int) -> float:
         """Milliseconds of one prediction, the median of some."""

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ._entries import Entry, Environment
-from ._environments import AbsentError, python
+from ._entries import ENTRIES, Entry, Environment
+from ._environments import AbsentError, Interpreters
 from ._process import Worker
 from ._statistics import Times
 
@@ -18,7 +18,13 @@ Found = dict[str, dict[str, Any]]
 
 
 def measure(
-    entries: Iterable[Entry], *, threads: int, batches: list[int], rounds: int, run: Path | None, offline: bool
+    entries: Iterable[Entry],
+    interpreters: Interpreters,
+    *,
+    threads: int,
+    batches: list[int],
+    rounds: int,
+    run: Path | None,
 ) -> Found:
     """Start a worker for every entry, one after the other, then let them take turns.
 
@@ -32,7 +38,7 @@ def measure(
         for entry in entries:
             say(f"{threads} thread(s): {entry.name} starts")
             try:
-                worker = Worker(entry, python(entry.environment, offline=offline), request)
+                worker = started(entry, interpreters[entry.environment], request)
             except AbsentError as error:
                 found[entry.name] = absent(entry, error)
                 continue
@@ -53,6 +59,17 @@ def measure(
     return found
 
 
+def started(entry: Entry, interpreter: Path | AbsentError, request: dict[str, Any]) -> Worker:
+    """The entry's worker.
+
+    Raises:
+        AbsentError: it could not start.
+    """
+    if isinstance(interpreter, AbsentError):
+        raise interpreter
+    return Worker(entry, interpreter, request)
+
+
 def rotated(entries: list[Entry], number: int) -> list[Entry]:
     """The entries, beginning with another one each round."""
     first = number % max(1, len(entries))
@@ -65,10 +82,10 @@ def absent(entry: Entry, error: AbsentError) -> dict[str, Any]:
     return {"absent": str(error)}
 
 
-def versions(found: Found, entries: dict[str, Entry]) -> dict[Environment, dict[str, str]]:
-    """Of the packages of every environment that was used."""
+def versions(found: Found) -> dict[Environment, dict[str, str]]:
+    """Of the packages of every environment that was used, as far as its workers knew them."""
     return {
-        entries[name].environment: measured["versions"] for name, measured in found.items() if "versions" in measured
+        ENTRIES[name].environment: measured["versions"] for name, measured in found.items() if "versions" in measured
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ._entries import BASES, COMPARISONS, ENTRIES, Kind
+from ._entries import ADDED, BASES, COMPARISONS, ENTRIES, PEAK, SAVED, Kind
 from ._measure import Found
 from ._statistics import Ratio, Times, ratio
 
@@ -39,9 +39,9 @@ def block(kind: Kind, threads: int, batch: int, rounds: int, found: Found) -> di
         "base": BASES[kind],
         "entries": {name: _entry(measured, times.get(name, {}), base) for name, measured in found.items()},
         "comparisons": [
-            {"over": over, "under": under, "ratio": asdict(between)}
-            for over, under in COMPARISONS[kind]
-            if (between := ratio(times.get(over, {}), times.get(under, {}))) is not None
+            {**asdict(pair), "ratio": asdict(between)}
+            for pair in COMPARISONS[kind]
+            if (between := ratio(times.get(pair.over, {}), times.get(pair.under, {}))) is not None
         ],
     }
 
@@ -94,7 +94,7 @@ def _tables(found: dict[str, Any]) -> Iterator[str]:
     training = found["kind"] == "training"
     what = "Training step" if training else "Inference"
     yield f"## {what}, batch {found['batch']}, {found['threads']} thread{'s' if found['threads'] > 1 else ''}\n"
-    memory = ["saved MB", "peak MB", "over start MB"] if training else ["file kB", "peak MB"]
+    memory = ["saved MB", "ratio", "peak MB", "over start MB"] if training else ["file kB", "peak MB"]
     columns = ["entry", "bits", "ms", f"ratio to {found['base']}", "least..most", "rounds", *memory]
     yield _row(columns)
     yield "|---|---|" + "---:|" * (len(columns) - 2)
@@ -103,14 +103,14 @@ def _tables(found: dict[str, Any]) -> Iterator[str]:
         if "absent" in entry:
             yield _row([name, bits, f"absent: {entry['absent']}", *[""] * (len(columns) - 3)])
         else:
-            sizes = _training_memory(entry) if training else _inference_memory(entry)
+            sizes = _training_memory(entry, found["entries"][found["base"]]) if training else _inference_memory(entry)
             rounds = str(len(entry["ms by round"]))
             yield _row([name, bits, f"{entry['median ms']:.2f}", *_shown(entry["ratio to base"]), rounds, *sizes])
     yield ""
     if found["comparisons"]:
-        yield "| over | under | ratio | least..most |\n|---|---|---:|---:|"
+        yield "| over | under | ratio | least..most | target |\n|---|---|---:|---:|---|"
         for pair in found["comparisons"]:
-            yield _row([pair["over"], pair["under"], *_shown(pair["ratio"])])
+            yield _row([pair["over"], pair["under"], *_shown(pair["ratio"]), pair["target"]])
         yield ""
 
 
@@ -123,18 +123,15 @@ def _shown(found: dict[str, float] | None) -> tuple[str, str]:
     return quartiles, f"{between.least:.2f}..{between.most:.2f}"
 
 
-def _training_memory(entry: dict[str, Any]) -> list[str]:
-    names = (
-        "saved for backward, bytes",
-        "peak resident, bytes",
-        "peak resident over that before the first step, bytes",
-    )
-    return [f"{entry[name] / 1e6:.0f}" for name in names]
+def _training_memory(entry: dict[str, Any], base: dict[str, Any]) -> list[str]:
+    saved = entry[SAVED]
+    to_base = f"{saved / base[SAVED]:.2f}" if SAVED in base else "–"
+    return [f"{saved / 1e6:.0f}", to_base, f"{entry[PEAK] / 1e6:.0f}", f"{entry[ADDED] / 1e6:.0f}"]
 
 
 def _inference_memory(entry: dict[str, Any]) -> list[str]:
     files = ", ".join(f"{name} {size / 1e3:.0f}" for name, size in entry["file, bytes"].items())
-    return [files or "–", f"{entry['peak resident, bytes'] / 1e6:.0f}"]
+    return [files or "–", f"{entry[PEAK] / 1e6:.0f}"]
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from glassbit import models
 
-from ._entries import Entry
+from ._entries import ADDED, PEAK, SAVED, Entry
 from ._memory import resident
 from ._saved import saved_bytes
 
@@ -61,9 +61,9 @@ class Training:
         peak = resident("VmHWM")
         owned = (*self.module.parameters(), *self.module.buffers())
         return {
-            "saved for backward, bytes": saved_bytes(self.step, owned),
-            "peak resident, bytes": peak,
-            "peak resident over that before the first step, bytes": peak - before,
+            SAVED: saved_bytes(self.step, owned),
+            PEAK: peak,
+            ADDED: peak - before,
         }
 
     def turn(self, _: int) -> float:
