@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ Found = dict[str, dict[str, Any]]
 
 
 def measure(
-    entries: Iterable[Entry],
+    entries: list[Entry],
     interpreters: Interpreters,
     *,
     threads: int,
@@ -33,30 +32,35 @@ def measure(
     """
     request = {"threads": threads, "batches": batches, "run": None if run is None else str(run.resolve())}
     found: Found = {}
+    workers: dict[str, Worker] = {}
     with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
         for entry in entries:
             say(f"{threads} thread(s): {entry.name} starts")
             try:
-                worker = started(entry, interpreters[entry.environment], request)
+                worker = workers[entry.name] = started(entry, interpreters[entry.environment], request)
             except AbsentError as error:
                 found[entry.name] = absent(entry, error)
-                continue
-            stack.callback(worker.close)
-            workers[entry.name] = worker
-            times: dict[int, Times] = {batch: {} for batch in batches}
-            found[entry.name] = {"versions": worker.versions, "facts": worker.facts, "ms": times}
+            else:
+                stack.callback(worker.close)
+                empty: dict[int, Times] = {batch: {} for batch in batches}
+                found[entry.name] = {"versions": worker.versions, "facts": worker.facts, "ms": empty}
         for number in range(rounds):
             say(f"{threads} thread(s): round {number + 1} of {rounds}")
             for entry in rotated([entry for entry in entries if entry.name in workers], number):
                 if number % entry.every == 0:
-                    try:
-                        for batch in batches:
-                            found[entry.name]["ms"][batch][number] = workers[entry.name].turn(batch)
-                    except AbsentError as error:
-                        del workers[entry.name]
-                        found[entry.name] = absent(entry, error)
+                    take_turn(entry, workers, found, number)
     return found
+
+
+def take_turn(entry: Entry, workers: dict[str, Worker], found: Found, number: int) -> None:
+    """One turn at each batch size; an entry that fails is out, and absent."""
+    times: dict[int, Times] = found[entry.name]["ms"]
+    try:
+        for batch in times:
+            times[batch][number] = workers[entry.name].turn(batch)
+    except AbsentError as error:
+        del workers[entry.name]
+        found[entry.name] = absent(entry, error)
 
 
 def started(entry: Entry, interpreter: Path | AbsentError, request: dict[str, Any]) -> Worker:

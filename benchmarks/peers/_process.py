@@ -88,16 +88,18 @@ class Worker:
             answer = None
         if answer is None:
             self.close()
-            raise AbsentError(reason(self.log.read_text(encoding="utf-8", errors="replace")))
+            log = self.log.read_text(encoding="utf-8", errors="replace")
+            raise AbsentError(reason(log, self.process.returncode))
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
 
 
-def reason(log: str) -> str:
-    """The last line of a log, with neither addresses nor the folders of this machine."""
+def reason(log: str, code: int) -> str:
+    """Why a process ended: the last line of its log, with neither addresses nor the folders of this machine."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    last = lines[-1] if lines else "the process ended without a word"
-    last = re.sub(r"\w+://\S+", "(an address)", last)
+    if code < 0 or not lines:
+        return f"the process ended with code {code} and did not say why"
+    last = re.sub(r"\w+://\S+", "(an address)", lines[-1])
     return re.sub(r"(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", last)[:300]
 
 
