@@ -32,11 +32,11 @@ _PREDICTED = [1, 64]
 def main() -> None:
     """Measure and write."""
     options = parse()
-    result = header(options)
-    path = free_name(options.out, result["date"])
     entries = {kind: chosen(kind, options.only) for kind in get_args(Kind)}
-    needed = dict.fromkeys(entry.environment for listed in entries.values() for entry in listed)
-    ready = interpreters(needed, offline=options.offline)
+    everything = [entry for listed in entries.values() for entry in listed]
+    result = header(options, everything)
+    path = free_name(options.out, result["date"])
+    ready = interpreters({entry.environment for entry in everything}, offline=options.offline)
     for threads in options.threads:
         for kind, listed in entries.items():
             batches = [options.batch] if kind == "training" else _PREDICTED
@@ -48,7 +48,7 @@ def main() -> None:
     say(f"written: {path.with_suffix('.json').name} and .md")
 
 
-def header(options: argparse.Namespace) -> dict[str, Any]:
+def header(options: argparse.Namespace, entries: list[Entry]) -> dict[str, Any]:
     """The result before anything is measured."""
     return {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
@@ -57,6 +57,9 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
         "cpu": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
+        "entries": {
+            entry.name: {"bits": entry.bits, "settings": entry.settings, "read": entry.links} for entry in entries
+        },
         "versions": {},
         "blocks": [],
     }

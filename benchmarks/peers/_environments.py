@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from ._entries import Environment
@@ -27,10 +26,10 @@ class AbsentError(Exception):
 Interpreters = dict[Environment, Path | AbsentError]
 
 
-def interpreters(environments: Iterable[Environment], *, offline: bool) -> Interpreters:
+def interpreters(environments: set[Environment], *, offline: bool) -> Interpreters:
     """The interpreter of each environment, or why there is none; what is missing is made first."""
     found: Interpreters = {}
-    for environment in environments:
+    for environment in sorted(environments):
         try:
             found[environment] = python(environment, offline=offline)
         except AbsentError as error:

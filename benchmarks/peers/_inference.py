@@ -84,7 +84,7 @@ class Inference:
 
             predict = converted(network, torch.from_numpy(images(batch)))
         else:
-            predict = torch.compile(network)
+            predict = torch.compile(network, dynamic=False)
 
         def compiled(pixels: Array) -> object:
             with torch.no_grad():

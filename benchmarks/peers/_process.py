@@ -68,7 +68,7 @@ class Worker:
         Raises:
             AbsentError: the worker ended, or takes too long.
         """
-        return float(self._ask({"batch": batch})["ms"])
+        return round(float(self._ask({"batch": batch})["ms"]), 4)
 
     def close(self) -> None:
         """End the process."""

@@ -84,10 +84,9 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
         yield from _tables(found)
     yield "## What was measured\n"
     yield "| entry | bits | settings | read |\n|---|---|---|---|"
-    for name in dict.fromkeys(name for found in result["blocks"] for name in found["entries"]):
-        entry = ENTRIES[name]
-        links = ", ".join(f"[{number}]({link})" for number, link in enumerate(entry.links, 1))
-        yield _row([name, entry.bits, entry.settings, links])
+    for name, entry in result["entries"].items():
+        links = ", ".join(f"[{number}]({link})" for number, link in enumerate(entry["read"], 1))
+        yield _row([name, entry["bits"] or "–", entry["settings"], links])
 
 
 def _tables(found: dict[str, Any]) -> Iterator[str]:

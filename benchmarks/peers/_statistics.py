@@ -23,7 +23,7 @@ class Ratio:
 
 def ratio(over: Times, under: Times) -> Ratio | None:
     """The ratio of times of the same round; None where no round has both."""
-    ratios = [over[number] / under[number] for number in over if number in under]
+    ratios = [round(over[number] / under[number], 4) for number in over if number in under]
     if not ratios:
         return None
     lower, median, upper = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
