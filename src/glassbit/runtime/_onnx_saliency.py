@@ -49,7 +49,7 @@ class _Gradient:
 
 
 _FEW = 8
-"""Channels: ONNX Runtime pads what a `Conv` writes to whole vectors, so below this a `ConvTranspose` takes less time."""
+"""Channels: ONNX Runtime pads what a `Conv` writes to whole vectors; below this a `ConvTranspose` takes less time."""
 
 _Part = _Gradient | Callable[[float], _Gradient]
 """What arrives from one reader: a gradient as it is, or one that a layer will write with the factor that it is told."""
