@@ -49,6 +49,10 @@ def test_every_shipped_recipe_builds(name: str) -> None:
         assert fit_arguments(one)["epochs"] == recipe.training.epochs
 
 
+def test_a_batch_is_cut_into_the_parts_of_the_recipe() -> None:
+    assert fit_arguments(run(training={"accumulate": 4}))["accumulate"] == 4
+
+
 def test_normalisation_is_that_of_the_training_images() -> None:
     data = fake("cifar10")
     model = build(run(), data).model

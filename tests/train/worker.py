@@ -12,7 +12,7 @@ from torch import nn
 
 from glassbit.datasets import Dataset, Split
 from glassbit.quant import Plan, quantize_
-from glassbit.train import History, SaliencyGuided, fit
+from glassbit.train import CrossEntropy, History, SaliencyGuided, fit
 
 
 def made_up(images: int = 96) -> Dataset:
@@ -34,11 +34,22 @@ def network() -> nn.Module:
     return model
 
 
+def unmixed() -> nn.Module:
+    """Nothing that an image does in it depends on another one, or on chance."""
+    torch.manual_seed(5)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+
+
 def train(
-    out: Path, epochs: int, stop_after: int | None = None, masking: dict[str, Any] | None = None, **settings: object
+    out: Path,
+    epochs: int,
+    stop_after: int | None = None,
+    masking: dict[str, Any] | None = None,
+    plain: bool = False,
+    **settings: object,
 ) -> History:
     """`stop_after`: raise KeyboardInterrupt when that epoch's probe is called, as Ctrl-C would; `masking`: options of
-    the objective.
+    the objective; `plain`: cross-entropy of the plain network instead.
     """
 
     def probes(epoch: int, model: nn.Module) -> None:
@@ -47,7 +58,8 @@ def train(
             raise KeyboardInterrupt
 
     options = {"batch_size": 16, "lr": 0.05, "flip": True, "crop": 1, "validation": 0.25, "progress": False, **settings}
-    objective = SaliencyGuided(network(), **{"k": 0.5, **(masking or {})})
+    guided = {"k": 0.5, **(masking or {})}
+    objective = CrossEntropy(unmixed()) if plain else SaliencyGuided(network(), **guided)
     return fit(objective, made_up(), epochs=epochs, out=out, probes=probes, **options)  # type: ignore[arg-type]
 
 

@@ -12,6 +12,7 @@ class FitArguments(TypedDict):
 
     epochs: int
     batch_size: int
+    accumulate: int
     optimizer: Literal["sgd", "adamw"]
     lr: float
     momentum: float
@@ -39,6 +40,7 @@ def fit_arguments(run: RunRecipe) -> FitArguments:
     return FitArguments(
         epochs=training.epochs,
         batch_size=training.batch_size,
+        accumulate=training.accumulate,
         optimizer=training.optimizer,
         lr=training.lr,
         momentum=training.momentum,

@@ -46,8 +46,10 @@ def study(
 
     from glassbit.report import write_report
     from glassbit.study import run_study
+    from glassbit.train import keep_freed_memory
 
     silence_libraries()
+    keep_freed_memory(found.recipe.training.device)
 
     study_recipe = found.recipe
     if data_dir is not None:

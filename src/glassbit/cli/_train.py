@@ -37,8 +37,10 @@ def train(
     folder = out or Path("runs") / recipe.id
 
     from glassbit.study import run_one
+    from glassbit.train import keep_freed_memory
 
     silence_libraries()
+    keep_freed_memory(recipe.training.device)
 
     outcome = run_one(
         recipe,

@@ -176,6 +176,12 @@ class TrainingRecipe(Options):
 
     epochs: Int = Field(default=5, ge=1, le=10_000, description="passes over the training images")
     batch_size: Int = Field(default=128, ge=2, le=65_536, description="images a step, over all devices")
+    accumulate: Int = Field(
+        default=1,
+        ge=1,
+        le=32_768,
+        description="parts that a device cuts its share of a batch into, for less memory; BatchNorm sees the parts",
+    )
     optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="the optimizer")
     lr: Number = Field(default=0.1, gt=0, le=100, description="the highest learning rate")
     momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum of SGD, first beta of AdamW")
@@ -245,6 +251,10 @@ class TrainingRecipe(Options):
                 f"must leave at least 2 images a device; got {self.batch_size} on {self.devices}; use {enough} or more"
             )
             problems.append((("batch_size",), text))
+        elif self.batch_size // self.devices < 2 * self.accumulate:
+            share = self.batch_size // self.devices
+            text = f"must leave at least 2 images a part; got {self.accumulate} parts of {share} images"
+            problems.append((("accumulate",), f"{text}; use {share // 2} or fewer, or a larger batch_size"))
         raise_problems(problems)
         return self
 

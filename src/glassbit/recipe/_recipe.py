@@ -39,7 +39,7 @@ _FULL_EDGES = "must be 8 or same where deploy_epochs asks for integer arithmetic
 _WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
 _NEWER = {
     ("sgt", "name"): None, ("sgt", "ramp"): 0.0, ("sgt", "start"): "scratch",
-    ("random", "ramp"): 0.0, ("random", "start"): "scratch",
+    ("random", "ramp"): 0.0, ("random", "start"): "scratch", ("training", "accumulate"): 1,
 }  # fmt: skip
 """Keys that older configs do not have, with what stands for them there."""
 

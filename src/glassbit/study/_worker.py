@@ -21,12 +21,14 @@ def main(job_text: str) -> int:
 
     from glassbit.build import build_data
     from glassbit.recipe import RunRecipe
+    from glassbit.train import keep_freed_memory
 
     from ._run import noting_failure, run_one
     from ._transparency import is_measured, measure_run
 
     torch.set_num_threads(job["threads"])
     run, out = RunRecipe.model_validate(job["run"]), Path(job["out"])
+    keep_freed_memory(run.training.device)
     try:
         outcome = run_one(
             run,

@@ -1,5 +1,6 @@
 """Objectives and the training loop."""
 
+from ._allocator import keep_freed_memory as keep_freed_memory
 from ._checkpoint import load_checkpoint as load_checkpoint
 from ._checkpoint import save_checkpoint as save_checkpoint
 from ._evaluate import Evaluation as Evaluation

@@ -24,14 +24,15 @@ from glassbit.models import Classifier, to_unit
 from glassbit.quant import FLOOR
 
 from ._checkpoint import save_checkpoint
-from ._evaluate import channels_last, tally
+from ._evaluate import tally
 from ._masked_pass import MaskedPass
 from ._monitor import Shares, levels, steps, watching
-from ._objective import Losses, Objective
+from ._objective import Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
 from ._resume import best_record, better, deployed_records, last_checkpoint, own_state, resume
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
+from ._step import step
 from ._tensorboard import open_writer, write_record
 
 _STATISTICS_BATCHES = 64
@@ -63,6 +64,7 @@ def fit(
     epochs: int,
     out: Path | str | None = None,
     batch_size: int = 128,
+    accumulate: int = 1,
     optimizer: Optimizer = "sgd",
     lr: float = 0.1,
     momentum: float = 0.9,
@@ -106,6 +108,9 @@ def fit(
         epochs: passes over the training images, >= 1.
         out: the run's folder; None keeps nothing.
         batch_size: images a step, over all devices.
+        accumulate: parts that each process cuts its share of a batch into, one after the other, for less memory; the
+            gradient is the mean over the batch as before, but BatchNorm normalises by, and averages, the statistics of
+            the parts.
         optimizer: `sgd` (Nesterov) or `adamw`.
         lr, momentum, weight_decay: of the network; momentum is AdamW's first beta.
         schedule: `onecycle`, `cosine` or `step`, a step at a time.
@@ -146,7 +151,6 @@ def fit(
         augment=Augment(flip=flip, crop=crop),
         device=fabric.device,
     )
-    alone = fabric.world_size == 1
 
     def set_up(full_lr: float) -> tuple[Any, Any]:
         groups = parameter_groups(
@@ -156,7 +160,7 @@ def fit(
             quantizer_lr=None if quantizer_lr is None else quantizer_lr * full_lr / lr,
             quantizer_decay=quantizer_decay,
         )
-        if alone:  # DDP's buckets warn about the layout
+        if fabric.world_size == 1:  # DDP's buckets warn about the layout
             objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         ready: tuple[Any, Any] = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
         return ready
@@ -233,11 +237,7 @@ def fit(
                 for group in stepper.param_groups:
                     group["lr"] = group["full_lr"] * factor
                 objective.progress = min(1.0, done / (epochs * len(batches)))
-                losses = Losses(*wrapped(channels_last(images) if alone else images, labels))
-                fabric.backward(losses.total)
-                stepper.step()
-                stepper.zero_grad()
-                sums += _measure(losses, labels)
+                sums += step(fabric, wrapped, stepper, images, labels, parts=accumulate)
                 display.step(epoch)
             network = _network(objective.model)
             _share_buffers(fabric, objective)
@@ -293,11 +293,6 @@ def _network(model: nn.Module) -> nn.Module:
 def _some_images(batches: Batches) -> Iterator[Tensor]:
     """The first batches of the first epoch."""
     return (to_unit(images) for images, _ in islice(batches.epoch(1), _STATISTICS_BATCHES))
-
-
-def _measure(losses: Losses, labels: Tensor) -> Tensor:
-    right = (losses.logits.argmax(1) == labels).float().mean()
-    return torch.stack([losses.total, losses.classification, losses.consistency, right, losses.tied]).detach().float()
 
 
 def _means(fabric: Fabric, sums: Tensor, count: int, epoch: int) -> dict[str, float]:

@@ -14,6 +14,9 @@ from glassbit._files import read_lines, write_text
 from ._checkpoint import load_checkpoint
 from ._objective import Objective
 
+_NEWER = {"accumulate": 1}
+"""Settings that older checkpoints do not name, with what stands for them there."""
+
 
 def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any] | None:
     """What `last.pt` of a run's folder holds; None where there is none.
@@ -27,7 +30,7 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any
     begun = saved["epoch"] > settings["epochs"]
     found = {
         name: value
-        for name, value in saved["settings"].items()
+        for name, value in (_NEWER | saved["settings"]).items()
         if settings.get(name) != value and (begun or not name.startswith("deploy_"))
     }
     if found:

@@ -19,7 +19,7 @@ DeployBatchNorm = Literal["frozen", "reestimated"]
 SETTINGS = (
     "epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "schedule", "milestones", "gamma",
     "quantizer_lr", "quantizer_decay", "flip", "crop", "validation", "seed", "precision", "deploy_epochs", "deploy_lr",
-    "deploy_batchnorm",
+    "deploy_batchnorm", "accumulate",
 )  # fmt: skip
 _NEWER = {"ramp": 0.0}
 """Options of objectives that older checkpoints do not name, with what stands for them there."""
@@ -36,6 +36,11 @@ def check(settings: dict[str, Any]) -> None:
         for name, must, holds in (
             ("epochs", "at least 1", settings["epochs"] >= 1),
             ("batch_size", "at least 1", settings["batch_size"] >= 1),
+            (
+                "accumulate",
+                f"1..{settings['batch_size']}, the batch size",
+                settings["accumulate"] == 1 or 1 < settings["accumulate"] <= settings["batch_size"],
+            ),
             ("lr", "a positive number", 0 < settings["lr"] < math.inf),
             ("momentum", "in [0, 1)", 0 <= settings["momentum"] < 1),
             ("weight_decay", "at least 0", settings["weight_decay"] >= 0),
