@@ -37,6 +37,7 @@ ARMS = ("fp32", "sgt+pact")
 AXES = ("batch", "size", "depth")
 TITLES = {"batch": "images a step", "size": "pixels a side", "depth": "layers", "images": "gigabytes of images"}
 SIDE = 32
+_WHERE = ("json", "plot", "folder", "point")
 GIGA = 10**9
 
 
@@ -260,7 +261,8 @@ def main() -> None:
 
     started = time.perf_counter()
     result: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.growth", *sys.argv[1:]]),
+        "command": "python -m benchmarks.growth",
+        "options": {name: value for name, value in vars(options).items() if name not in _WHERE},
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "threads": options.threads,

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
 
@@ -97,10 +98,7 @@ def watched(clock: Clock, stack: ExitStack) -> None:
 
     for part, places in PARTS.items():
         for place in places:
-            with patch(place) as found:
-                original = found  # patch checks that the name exists
-            original = named(place)
-            stack.enter_context(patch(place, clock.timed(part, original)))
+            stack.enter_context(patch(place, clock.timed(part, resolve_name(place))))
     stack.enter_context(patch.object(Batches, "epoch", clock.data(Batches.epoch)))
 
 
@@ -183,7 +181,8 @@ def main() -> None:
     from glassbit.study._facts import hardware
 
     result: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.whole_run", *sys.argv[1:]]),
+        "command": f"python -m benchmarks.whole_run --data {options.data} --images {options.images} --epochs "
+        f"{options.epochs} --batch {options.batch} --threads {options.threads}{' --augment' * options.augment}",
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "runs": [],
