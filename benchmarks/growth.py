@@ -225,6 +225,9 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
             if panel.lines and any(len(line.get_xdata()) for line in panel.lines):
                 panel.set_xscale("log")
                 panel.set_yscale("log")
+                ticks = list(panel.lines[0].get_xdata())
+                panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                panel.minorticks_off()
                 panel.legend(fontsize=7, frameon=False)
             panel.set_xlabel(TITLES[axis])
             panel.grid(alpha=0.3)
