@@ -89,7 +89,7 @@ def images_point(path: str, read: int) -> dict[str, Any]:
     import torch
 
     from glassbit.datasets import Batches, Split
-    from glassbit.datasets._store import mapped
+    from glassbit.datasets._mapped import mapped
 
     torch.set_num_threads(1)
     stored = mapped(Path(path))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from glassbit._errors import UsageError
 from glassbit.datasets import Augment, Batches, Split
 from glassbit.datasets._batches import mirror, shift
+from glassbit.datasets._mapped import mapped
 
 
 def numbered(count: int) -> Split:
@@ -102,10 +103,10 @@ def test_mapped_images_give_the_same_batches(tmp_path_factory: pytest.TempPathFa
     split = numbered(40)
     path = tmp_path_factory.mktemp("mapped") / "x.npy"
     np.save(path, split.images.numpy())
-    mapped = Split(torch.from_numpy(np.load(path, mmap_mode="c")), split.labels)
-    rows = Split(mapped.images, split.labels, rows=torch.arange(40))
+    whole = Split(mapped(path), split.labels)
+    rows = Split(whole.images, split.labels, rows=torch.arange(40))
     augment = Augment(flip=True, crop=1)
     wanted = [images for images, _ in Batches(split, batch_size=8, seed=0, augment=augment).epoch(1)]
-    for other in (mapped, rows):
+    for other in (whole, rows):
         got = [images for images, _ in Batches(other, batch_size=8, seed=0, augment=augment).epoch(1)]
         assert all(torch.equal(a, b) for a, b in zip(wanted, got, strict=True))

@@ -13,6 +13,8 @@ from torch import Tensor
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
+from ._mapped import announce
+
 IN_MEMORY = 2 * 1024**3
 BACKGROUND, OBJECT, SHORTCUT = 0, 1, 2
 
@@ -69,14 +71,20 @@ class Split:
 
     def take(self, rows: Int64[Tensor, "k"]) -> UInt8[Tensor, "k c h w"]:
         """The images numbered `rows`, copied; nothing else is read."""
-        return self._stored.index_select(0, rows if self._rows is None else self._rows[rows])
+        stored = rows if self._rows is None else self._rows[rows]
+        announce(self._stored, stored)
+        return self._stored.index_select(0, stored)
 
     def chunks(self, count: int) -> Iterator[tuple[UInt8[Tensor, "k c h w"], Int64[Tensor, "k"]]]:
         """Images and labels in order, `count` at a time (the last may be fewer)."""
         for start in range(0, len(self), count):
             stop = min(start + count, len(self))
-            images = self._stored[start:stop] if self._rows is None else self.take(torch.arange(start, stop))
-            yield images, self._labels[start:stop]
+            rows = torch.arange(start, stop)
+            if self._rows is None:
+                announce(self._stored, rows)
+                yield self._stored[start:stop], self._labels[start:stop]
+            else:
+                yield self.take(rows), self._labels[start:stop]
 
     def subset(self, rows: Int64[Tensor, "k"], *, limit: int = IN_MEMORY) -> Split:
         """The images numbered `rows` as a split; copied up to `limit` bytes, above it a view of the same images."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from glassbit._files import replacing
 from glassbit.pictures import Images
 
 from ._lock import locked
+from ._mapped import mapped
 
 FORMAT = 1
 
@@ -54,17 +54,6 @@ def collect(
         if not path.is_file():
             _build(path, images)
     return mapped(path)
-
-
-def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
-    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it."""
-    try:
-        return torch.from_numpy(np.lib.format.open_memmap(path, mode="c"))
-    except OSError:  # Linux grants no private copy of more than memory and swap together
-        array = np.lib.format.open_memmap(path, mode="r")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
 
 
 def _build(path: Path, images: Images) -> None:

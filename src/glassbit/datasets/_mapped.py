@@ -1,0 +1,53 @@
+"""Images in a file that is read where it is used, in any order, even when memory cannot hold it."""
+
+from __future__ import annotations
+
+import mmap
+import warnings
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+_FILES: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
+"""The files behind tensors, by the address of their images."""
+
+
+def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
+    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        try:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except OSError:  # Linux grants no private copy of more than memory and swap together
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        images = torch.from_numpy(np.frombuffer(pages, dtype, offset=start).reshape(shape))
+    if hasattr(mmap, "MADV_RANDOM"):  # otherwise every image brings its neighbours along, megabytes of them
+        pages.madvise(mmap.MADV_RANDOM)
+        _FILES[images.data_ptr()] = pages
+    return images
+
+
+def announce(images: UInt8[Tensor, "n c h w"], rows: Int64[Tensor, " k"]) -> None:
+    """Have the disk read the images numbered `rows`, all at a time instead of one after the other.
+
+    Images that lie in memory already cost a microsecond each, images of no file nothing.
+    """
+    pages = _FILES.get(images.data_ptr())
+    if pages is None or not len(rows):
+        return
+    firsts = torch.cat([rows[:1], rows[1:][rows.diff() != 1]])
+    lasts = torch.cat([rows[:-1][rows.diff() != 1], rows[-1:]])
+    size = images[0].nbytes
+    offset = len(pages) - images.nbytes
+    for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        start, stop = offset + first * size, offset + (last + 1) * size
+        page = start - start % mmap.PAGESIZE
+        pages.madvise(mmap.MADV_WILLNEED, page, stop - page)
