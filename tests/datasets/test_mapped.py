@@ -48,10 +48,8 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.Tens
 
 def covered(advised: Advised, offset: int, rows: list[int]) -> bool:
     """Whether every byte of these images was announced."""
-    return all(
-        any(offset + row * 210 in call and offset + (row + 1) * 210 - 1 in call for call in advised.calls)
-        for row in rows
-    )
+    announced = {place for call in advised.calls for place in call}
+    return announced.issuperset(place for row in rows for place in range(offset + row * 210, offset + (row + 1) * 210))
 
 
 def test_every_image_of_a_batch_is_announced_before_it_is_read(watched) -> None:
@@ -80,6 +78,14 @@ def test_runs_of_neighbours_are_one_call(watched, rows: list[int]) -> None:
     assert torch.equal(Split(images, LABELS).take(torch.tensor(rows, dtype=torch.int64)), IMAGES[rows])
     assert len(advised.calls) == {0: 0, 1: 1, 7: 4, 2: 2}[len(rows)]
     assert covered(advised, offset, rows)
+
+
+def test_long_runs_are_announced_in_pieces_that_a_kernel_takes_whole(watched, monkeypatch) -> None:
+    images, advised, offset = watched
+    monkeypatch.setattr(module, "_PIECE", mmap.PAGESIZE)
+    Split(images, LABELS).take(torch.arange(7, 300))
+    assert {len(call) for call in advised.calls[:-1]} == {mmap.PAGESIZE}
+    assert covered(advised, offset, list(range(7, 300)))
 
 
 def test_pages_are_given_up_with_the_images(tmp_path: Path) -> None:

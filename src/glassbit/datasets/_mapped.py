@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+_PIECE = 128 * 1024
+"""Bytes: what a kernel reads ahead at least. Of a longer piece it may read the beginning only."""
+
 _FILES: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 """The files behind tensors, by the address of their images."""
 
@@ -49,5 +52,5 @@ def announce(images: UInt8[Tensor, "n c h w"], rows: Int64[Tensor, " k"]) -> Non
     offset = len(pages) - images.nbytes
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         start, stop = offset + first * size, offset + (last + 1) * size
-        page = start - start % mmap.PAGESIZE
-        pages.madvise(mmap.MADV_WILLNEED, page, stop - page)
+        for page in range(start - start % mmap.PAGESIZE, stop, _PIECE):
+            pages.madvise(mmap.MADV_WILLNEED, page, min(_PIECE, stop - page))
