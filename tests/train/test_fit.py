@@ -57,14 +57,16 @@ def log(out: Path) -> list[dict[str, Any]]:
 SPLIT = {"batchnorm": "split", "ramp": 0.6}
 
 
-@pytest.mark.parametrize("masking", [{}, SPLIT])
-def test_stopped_twice_and_resumed_equals_uninterrupted(tmp_path: Path, masking: dict[str, Any]) -> None:
-    train(tmp_path / "whole", 4, masking=masking)
+@pytest.mark.parametrize(("masking", "optimizer"), [({}, {}), (SPLIT, {}), ({}, {"optimizer": "muon", "lr": 0.01})])
+def test_stopped_twice_and_resumed_equals_uninterrupted(
+    tmp_path: Path, masking: dict[str, Any], optimizer: dict[str, Any]
+) -> None:
+    train(tmp_path / "whole", 4, masking=masking, **optimizer)
     for stop in (2, 3):
         with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "parts", 4, stop_after=stop, masking=masking)
+            train(tmp_path / "parts", 4, stop_after=stop, masking=masking, **optimizer)
         assert len(log(tmp_path / "parts")) == stop - 1
-    train(tmp_path / "parts", 4, masking=masking)
+    train(tmp_path / "parts", 4, masking=masking, **optimizer)
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "parts"))
     best = [load_checkpoint(tmp_path / name / "best.pt") for name in ("whole", "parts")]
     assert_same_bits(best[0]["model"], best[1]["model"])
@@ -172,7 +174,7 @@ def test_a_phase_in_deployed_arithmetic_that_ruins_the_network_leaves_it_as_it_w
     assert (held.loss, held.accuracy) == pytest.approx((converted["loss"], converted["accuracy"]))
 
 
-@pytest.mark.parametrize(("optimizer", "share"), [("sgd", 0.01), ("adamw", 0.1)])
+@pytest.mark.parametrize(("optimizer", "share"), [("sgd", 0.01), ("adamw", 0.1), ("muon", 0.1)])
 def test_the_rate_in_deployed_arithmetic_is_a_share_of_the_rate_before(tmp_path: Path, optimizer, share) -> None:
     options = {"optimizer": optimizer, "lr": 0.02, "deploy_epochs": 1}
     found = [
@@ -336,7 +338,13 @@ def test_all_bad_numbers_are_named_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"optimizer": "adamw", "lr": 0.003}, {"schedule": "cosine"}, {"schedule": "step"}, {"precision": "bf16-mixed"}],
+    [
+        {"optimizer": "adamw", "lr": 0.003},
+        {"optimizer": "muon", "lr": 0.01},
+        {"schedule": "cosine"},
+        {"schedule": "step"},
+        {"precision": "bf16-mixed"},
+    ],
 )
 def test_every_option_trains(tmp_path: Path, settings: dict[str, object]) -> None:
     assert len(train(tmp_path, 2, **settings).epochs) == 2

@@ -13,7 +13,7 @@ class FitArguments(TypedDict):
     epochs: int
     batch_size: int
     accumulate: int
-    optimizer: Literal["sgd", "adamw"]
+    optimizer: Literal["sgd", "adamw", "muon"]
     lr: float
     momentum: float
     weight_decay: float

@@ -182,9 +182,11 @@ class TrainingRecipe(Options):
         le=32_768,
         description="parts that a device cuts its share of a batch into, for less memory; BatchNorm sees the parts",
     )
-    optimizer: Literal["sgd", "adamw"] = Field(default="sgd", description="the optimizer")
+    optimizer: Literal["sgd", "adamw", "muon"] = Field(
+        default="sgd", description="the optimizer; muon: AdamW, with momentum made orthogonal for the weights of layers"
+    )
     lr: Number = Field(default=0.1, gt=0, le=100, description="the highest learning rate")
-    momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum of SGD, first beta of AdamW")
+    momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum of SGD and Muon, first beta of AdamW")
     weight_decay: Number = Field(default=5e-4, ge=0, le=10, description="weight decay")
     schedule: Literal["onecycle", "cosine", "step"] = Field(
         default="onecycle", description="the course of the learning rate"
@@ -216,7 +218,7 @@ class TrainingRecipe(Options):
     )
     deploy_lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
         default=None,
-        description="learning rate they start with, falling to 0; left out: lr / 10 with adamw, lr / 100 with sgd",
+        description="learning rate they start with, falling to 0; left out: lr / 100 with sgd, lr / 10 with the others",
     )
     deploy_batchnorm: Literal["frozen", "reestimated"] = Field(
         default="frozen",

@@ -9,6 +9,7 @@ from ._fit import History as History
 from ._fit import fit as fit
 from ._masked import RandomMasking as RandomMasking
 from ._masked import SaliencyGuided as SaliencyGuided
+from ._muon import Muon as Muon
 from ._objective import CrossEntropy as CrossEntropy
 from ._objective import Losses as Losses
 from ._objective import Objective as Objective

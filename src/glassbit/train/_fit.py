@@ -36,7 +36,7 @@ from ._step import step
 from ._tensorboard import open_writer, write_record
 
 _STATISTICS_BATCHES = 64
-_DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10}
+_DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10, "muon": 10}
 """By what the learning rate is divided in deployed arithmetic."""
 
 
@@ -111,7 +111,7 @@ def fit(
         accumulate: parts that each process cuts its share of a batch into, one after the other, for less memory; the
             gradient is the mean over the batch as before, but BatchNorm normalises by, and averages, the statistics of
             the parts.
-        optimizer: `sgd` (Nesterov) or `adamw`.
+        optimizer: `sgd` (Nesterov), `adamw` or `muon` (see `Muon`).
         lr, momentum, weight_decay: of the network; momentum is AdamW's first beta.
         schedule: `onecycle`, `cosine` or `step`, a step at a time.
         milestones, gamma: of `step`: shares of the training at which the rate is multiplied by gamma.
@@ -124,8 +124,8 @@ def fit(
         devices: processes, each with a device of its own; torchrun's own numbers win.
         precision: `32-true` or `bf16-mixed`.
         deploy_epochs: further epochs in deployed arithmetic; the network must be quantized in every layer.
-        deploy_lr: the learning rate that they start with; None is `lr / 10` with AdamW and `lr / 100` with SGD, as no
-            BatchNorm evens out the size of the weights any more.
+        deploy_lr: the learning rate that they start with; None is `lr / 100` with SGD and `lr / 10` with the others,
+            as no BatchNorm evens out the size of the weights any more.
         deploy_batchnorm: BatchNorm is folded with its running statistics as they are (`frozen`), or after they were
             computed anew on training images (`reestimated`).
         probes: called as `probes(epoch, model)` in the first process before training (epoch 0) and after each epoch.
@@ -155,13 +155,13 @@ def fit(
     def set_up(full_lr: float) -> tuple[Any, Any]:
         groups = parameter_groups(
             objective,
+            optimizer,
             lr=full_lr,
             weight_decay=weight_decay,
             quantizer_lr=None if quantizer_lr is None else quantizer_lr * full_lr / lr,
             quantizer_decay=quantizer_decay,
         )
-        if fabric.world_size == 1:  # DDP's buckets warn about the layout
-            objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         ready: tuple[Any, Any] = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
         return ready
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from glassbit.quant import LSQ, PACT
 
-Optimizer = Literal["sgd", "adamw"]
+from ._muon import Muon
+
+Optimizer = Literal["sgd", "adamw", "muon"]
 Schedule = Literal["onecycle", "cosine", "step"]
 
 _WARM = 0.25
@@ -18,9 +20,18 @@ _START = 0.04
 
 
 def parameter_groups(
-    objective: nn.Module, *, lr: float, weight_decay: float, quantizer_lr: float | None, quantizer_decay: float | None
-) -> list[dict[str, object]]:
+    objective: nn.Module,
+    kind: Optimizer,
+    *,
+    lr: float,
+    weight_decay: float,
+    quantizer_lr: float | None,
+    quantizer_decay: float | None,
+) -> list[dict[str, Any]]:
     """Three groups: the network and what its objective learns beside it, the clipping levels of PACT, the steps of LSQ.
+
+    For Muon there is one more, `matrices`: the weights of all layers but the last, whose rows are classes and which
+    Jordan et al. 2024 leave to AdamW.
 
     Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise,
     counted once; steps get none.
@@ -33,19 +44,28 @@ def parameter_groups(
     ]
     rate = lr if quantizer_lr is None else quantizer_lr
     decay = weight_decay if quantizer_decay is None else quantizer_decay
-    groups: list[dict[str, object]] = [
-        {"params": network, "lr": lr, "weight_decay": weight_decay},
+    matrices = [parameter for parameter in network if parameter.ndim > 1][:-1] if kind == "muon" else []
+    inside = {id(parameter) for parameter in matrices}
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [parameter for parameter in network if id(parameter) not in inside],
+            "lr": lr,
+            "weight_decay": weight_decay,
+        },
         {"params": alphas, "lr": rate, "weight_decay": decay},
         {"params": steps, "lr": rate, "weight_decay": 0.0},
+        {"params": matrices, "lr": lr, "weight_decay": weight_decay, "matrices": True},
     ]
     groups = [group for group in groups if group["params"]]
     return [{**group, "full_lr": group["lr"]} for group in groups]
 
 
-def make_optimizer(groups: list[dict[str, object]], kind: Optimizer, momentum: float) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW with momentum as its first beta."""
+def make_optimizer(groups: list[dict[str, Any]], kind: Optimizer, momentum: float) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, AdamW with momentum as its first beta, or Muon."""
     if kind == "sgd":
         return torch.optim.SGD(groups, lr=0.1, momentum=momentum, nesterov=momentum > 0)
+    if kind == "muon":
+        return Muon(groups, momentum=momentum)
     return torch.optim.AdamW(groups, betas=(momentum, 0.999))
 
 

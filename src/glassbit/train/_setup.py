@@ -12,6 +12,7 @@ from glassbit._errors import UsageError
 from glassbit.datasets import Split, split_validation
 
 from ._objective import Objective
+from ._optimizer import Optimizer
 
 Precision = Literal["32-true", "bf16-mixed"]
 DeployBatchNorm = Literal["frozen", "reestimated"]
@@ -46,7 +47,7 @@ def check(settings: dict[str, Any]) -> None:
             ("weight_decay", "at least 0", settings["weight_decay"] >= 0),
             ("validation", "in [0, 0.5]", 0 <= settings["validation"] <= 0.5),
             ("crop", "at least 0", settings["crop"] >= 0),
-            ("optimizer", "sgd or adamw", settings["optimizer"] in ("sgd", "adamw")),
+            ("optimizer", "sgd, adamw or muon", settings["optimizer"] in get_args(Optimizer)),
             ("schedule", "onecycle, cosine or step", settings["schedule"] in ("onecycle", "cosine", "step")),
             ("precision", "32-true or bf16-mixed", settings["precision"] in get_args(Precision)),
             ("deploy_epochs", "at least 0", settings["deploy_epochs"] >= 0),

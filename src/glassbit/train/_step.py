@@ -40,12 +40,11 @@ def step(
         The batch's means, detached: loss, classification, consistency, share of right answers, tied.
     """
     count = min(parts, len(labels))
-    alone = fabric.world_size == 1  # DDP's buckets warn about the layout
     means = torch.zeros(5, device=images.device)
     for number, (some, their) in enumerate(zip(images.tensor_split(count), labels.tensor_split(count), strict=True), 1):
         share = len(their) / len(labels)
         with fabric.no_backward_sync(objective, enabled=number < count):
-            losses = Losses(*objective(channels_last(some) if alone else some, their))
+            losses = Losses(*objective(channels_last(some), their))
             fabric.backward(losses.total * share)
         means += share * _measure(losses, their)
     optimizer.step()
