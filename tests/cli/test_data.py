@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 
@@ -55,3 +57,17 @@ def test_the_doctor_knows_the_machine(call):
         "\n  mnist: not found",
     ):
         assert text in out
+
+
+@pytest.mark.parametrize(
+    ("able", "says"),
+    [
+        ({"avx512_bf16": True, "avx2": True}, ", bf16\n"),
+        ({"bf16": False, "sve": True}, ", no bf16\n"),
+        ({}, ", no bf16\n"),
+    ],
+)
+def test_the_doctor_knows_whether_the_processor_computes_in_bf16(call, monkeypatch, able, says):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    (line,) = (line for line in call("doctor")[1].splitlines(keepends=True) if line.startswith("  cpu ("))
+    assert line.endswith(says)

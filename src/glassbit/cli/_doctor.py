@@ -25,6 +25,8 @@ _PACKAGES = (
     "tensorboard",
     "ray",
 )
+_BF16 = ("avx512_bf16", "amx_bf16", "bf16")
+"""What CPUs that multiply bfloat16 call it, x86 and ARM."""
 _EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tensorboard", "ray": "ray"}
 
 
@@ -62,7 +64,9 @@ def _version(name: str) -> str:
 def _devices() -> list[str]:
     import torch
 
-    lines = [f"cpu ({platform.processor() or platform.machine()})"]
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 may not have it
+    bf16 = "bf16" if any(able.get(name) for name in _BF16) else "no bf16"
+    lines = [f"cpu ({platform.processor() or platform.machine()}), {bf16}"]
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             facts = torch.cuda.get_device_properties(index)

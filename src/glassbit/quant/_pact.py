@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int32
 from torch import Tensor, nn
@@ -12,6 +11,9 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 
 from ._bits import FLOOR, check_bits
+
+
+_FUSED = (torch.float32, torch.bfloat16)
 
 
 class PACT(nn.ReLU):
@@ -145,13 +147,19 @@ def _inside(grad: Tensor, x: Tensor, bound: Tensor | float) -> Tensor:
 
 def _at_bound(grad: Tensor, x: Tensor, alpha: Tensor, bound: Tensor | float) -> Tensor:
     """The sum of `grad` where `x >= bound`."""
-    if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype != torch.float32:
+    if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype not in _FUSED or x.dtype != grad.dtype:
         precision = torch.promote_types(alpha.dtype, torch.float32)
         total = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=precision)
     else:
-        below = float(np.nextafter(np.float32(bound), np.float32(0)))
-        total = torch.ops.aten.threshold_backward(grad, x, below).sum()  # where x > below: one pass, and no mask
+        over = torch.ops.aten.threshold_backward(grad, x, _below(bound, x.dtype))  # one pass, and no mask
+        total = over.sum(dtype=torch.float32)
     return total.to(alpha.dtype)
+
+
+def _below(bound: float, dtype: torch.dtype) -> float:
+    """The largest number of `dtype` under `bound`: x is above the one where it is not under the other."""
+    near = torch.tensor(bound, dtype=dtype)
+    return (near if near.item() < bound else near.nextafter(torch.zeros_like(near))).item()
 
 
 def _asks_for_alpha(ctx: Any) -> bool:
