@@ -192,6 +192,7 @@ def test_load_finds_shipped_recipes_by_bare_name() -> None:
         "ablation-sgt",
         "ablation-sgt-4bit",
         "cifar10",
+        "cifar10-fast",
         "cifar10-full",
         "fashion-mnist",
         "mnist",

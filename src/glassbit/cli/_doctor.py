@@ -64,7 +64,7 @@ def _version(name: str) -> str:
 def _devices() -> list[str]:
     import torch
 
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 may not have it
+    able: dict[str, bool | int | str] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.11 may not have it
     bf16 = "bf16" if any(able.get(name) for name in _BF16) else "no bf16"
     lines = [f"cpu ({platform.processor() or platform.machine()}), {bf16}"]
     if torch.cuda.is_available():

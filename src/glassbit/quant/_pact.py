@@ -12,7 +12,6 @@ from glassbit._errors import UsageError
 
 from ._bits import FLOOR, check_bits
 
-
 _FUSED = (torch.float32, torch.bfloat16)
 
 

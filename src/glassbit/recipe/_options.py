@@ -183,7 +183,7 @@ class TrainingRecipe(Options):
         description="parts that a device cuts its share of a batch into, for less memory; BatchNorm sees the parts",
     )
     optimizer: Literal["sgd", "adamw", "muon"] = Field(
-        default="sgd", description="the optimizer; muon: AdamW, with momentum made orthogonal for the weights of layers"
+        default="sgd", description="the optimizer; muon: SGD, with momentum made orthogonal for the weights of layers"
     )
     lr: Number = Field(default=0.1, gt=0, le=100, description="the highest learning rate")
     momentum: Number = Field(default=0.9, ge=0, lt=1, description="momentum of SGD and Muon, first beta of AdamW")
@@ -218,7 +218,7 @@ class TrainingRecipe(Options):
     )
     deploy_lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
         default=None,
-        description="learning rate they start with, falling to 0; left out: lr / 100 with sgd, lr / 10 with the others",
+        description="learning rate they start with, falling to 0; left out: lr / 10 with adamw, else lr / 100",
     )
     deploy_batchnorm: Literal["frozen", "reestimated"] = Field(
         default="frozen",

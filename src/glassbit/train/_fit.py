@@ -36,7 +36,7 @@ from ._step import step
 from ._tensorboard import open_writer, write_record
 
 _STATISTICS_BATCHES = 64
-_DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10, "muon": 10}
+_DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10, "muon": 100}
 """By what the learning rate is divided in deployed arithmetic."""
 
 
@@ -124,7 +124,7 @@ def fit(
         devices: processes, each with a device of its own; torchrun's own numbers win.
         precision: `32-true` or `bf16-mixed`.
         deploy_epochs: further epochs in deployed arithmetic; the network must be quantized in every layer.
-        deploy_lr: the learning rate that they start with; None is `lr / 100` with SGD and `lr / 10` with the others,
+        deploy_lr: the learning rate that they start with; None is `lr / 10` with AdamW and `lr / 100` with the others,
             as no BatchNorm evens out the size of the weights any more.
         deploy_batchnorm: BatchNorm is folded with its running statistics as they are (`frozen`), or after they were
             computed anew on training images (`reestimated`).

@@ -1,4 +1,4 @@
-"""Muon: momentum made orthogonal for matrices, AdamW for everything else."""
+"""Muon: momentum made orthogonal for matrices, SGD for everything else."""
 
 from __future__ import annotations
 
@@ -12,31 +12,30 @@ from torch import Tensor
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
-_RMS = 0.2
-"""Root mean square of AdamW's usual updates (2502.16982, section 2.2)."""
 
 
-class Muon(torch.optim.AdamW):
-    """AdamW, but for the groups with `matrices=True`, which are weights of layers:
+class Muon(torch.optim.SGD):
+    """SGD with Nesterov momentum m, but for the groups with `matrices=True`, which are weights of layers:
 
         B <- m B + (1 - m) g
-        O  = orthogonal(m B + (1 - m) g)
-        w <- w - lr (0.2 sqrt(max(rows, columns)) O + weight_decay w)
+        O  = sqrt(max(1, rows / columns)) orthogonal(m B + (1 - m) g)
+        w <- w - lr (1 - m) O - lr weight_decay / (1 - m) w
 
     for the gradient g of a weight w, seen as a matrix with a row an output; `orthogonal` brings all singular values
-    near 1. The factor gives O the size of an update of AdamW: one learning rate and one weight decay serve both.
+    near 1. The factors of m are ours: weights forget as fast as under SGD, whose momentum adds 1 / (1 - m) gradients
+    up, and the learning rate and weight decay that suit SGD suit here too.
 
     Args:
         groups: as of any optimizer; `matrices` says which are updated this way.
         lr: learning rate.
-        momentum: m, and the first beta of AdamW.
+        momentum: m, in [0, 1).
 
-    Jordan et al. 2024 (kellerjordan.github.io/posts/muon); Liu et al. 2025 (arXiv 2502.16982), equation 4.
+    Jordan et al. 2024 (kellerjordan.github.io/posts/muon), which leaves the other parameters to AdamW.
     `torch.optim.Muon` is the same for one matrix at a time and takes no convolution.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], *, lr: float = 0.01, momentum: float = 0.9) -> None:
-        super().__init__(groups, lr=lr, betas=(momentum, 0.999))
+    def __init__(self, groups: list[dict[str, Any]], *, lr: float = 0.1, momentum: float = 0.9) -> None:
+        super().__init__(groups, lr=lr, momentum=momentum, nesterov=momentum > 0)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -52,24 +51,24 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def _orthogonal_step(self, group: dict[str, Any]) -> None:
-        lr, momentum = group["lr"], group["betas"][0]
+        momentum = group["momentum"]
+        lr, decay = group["lr"] * (1 - momentum), group["lr"] * group["weight_decay"] / (1 - momentum)
         alike = defaultdict(list)
         for weight in group["params"]:
             if weight.grad is None:
                 continue
             state = self.state[weight]
             if not state:
-                state["step"] = torch.zeros(())  # AdamW asks every state for it when it is loaded
                 state["momentum_buffer"] = torch.zeros_like(weight.grad)
-            state["step"] += 1
             state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
             alike[weight.shape].append((weight, weight.grad.lerp(state["momentum_buffer"], momentum)))
-            weight.grad = None  # AdamW leaves it alone
+            weight.grad = None  # SGD leaves it alone
         for some in alike.values():
             updates = orthogonal(torch.stack([update.flatten(1) for _, update in some]))
-            size = _RMS * max(updates.shape[1:]) ** 0.5
+            rows, columns = updates.shape[1:]
+            size = max(1.0, rows / columns) ** 0.5
             for (weight, _), update in zip(some, updates, strict=True):
-                weight.mul_(1 - lr * group["weight_decay"]).add_(update.view_as(weight), alpha=-lr * size)
+                weight.mul_(1 - decay).add_(update.view_as(weight), alpha=-lr * size)
 
 
 def orthogonal(matrices: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n rows columns"]:

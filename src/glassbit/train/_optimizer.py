@@ -31,7 +31,7 @@ def parameter_groups(
     """Three groups: the network and what its objective learns beside it, the clipping levels of PACT, the steps of LSQ.
 
     For Muon there is one more, `matrices`: the weights of all layers but the last, whose rows are classes and which
-    Jordan et al. 2024 leave to AdamW.
+    Jordan et al. 2024 leave out, too.
 
     Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise,
     counted once; steps get none.
