@@ -7,6 +7,7 @@ import os
 from typing import Any, Literal, get_args
 
 from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from glassbit._errors import UsageError
 from glassbit.datasets import Split, split_validation
@@ -66,7 +67,8 @@ def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
-    strategy = "ddp" if devices * nodes > 1 else "auto"
+    # running statistics are the first process's; `fit` hands them on once an epoch, DDP would before every step
+    strategy = DDPStrategy(broadcast_buffers=False) if devices * nodes > 1 else "auto"
     fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)
     fabric.launch()
     return fabric
