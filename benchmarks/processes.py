@@ -105,7 +105,9 @@ def main() -> None:
     from glassbit.study._facts import hardware
 
     result: dict[str, Any] = {
-        "command": f"python -m benchmarks.processes --processes {options.processes} --rounds {options.rounds}",
+        "command": f"python -m benchmarks.processes --batches {' '.join(map(str, options.batches))} "
+        f"--arms {' '.join(options.arms)} --processes {options.processes} --epochs {options.epochs} "
+        f"--rounds {options.rounds}",
         "hardware": hardware(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "runs": [],
