@@ -33,6 +33,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _arms
+
 ARMS = ("fp32", "sgt+pact")
 AXES = ("batch", "size", "depth")
 TITLES = {"batch": "images a step", "size": "pixels a side", "depth": "layers", "images": "gigabytes of images"}
@@ -47,8 +49,7 @@ def step_point(arm: str, batch: int, size: int, depth: int, *, steps: int, threa
 
     from glassbit.models import Classifier
     from glassbit.models._resnet import ResNet
-    from glassbit.quant import Plan, quantize_
-    from glassbit.train import CrossEntropy, SaliencyGuided, keep_freed_memory
+    from glassbit.train import keep_freed_memory
     from glassbit.train._evaluate import channels_last
 
     torch.set_num_threads(threads)
@@ -56,10 +57,8 @@ def step_point(arm: str, batch: int, size: int, depth: int, *, steps: int, threa
     torch.manual_seed(0)
     network = ResNet(f"resnet{depth}", (depth - 2) // 6, 10, 3, "A")
     model = Classifier(network, mean=(0.5,) * 3, std=(0.25,) * 3)
-    if arm == "sgt+pact":
-        quantize_(model.network, Plan.named("w4a4", alpha=3.0))
-    objective = SaliencyGuided(model) if arm == "sgt+pact" else CrossEntropy(model)
-    objective.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    objective = _arms.objective(arm, model)
+    objective.to(device=device, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(objective.parameters(), lr=0.01, momentum=0.9)
     images = torch.randint(256, (batch, 3, size, size), dtype=torch.uint8, device=device)
     labels = torch.randint(10, (batch,), device=device)

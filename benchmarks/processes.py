@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import _arms
 from benchmarks.peers._statistics import Times, ratio
 
 ARMS = ("fp32", "sgt+pact")
@@ -37,14 +39,11 @@ STEPS = 12
 
 def train(arm: str, batch: int, images: int, threads: int, epochs: int) -> float:
     """Seconds of an epoch, the median of all but the first."""
-    import statistics
-
     import torch
 
     from glassbit.datasets import Dataset, Split
     from glassbit.models import Classifier, resnet20
-    from glassbit.quant import Plan, quantize_
-    from glassbit.train import CrossEntropy, SaliencyGuided, fit, keep_freed_memory
+    from glassbit.train import fit, keep_freed_memory
 
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -53,9 +52,7 @@ def train(arm: str, batch: int, images: int, threads: int, epochs: int) -> float
         torch.randint(256, (images, 3, 32, 32), dtype=torch.uint8), torch.arange(images, dtype=torch.int64) % 10
     )
     model = Classifier(resnet20(), mean=(0.5,) * 3, std=(0.25,) * 3)
-    if arm == "sgt+pact":
-        quantize_(model.network, Plan.named("w4a4", alpha=3.0))
-    objective = SaliencyGuided(model) if arm == "sgt+pact" else CrossEntropy(model)
+    objective = _arms.objective(arm, model)
     data = Dataset("noise", split, split, tuple("0123456789"))
     history = fit(objective, data, epochs=epochs, batch_size=batch, lr=0.01, device="cpu", progress=False)
     return statistics.median(record["seconds"] for record in history.epochs[1:])
@@ -94,13 +91,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result to this file")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    import torch
+
     if options.point:
         *point, file = json.loads(options.point)
         seconds = train(*point)
         if os.environ.get("RANK", "0") == "0":
             Path(file).write_text(json.dumps(seconds), encoding="utf-8")
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
         return
-    import torch
 
     from glassbit.study._facts import hardware
 

@@ -28,6 +28,8 @@ from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks import _arms
+
 ARMS = ("fp32", "pact", "sgt", "sgt+pact")
 PARTS = {
     "step": ("glassbit.train._fit.step",),
@@ -107,8 +109,7 @@ def measure(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from glassbit import models
-    from glassbit.quant import Plan, quantize_
-    from glassbit.train import CrossEntropy, SaliencyGuided, fit, keep_freed_memory
+    from glassbit.train import fit, keep_freed_memory
 
     torch.set_num_threads(options.threads)
     kept = keep_freed_memory(options.device)
@@ -116,9 +117,7 @@ def measure(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     model = models.Classifier(
         models.cnn_bn(classes=len(data.classes), channels=data.channels), mean=data.mean, std=data.std
     )
-    if "pact" in arm:
-        quantize_(model.network, Plan.named("w4a4", alpha=3.0))
-    objective = SaliencyGuided(model) if "sgt" in arm else CrossEntropy(model)
+    objective = _arms.objective(arm, model)
     clock = Clock()
     with ExitStack() as stack:
         out = stack.enter_context(tempfile.TemporaryDirectory())

@@ -46,8 +46,9 @@ def announce(images: UInt8[Tensor, "n c h w"], rows: Int64[Tensor, " k"]) -> Non
     pages = _FILES.get(images.data_ptr())
     if pages is None or not len(rows):
         return
-    firsts = torch.cat([rows[:1], rows[1:][rows.diff() != 1]])
-    lasts = torch.cat([rows[:-1][rows.diff() != 1], rows[-1:]])
+    apart = rows.diff() != 1
+    firsts = torch.cat([rows[:1], rows[1:][apart]])
+    lasts = torch.cat([rows[:-1][apart], rows[-1:]])
     size = images[0].nbytes
     offset = len(pages) - images.nbytes
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):

@@ -162,7 +162,9 @@ def fit(
             quantizer_decay=quantizer_decay,
         )
         objective.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        ready: tuple[Any, Any] = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
+        with warnings.catch_warnings():  # torch 2.13 has a new name for it, torch 2.11 only this one
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+            ready: tuple[Any, Any] = fabric.setup(objective, make_optimizer(groups, optimizer, momentum))
         return ready
 
     def deploy() -> tuple[Any, Any]:
