@@ -44,6 +44,7 @@ class Entry:
         environment: the virtual environment that it runs in.
         channels_last: its images and weights have the channels of a pixel side by side in memory.
         bf16: under bfloat16 autocast.
+        compiled: the loss is wrapped in `torch.compile`.
         every: it takes part in one of so many rounds.
         variables: environment variables of its process.
         links: what was read about the settings.
@@ -57,6 +58,7 @@ class Entry:
     environment: Environment = "glassbit"
     channels_last: bool = False
     bf16: bool = False
+    compiled: bool = False
     every: int = 1
     variables: tuple[tuple[str, str], ...] = ()
     links: tuple[str, ...] = ()
@@ -72,6 +74,15 @@ _TRAINING = (
         "PyTorch, cross-entropy, channels_last, bfloat16 autocast",
         channels_last=True,
         bf16=True,
+    ),
+    Entry(
+        "fp32-cl-bf16-compile",
+        "training",
+        "fp32",
+        "PyTorch, cross-entropy, channels_last, bfloat16 autocast, torch.compile",
+        channels_last=True,
+        bf16=True,
+        compiled=True,
     ),
     Entry("pact", "training", "pact", "Glassbit, PACT and SAWB, cross-entropy", "w4a4"),
     Entry(
@@ -100,6 +111,16 @@ _TRAINING = (
         "w4a4",
         channels_last=True,
         bf16=True,
+    ),
+    Entry(
+        "sgt+pact-all-compile",
+        "training",
+        "sgt+pact",
+        "sgt+pact-all with torch.compile of the objective, which needs torch._functorch.config.donated_buffer = False",
+        "w4a4",
+        channels_last=True,
+        bf16=True,
+        compiled=True,
     ),
     Entry(
         "paper-pact",
@@ -220,6 +241,8 @@ COMPARISONS: dict[Kind, tuple[Comparison, ...]] = {
         Comparison("sgt+pact", "fp32", "at most 2.6"),
         Comparison("sgt+pact-cl", "fp32-cl", "at most 2.6"),
         Comparison("sgt+pact-all", "fp32-cl-bf16"),
+        Comparison("fp32-cl-bf16-compile", "fp32-cl-bf16"),
+        Comparison("sgt+pact-all-compile", "sgt+pact-all"),
         Comparison("paper", "sgt+pact", "at least 2.5"),
         Comparison("paper", "sgt+pact-cl", "at least 2.5"),
         Comparison("paper", "sgt+pact-all", "at least 4"),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._functorch import config as functorch
 
 from glassbit import models
 
@@ -43,6 +44,9 @@ class Training:
         self.module, self.loss = build(entry.method, self.images)
         if entry.channels_last:
             self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if entry.compiled:
+            functorch.donated_buffer = False  # the map's backward pass keeps the graph for the next one
+            self.loss = torch.compile(self.loss, dynamic=False)
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=0.01, momentum=0.9, weight_decay=2e-4)
 
     def step(self) -> None:

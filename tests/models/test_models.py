@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 from collections import Counter
 
-import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -31,12 +30,6 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         self.counts[func.overloadpacket.__name__] += 1
         return func(*args, **(kwargs or {}))
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Without the type checker of the tests, as users call."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def runs(network, kinds):

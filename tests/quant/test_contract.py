@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -112,12 +111,6 @@ quick = settings(
 
 per_case = pytest.mark.parametrize("case", CASES, ids=str)
 per_few = pytest.mark.parametrize("case", FEW, ids=str)
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the type checker of the tests, as users call."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

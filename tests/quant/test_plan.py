@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,12 +11,6 @@ from torch import Tensor, nn
 from glassbit import models
 from glassbit._errors import UsageError
 from glassbit.quant import NAMED_PLANS, Plan, Rule, assign, cost, quantize_
-
-
-@pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the type checker of the tests, as users call."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def given(model: nn.Module, plan: Plan) -> dict[str, int]:

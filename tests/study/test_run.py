@@ -180,6 +180,20 @@ def test_start_needs_a_finished_full_precision_run(one: Make, tmp_path: Path) ->
         run_one(run, tmp_path / "run", start=tmp_path / "other", progress=False)
 
 
+@pytest.mark.parametrize(
+    ("other", "holds"),
+    [("seeds: 1", "fp32-s1 with 0.1"), ("data: {{name: {images}, validation: 0.2}}", "fp32-s0 with 0.2")],
+)
+def test_a_start_that_trained_on_other_images_is_refused(
+    one: Make, images: Path, tmp_path: Path, other: str, holds: str
+) -> None:
+    run = one("arms: [fp32, pact]\nplans: w4a4\ntraining: {epochs: 1, batch_size: 20, device: cpu, start: float}")
+    run_one(one(other.format(images=images)), tmp_path / "other", progress=False)
+    with pytest.raises(RunError, match=f"fp32-s0 with data.validation 0.1; .* holds tiny-cnn-bn-width-2-{holds}"):
+        run_one(run, tmp_path / "run", start=tmp_path / "other", progress=False)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_runs_from_before_an_option_existed_are_finished(tmp_path: Path) -> None:
     results = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-26-fashion-mnist" / "runs"
     folders = [path.parent for path in results.glob("*/run.json")]

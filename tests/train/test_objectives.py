@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._functorch import config as functorch
 
 from glassbit._errors import UsageError
 from glassbit.masking import masked
@@ -160,6 +161,21 @@ def test_parameter_gradients_flow_and_the_input_keeps_none() -> None:
     SaliencyGuided(model)(images, LABELS).total.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     assert not images.requires_grad
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's tracer about itself
+def test_torch_compile_wraps_the_objective(monkeypatch: pytest.MonkeyPatch, unchecked: None) -> None:
+    """As docs/your-own-loop.md says; the fill by the mean draws nothing, and nothing is compiled into faster code."""
+    monkeypatch.setattr(functorch, "donated_buffer", False)
+    torch._dynamo.reset()
+    results = []
+    for compiled in (False, True):
+        objective = SaliencyGuided(network(quantized=True), fill="mean")
+        losses = (torch.compile(objective, backend="aot_eager") if compiled else objective)(IMAGES, LABELS)
+        losses.total.backward()
+        results.append((losses.total.detach(), *(parameter.grad for parameter in objective.parameters())))
+    for eager, traced in zip(*results, strict=True):
+        torch.testing.assert_close(traced, eager, rtol=1e-5, atol=1e-5)
 
 
 def test_the_separate_gradient_leaves_modes_and_statistics_alone() -> None:

@@ -26,7 +26,7 @@ from ._lock import locked, sweep
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
 from ._process import FAILURE
-from ._state import MEASURED, extends, state
+from ._state import MEASURED, extends, saved_run, state
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_one(
     Raises:
         UsageError: the recipe does not fit the data or the network.
         DataError: the images are not there or not readable.
-        RunError: `out` holds another run or is in use, the loss is not finite any more, or a checkpoint is damaged.
+        RunError: `out` holds another run or is in use, `start` another one than the origin, the loss is not finite any more, or a checkpoint is damaged.
     """
     main = _is_first_process()
     with locked(out, wait=wait) if main else nullcontext():
@@ -184,6 +184,12 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
     if not (start / "result.json").is_file():
         raise RunError(
             f"{run.id}: starts from the weights of {run.starts_from}, which is not finished in {start}; finish it first"
+        )
+    there = saved_run(start).run
+    if there.id != run.starts_from or there.data.validation != run.data.validation:
+        raise RunError(
+            f"{run.id}: starts from the weights of {run.starts_from} with data.validation {run.data.validation}; "
+            f"{start} holds {there.id} with {there.data.validation}, and may have trained on validation images"
         )
     return start / "best.pt"
 
