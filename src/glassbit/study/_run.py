@@ -76,7 +76,8 @@ def run_one(
     Raises:
         UsageError: the recipe does not fit the data or the network.
         DataError: the images are not there or not readable.
-        RunError: `out` holds another run or is in use, `start` another one than the origin, the loss is not finite any more, or a checkpoint is damaged.
+        RunError: `out` holds another run or is in use, `start` another one than the origin, the loss is not finite any
+            more, or a checkpoint is damaged.
     """
     main = _is_first_process()
     with locked(out, wait=wait) if main else nullcontext():
