@@ -103,14 +103,28 @@ def test_flags_without_effect_are_refused(values, text):
     assert text in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("plan", "objective", "arm", "origin"),
+    [
+        ("w4a4", "ce", "fp32", "fp32-s0"),
+        ("w4a4", "sgt", "sgt", "sgt-s0"),
+        ("w4a4", "sgt", "fp32", "fp32-s0"),
+        ("w4a4", "random", "fp32", "fp32-s0"),
+        ("w4a4", "sgt", "pact", "pact-w4a4-s0"),
+        (None, "sgt", "fp32", "fp32-s0"),
+        ("w4a4", "ce", "sgt", "fp32-s0"),  # which is not the run that was named, and `run_one` says so
+    ],
+)
+def test_starting_weights_are_those_that_the_named_run_can_have(plan, objective, arm, origin):
+    values = {"run": {"objective": objective}} | ({} if plan is None else {"plan": {"name": plan}})
+    assert recipe_of(values, start=arm).starts_from == f"fashion-mini-cnn-bn-{origin}"
+
+
 def test_starting_weights_need_a_plan_or_an_objective_that_masks():
-    assert recipe_of({"plan": {"name": "w4a4"}}, start=True).training.start == "float"
-    sgt = recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}, start=True)
-    assert (sgt.sgt.start, sgt.sgt.k, sgt.starts_from) == ("trained", 0.3, "fashion-mini-cnn-bn-fp32-s0")
-    both = recipe_of({"plan": {"name": "w4a4"}, "run": {"objective": "sgt"}}, start=True)
-    assert both.starts_from == "fashion-mini-cnn-bn-sgt-s0"
+    sgt = recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}, start="fp32")
+    assert (sgt.sgt.start, sgt.sgt.k) == ("trained", 0.3)
     with pytest.raises(UsageError, match=r"--start: has an effect only with --plan, .* or with --objective sgt"):
-        recipe_of({}, start=True)
+        recipe_of({}, start="fp32")
 
 
 def test_all_problems_come_at_once_under_their_flags():

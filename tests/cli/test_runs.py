@@ -68,6 +68,8 @@ def test_the_default_folder_is_the_id(call, tiny, tmp_path):
     code, said, _ = call("train", "--data", tiny, "--plan", "w2a2", "--start", "runs/tiny-cnn-bn-fp32-s0", *SHORT)
     assert code == 0
     assert said.endswith("run: runs/tiny-cnn-bn-pact-w2a2-s0\n")
+    code, _, err = call("train", "--data", tiny, "--plan", "w2a2", "--start", "runs", *SHORT)
+    assert (code, "runs: must be the folder of a run" in err) == (1, True)
 
 
 def test_explain_images_of_ones_own(call, tiny, tmp_path):

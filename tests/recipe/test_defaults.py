@@ -13,6 +13,7 @@ from glassbit.quant import NAMED_PLANS, Plan, Rule
 from glassbit.recipe import (
     DataRecipe,
     EvaluationRecipe,
+    FinetuningRecipe,
     ModelRecipe,
     PlanRecipe,
     RandomRecipe,
@@ -53,7 +54,17 @@ def test_named_plans_are_those_of_the_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [DataRecipe, ModelRecipe, PlanRecipe, RuleRecipe, TrainingRecipe, SaliencyRecipe, EvaluationRecipe]
+    "model",
+    [
+        DataRecipe,
+        ModelRecipe,
+        PlanRecipe,
+        RuleRecipe,
+        TrainingRecipe,
+        FinetuningRecipe,
+        SaliencyRecipe,
+        EvaluationRecipe,
+    ],
 )
 def test_every_option_says_what_it_is(model: type[BaseModel]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []

@@ -147,6 +147,14 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
             "line 2: arms: must contain fp32, because sgt starts from its weights (sgt.start: trained); add it, or use",
         ),
         (
+            "name: a\narms: sgt+pact\nplans: w4a4\ntraining: {start: plain}",
+            "line 2: arms: must contain fp32, because sgt+pact starts from its weights (training.start: plain); add it",
+        ),
+        (
+            "name: a\narms: [fp32, pact]\nplans: w4a4\nfinetuning: {lr: 0.1}",
+            "line 4: finetuning: must be left out where no arm starts from another's weights; add e.g. `start: plain`",
+        ),
+        (
             "name: a\narms: [fp32, random+pact]\nplans: w4a4\nrandom: {start: trained}",
             "line 2: arms: must contain pact, because random+pact starts from its weights (random.start: trained)",
         ),

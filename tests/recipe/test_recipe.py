@@ -98,6 +98,10 @@ def test_the_released_options_are_all_fixed() -> None:
         ("float", "sgt-mine", "fp32-s0"),
         ("float", "sgt-mine+pact", "sgt-mine-s0"),
         ("float", "sgt-released+pact", "sgt-released-s0"),
+        ("plain", "sgt-mine+pact", "fp32-s0"),
+        ("plain", "pact", "fp32-s0"),
+        ("plain", "sgt-mine", "fp32-s0"),
+        ("plain", "sgt-released", None),
         ("scratch", "sgt-released+pact", None),
         ("scratch", "random", None),
     ],
@@ -110,6 +114,15 @@ def test_masking_arms_start_from_cross_entropy_unless_quantized_ones_start_from_
     assert run.starts_from == (None if origin is None else f"fashion-mini-cnn-bn-{origin}")
     places = {run.id: place for place, run in enumerate(runs)}
     assert all(places[run.starts_from] < places[run.id] for run in runs if run.starts_from)
+
+
+def test_finetuning_changes_the_training_of_what_starts_from_another_run_only() -> None:
+    more = "training: {epochs: 40, lr: 0.2, start: plain}\nfinetuning: {epochs: 10, schedule: cosine}\n"
+    first, second = expand(parse(f"name: a\narms: [sgt+pact, fp32]\nplans: w4a4\n{more}"))
+    assert (first.arm, first.training.epochs, first.training.schedule) == ("fp32", 40, "onecycle")
+    assert (second.arm, second.training.epochs, second.training.schedule) == ("sgt+pact", 10, "cosine")
+    assert (second.training.lr, second.starts_from) == (0.2, first.id)
+    assert RunRecipe.model_validate(second.config()).digest == second.digest
 
 
 MEASURED = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-26-fashion-mnist" / "runs"

@@ -42,12 +42,12 @@ MASKING = Section(
 EVALUATION = Section("evaluation", EvaluationRecipe, "Measurements", 6)
 
 
-def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
+def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
     """The run that the flags describe.
 
     Args:
         values: what was given.
-        start: whether it starts from another run's weights.
+        start: the arm of the run whose weights it starts from, if any.
 
     Raises:
         RecipeError: values that are wrong, all of them at once.
@@ -67,8 +67,8 @@ def recipe_of(values: Values, *, start: bool = False) -> RunRecipe:
             "leave it out"
         )
     _masking(given, values.get("masking", {}))
-    if start:
-        _start(given)
+    if start is not None:
+        _start(given, start)
     try:
         return run_recipe(given, source)
     except RecipeError as error:
@@ -103,11 +103,12 @@ def _read(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in found.items()}
 
 
-def _start(given: dict[str, Any]) -> None:
+def _start(given: dict[str, Any], arm: str) -> None:
     """Say in the recipe which weights those of --start are."""
     objective = given.get("objective")
-    if "plan" in given:
-        given["training"] = {**given.get("training", {}), "start": "float"}
+    if "plan" in given and not (objective in _MASKED and arm == "pact"):
+        plain = objective in _MASKED and arm == "fp32"
+        given["training"] = {**given.get("training", {}), "start": "plain" if plain else "float"}
     elif objective in _MASKED:
         given[objective] = {**given.get(objective, {}), "start": "trained"}
     else:

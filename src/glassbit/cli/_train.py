@@ -22,8 +22,8 @@ def train(
     start: Annotated[
         Path | None,
         Parameter(
-            help="start from the best weights of this run: the same in full precision (with --plan), or with "
-            "cross-entropy (with --objective sgt or random)"
+            help="start from the best weights of this run: the same in full precision (with --plan), with "
+            "cross-entropy (with --objective sgt or random), or both"
         ),
     ] = None,
     tensorboard: Annotated[
@@ -33,7 +33,7 @@ def train(
     quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
 ) -> int:
     """Train one network."""
-    recipe = recipe_of(values, start=start is not None)
+    recipe = recipe_of(values, start=None if start is None else _arm(start))
     folder = out or Path("runs") / recipe.id
 
     from glassbit.study import run_one
@@ -65,3 +65,9 @@ def train(
     print(f"best of {result['epochs']} epochs: {result['best_epoch']}, chosen on the validation images")
     print(f"run: {folder}")
     return 0
+
+
+def _arm(folder: Path) -> str:
+    from glassbit.study import saved_run
+
+    return saved_run(folder).run.arm

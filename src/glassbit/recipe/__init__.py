@@ -3,6 +3,7 @@
 from ._options import DEPLOY_OPTIONS as DEPLOY_OPTIONS
 from ._options import DataRecipe as DataRecipe
 from ._options import EvaluationRecipe as EvaluationRecipe
+from ._options import FinetuningRecipe as FinetuningRecipe
 from ._options import ModelRecipe as ModelRecipe
 from ._options import PlanRecipe as PlanRecipe
 from ._options import RandomRecipe as RandomRecipe

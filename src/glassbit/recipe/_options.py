@@ -206,9 +206,10 @@ class TrainingRecipe(Options):
     precision: Literal["32-true", "bf16-mixed"] = Field(default="32-true", description="arithmetic of the training")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to train")
     devices: Int = Field(default=1, ge=1, le=1024, description="processes that train one network together (DDP)")
-    start: Literal["scratch", "float"] = Field(
+    start: Literal["scratch", "float", "plain"] = Field(
         default="scratch",
-        description="float: quantized arms start from the best weights of their own full-precision run, same seed",
+        description="where quantized arms start; float: from the best weights of their own full-precision run, same "
+        "seed; plain: from those of the fp32 arm, whatever their objective",
     )
     deploy_epochs: Int = Field(
         default=0,
@@ -259,6 +260,24 @@ class TrainingRecipe(Options):
             problems.append((("accumulate",), f"{text}; use {share // 2} or fewer, or a larger batch_size"))
         raise_problems(problems)
         return self
+
+
+class FinetuningRecipe(Options):
+    """What changes in the training of arms that start from another run's weights."""
+
+    epochs: Int | None = Field(
+        default=None, ge=1, le=10_000, description="passes over the training images; left out: those of training"
+    )
+    lr: Annotated[Number, Field(gt=0, le=100)] | None = Field(
+        default=None, description="the highest learning rate; left out: that of training"
+    )
+    schedule: Literal["onecycle", "cosine"] | None = Field(
+        default=None, description="the course of the learning rate; left out: that of training"
+    )
+
+    def changed(self, training: TrainingRecipe) -> TrainingRecipe:
+        """`training` with what is given here in its place."""
+        return training.model_copy(update=self.model_dump(exclude_none=True))
 
 
 class MaskingRecipe(Options):

@@ -130,6 +130,7 @@ def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
             for key in ("sgt", "random")
         },
         deploy_epochs=training.get("deploy_epochs"),
+        finetuning=bool(values.get("finetuning")),
         full_edges=[
             i for i, plan in enumerate(many("plans")) if isinstance(plan, dict) and plan.get("edges") == "full"
         ],

@@ -16,6 +16,7 @@ from ._options import (
     DEPLOY_OPTIONS,
     DataRecipe,
     EvaluationRecipe,
+    FinetuningRecipe,
     Int,
     ModelRecipe,
     Options,
@@ -94,9 +95,13 @@ class RunRecipe(Options):
 
     @property
     def origin(self) -> RunRecipe | None:
-        """The run whose best weights this one starts from, its own in full precision or with cross-entropy; or None."""
+        """The run whose best weights this one starts from: its own in full precision or with cross-entropy, or both; or
+        None.
+        """
         if self.plan is not None and self.training.start == "float":
             return self.model_copy(update={"plan": None})
+        if self.plan is not None and self.training.start == "plain":
+            return self.model_copy(update={"plan": None, "objective": "ce"})
         if self.objective != "ce" and (self.sgt if self.objective == "sgt" else self.random).start == "trained":
             return self.model_copy(update={"objective": "ce"})
         return None
@@ -153,6 +158,7 @@ class Recipe(Options):
         default=(0,), min_length=1, description="one run each"
     )
     training: TrainingRecipe = TrainingRecipe()
+    finetuning: FinetuningRecipe = FinetuningRecipe()
     sgt: Annotated[tuple[SaliencyRecipe, ...], BeforeValidator(_many_named)] = Field(
         default=(SaliencyRecipe(),), min_length=1, description="one or more settings of the sgt arms"
     )
@@ -173,6 +179,7 @@ class Recipe(Options):
                 start=self.training.start,
                 starts={"sgt": [setting.start for setting in self.sgt], "random": [self.random.start]},
                 deploy_epochs=self.training.deploy_epochs,
+                finetuning=self.finetuning != FinetuningRecipe(),
                 full_edges=[i for i, plan in enumerate(self.plans) if plan.edges == "full"],
             )
         )
@@ -190,6 +197,7 @@ def grid_problems(
     start: Any,
     starts: Mapping[str, Sequence[Any]],
     deploy_epochs: Any,
+    finetuning: bool,
     full_edges: Sequence[int],
 ) -> list[Problem]:
     """What is wrong between the parts of a grid; values may be invalid by themselves.
@@ -198,6 +206,7 @@ def grid_problems(
         settings: the names of those of saliency-guided training.
         start: of the quantized arms.
         starts: those of the masking objectives.
+        finetuning: whether anything is said about it.
         full_edges: the plans with edges in full precision.
     """
     problems: list[Problem] = []
@@ -214,17 +223,22 @@ def grid_problems(
             text = f"must be 0 where no arm is quantized; got {deploy_epochs}; add the arm pact, or delete it"
             problems.append((("training", "deploy_epochs"), text))
         problems += [(("plans", i, "edges"), _FULL_EDGES) for i in full_edges]
+    continues = False
     for arm in dict.fromkeys(arm for arm in arms if isinstance(arm, str) and arm in _OBJECTIVES):
         objective = _OBJECTIVES[arm]
-        if start == "float" and arm in quantized:
-            needed, because = _FLOAT_ARMS[objective], "training.start: float"
+        if start in ("float", "plain") and arm in quantized:
+            needed, because = _FLOAT_ARMS[objective if start == "float" else "ce"], f"training.start: {start}"
         elif "trained" in starts.get(objective, ()):
             needed, because = (_PACT_ARMS if arm in quantized else _FLOAT_ARMS)["ce"], f"{objective}.start: trained"
         else:
             continue
+        continues = True
         if needed not in arms:
             text = f"must contain {needed}, because {arm} starts from its weights ({because})"
             problems.append((("arms",), f"{text}; add it, or use `start: scratch`"))
+    if finetuning and not continues:
+        text = "must be left out where no arm starts from another's weights; add e.g. `start: plain` to training"
+        problems.append((("finetuning",), text))
     if len(settings) > 1:
         text = "must have a name where there are several settings; add, for example, `name: mine`"
         problems += [(("sgt", i, "name"), text) for i, name in enumerate(settings) if name is None]
@@ -270,7 +284,7 @@ def _run(
     plan: PlanRecipe | None,
     seed: int,
 ) -> RunRecipe:
-    return RunRecipe(
+    run = RunRecipe(
         data=data,
         model=model,
         objective=_OBJECTIVES[arm],
@@ -281,6 +295,9 @@ def _run(
         random=recipe.random,
         evaluation=recipe.evaluation,
     )
+    if run.origin is None:
+        return run
+    return run.model_copy(update={"training": recipe.finetuning.changed(run.training)})
 
 
 def data_slug(data: DataRecipe) -> str:
