@@ -46,7 +46,8 @@ def test_every_shipped_recipe_builds(name: str) -> None:
         losses = built.objective(data.train.images[:4], data.train.labels[:4])
         assert losses.total.isfinite()
         assert (built.conversion is not None) == (one.plan is not None)
-        assert fit_arguments(one)["epochs"] == recipe.training.epochs
+        training = recipe.training if one.origin is None else recipe.finetuning.changed(recipe.training)
+        assert fit_arguments(one)["epochs"] == training.epochs
 
 
 def test_a_batch_is_cut_into_the_parts_of_the_recipe() -> None:

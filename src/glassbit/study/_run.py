@@ -190,7 +190,7 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
     if there.id != run.starts_from or there.data.validation != run.data.validation:
         raise RunError(
             f"{run.id}: starts from the weights of {run.starts_from} with data.validation {run.data.validation}; "
-            f"{start} holds {there.id} with {there.data.validation}, and may have trained on validation images"
+            f"{start} holds {there.id} with {there.data.validation}, which may have seen the validation images"
         )
     return start / "best.pt"
 
