@@ -38,6 +38,16 @@ def test_why_there_is_no_onnx_file(tmp_path, make_study):
     assert text.count("No ONNX file: onnx is not installed") == 1
 
 
+def test_runs_that_started_from_others_are_named(tmp_path, make_study):
+    make_study(tmp_path)
+    for path in (tmp_path / "runs").glob("*pact*w2a2*/run.json"):
+        head = json.loads(path.read_text())
+        head["config"]["training"] = {**head["config"].get("training", {}), "start": "float"}
+        path.write_text(json.dumps(head))
+    _, text = checked(tmp_path)
+    assert "pact w2a2, sgt+pact w2a2: started from another run’s weights, so the epochs given are on top" in text
+
+
 def test_a_whole_study(tmp_path, make_study):
     _, text = checked(make_study(tmp_path))
     for phrase in (
@@ -56,6 +66,7 @@ def test_a_whole_study(tmp_path, make_study):
         "before training",
     ):
         assert phrase in text
+    assert "on top of that run" not in text
 
 
 def test_settings_with_names(tmp_path, make_study):

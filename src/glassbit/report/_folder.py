@@ -113,6 +113,12 @@ class Run:
                 return int(place["epochs"])
         return None
 
+    @property
+    def continues(self) -> bool:
+        """Whether it started from another run's weights, as far as `run.json` says."""
+        options = (self.config.get(key) for key in ("training", self.objective))
+        return any(isinstance(place, Mapping) and place.get("start", "scratch") != "scratch" for place in options)
+
 
 @dataclass(frozen=True)
 class Missing:

@@ -151,6 +151,7 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
             files=files,
             counts={len(group.of(variant)) for group in study.groups for variant in group.variants} - {0},
             started=_moment(study.started),
+            continued=list(dict.fromkeys(run.variant.label for run in study.runs if run.continues)),
             finished=finished,
             total=len(study.runs) + sum(item.id not in {run.id for run in study.runs} for item in study.missing),
             seeds=seeds,
