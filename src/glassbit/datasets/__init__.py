@@ -14,6 +14,7 @@ from ._catalogue import Entry as Entry
 from ._catalogue import catalogue as catalogue
 from ._check import Report as Report
 from ._check import check as check
+from ._digest import digest as digest
 from ._fetch import fetch as fetch
 from ._load import load as load
 from ._split import OBJECT as OBJECT
