@@ -72,9 +72,9 @@ def test_images_of_a_data_set_are_brought_to_size(call, artifact, tiny):
     code, out, _ = call("verify", artifact, "--data", tiny, "--images", "100")
     assert code == 0
     assert out.startswith(f"{artifact} on 24 test images of tiny,\n")
-    code, out, _ = call("verify", artifact, "--data", "fashion-mini", "--images", "2")
-    assert code == 0
-    assert "on 2 test images of fashion-mini" in out
+    code, out, err = call("verify", artifact, "--data", "fashion-mini", "--images", "2")
+    assert (code, out) == (2, "")
+    assert "its classes must be those of fashion-mini, in any order; it has 3: top, middle, bottom; fashion-mini" in err
 
 
 def test_without_torch_the_rest_is_compared(call, artifact, monkeypatch):

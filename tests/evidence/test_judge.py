@@ -185,3 +185,26 @@ def test_the_screen():
 def test_limits_out_of_range_and_a_gate_that_checks_nothing_are_refused(limits, text):
     with pytest.raises(UsageError, match=text):
         Policy(**limits)
+
+
+@pytest.mark.parametrize("right", [0, 167, 180])
+def test_a_gate_does_not_open_where_the_reference_only_guesses(right):
+    """Three classes: 167 of 500 are guessed."""
+    answers = np.arange(500) < right
+    check = the(judge(comparison(a={"correct": answers}, correct=answers), Policy()), "accuracy_drop")
+    assert (check.passed, check.value) == (False, None)
+    assert f"cannot tell: the accuracy of fp32, {right / 5:.2f} % [" in check.reason
+    assert "is not clearly above guessing among 3 classes (33.33 %), so there is nothing to lose" in check.reason
+    assert "`accuracy_drop: null` in the policy skips this check" in check.reason
+
+
+def test_a_reference_no_better_than_the_most_frequent_class_passes_with_a_remark():
+    labels = np.zeros(COUNT, np.int64)
+    answers = np.arange(500) < 480
+    check = the(
+        judge(comparison(a={"correct": answers, "labels": labels}, correct=answers, labels=labels), Policy()),
+        "accuracy_drop",
+    )
+    assert check.passed
+    assert "(always answering " in check.reason
+    assert "would have 100.0 %, and the reference is not clearly better)" in check.reason

@@ -42,7 +42,7 @@ def deployed() -> Deployed:
 
 def artifact(folder: Path) -> ArtifactSubject:
     """The same network as a file."""
-    lower(deployed(), preprocessing=Preprocessing(*SHAPE)).save(folder / "shop.glassbit")
+    lower(deployed(), classes=("a", "b", "c"), preprocessing=Preprocessing(*SHAPE)).save(folder / "shop.glassbit")
     return ArtifactSubject(folder / "shop.glassbit", name="shop")
 
 

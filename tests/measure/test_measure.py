@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from glassbit._errors import UsageError
+from glassbit._errors import GlassbitWarning, UsageError
 from glassbit.datasets import OBJECT, SHORTCUT, Dataset, Split
 from glassbit.evidence import METRICS
 from glassbit.measure import ArtifactSubject, TorchSubject, draw, measure, relevance_mass, remove
@@ -89,3 +89,27 @@ def test_a_network_for_other_images_is_refused() -> None:
     other = Dataset("big", *[Split(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4) % 3)] * 2, CLASSES)
     with pytest.raises(UsageError, match="net: must fit big, which has 3 classes of images 3 x 8 x 8; it takes 3"):
         measure(subject(), other)
+
+
+def test_classes_are_matched_by_name() -> None:
+    """The same images under the same names, which the data set numbers in another way."""
+    source = data()
+    order = torch.tensor([2, 0, 1])  # label 0 of `source` is label 2 here
+    split = Split(source.test.images, order[source.test.labels])
+    other = Dataset("squares", split, split, tuple(CLASSES[i] for i in order.argsort()))
+    network = TorchSubject(mlp(), name="net", image_shape=SHAPE, class_names=CLASSES)
+    same = measure(network, source, images=20)
+    with pytest.warns(GlassbitWarning, match="net has the classes of squares in another order"):
+        found = measure(network, other, images=20)
+    assert found.classes == other.classes
+    assert np.array_equal(found.labels, order[same.labels])
+    assert np.array_equal(found.predictions, order[same.predictions])
+    assert np.array_equal(found.correct, same.correct)
+    assert np.array_equal(found.maps, same.maps)
+    for key, value in same.values.items():
+        np.testing.assert_array_equal(found.values[key], value)
+    assert found.randomisation == same.randomisation
+    with pytest.raises(UsageError, match="its classes must be those of squares"):
+        measure(TorchSubject(mlp(), name="net", image_shape=SHAPE, class_names=("a", "b", "x")), source)
+    with pytest.raises(UsageError, match="class_names must be 3, one for each logit; got 2"):
+        TorchSubject(mlp(), name="net", image_shape=SHAPE, class_names=("a", "b"))

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
+from glassbit._errors import RunError
 from glassbit.datasets import Dataset, Split
 from glassbit.models import Classifier, cnn_bn
 from glassbit.study._probes import Probes
@@ -43,7 +46,25 @@ def test_maps_leave_the_model_as_it_was() -> None:
 
 def test_probe_images_are_written_once(tmp_path: Path) -> None:
     probes = Probes(fake([0, 1, 2]), 3)
-    probes.save(tmp_path / "probes.npz")
+    told = {"train": "a", "test": "b"}
+    probes.save(tmp_path / "probes.npz", told)
     before = (tmp_path / "probes.npz").stat().st_mtime_ns
-    probes.save(tmp_path / "probes.npz")
+    probes.save(tmp_path / "probes.npz", told)
     assert (tmp_path / "probes.npz").stat().st_mtime_ns == before
+
+
+def test_probe_images_of_other_data_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "probes.npz"
+    Probes(fake([0, 1, 2]), 3).save(path, {"train": "a", "test": "b"})
+    with pytest.raises(RunError, match=r"it has other digest_train\. The images or their labels changed since"):
+        Probes(fake([0, 1, 2]), 3).save(path, {"train": "x", "test": "b"})
+    with pytest.raises(RunError, match="it has other images, labels, digest_test"):
+        Probes(fake([2, 1, 0]), 2).save(path, {"train": "a", "test": "x"})
+    with np.load(path) as file:
+        old = {name: file[name] for name in ("images", "labels", "classes")}
+    np.savez(path, **old)  # as earlier versions left it
+    Probes(fake([0, 1, 2]), 3).save(path, {"train": "x", "test": "x"})
+    path.write_bytes(path.read_bytes()[:-30])  # what cannot be read is written anew
+    Probes(fake([0, 1, 2]), 3).save(path, {"train": "x", "test": "x"})
+    with np.load(path) as file:
+        assert str(file["digest_train"]) == "x"

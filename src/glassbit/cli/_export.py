@@ -107,14 +107,21 @@ def _deployed(saved: SavedRun, data_dir: Path | None) -> Deployed:
 
 def _converted(saved: SavedRun, data_dir: Path | None) -> Deployed:
     from glassbit.build import build_data
-    from glassbit.datasets import calibration_images, split_validation
+    from glassbit.datasets import calibration_images, split_validation, with_classes
     from glassbit.deploy import Deployed
-    from glassbit.study import trained_model
+    from glassbit.study import changes, trained_model
     from glassbit.train import evaluate
 
     model, run = trained_model(saved.folder), saved.run
     recipe = run.data if data_dir is None else run.data.model_copy(update={"dir": str(data_dir)})
     data = build_data(recipe, download=False, progress=is_first_process())
+    data = with_classes(data, saved.classes, network=str(saved.folder))
+    differing = changes(saved, data, parts=("train",))
+    if differing:
+        raise RunError(
+            f"{saved.folder}: must be converted with the images of its training; {data.name} has "
+            f"{'; '.join(differing)}. Bring the old images back, or train it again"
+        )
     train, held = data.train, data.train
     if recipe.validation:
         train, held = split_validation(data.train, fraction=recipe.validation, seed=run.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
 
-from glassbit._errors import UsageError
+from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
 from glassbit.cli._say import is_first_process
 from glassbit.intgraph import Preprocessing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from glassbit.datasets import Dataset
     from glassbit.evidence import Comparison, Measurement
     from glassbit.measure import Subject
+    from glassbit.recipe import DataRecipe
     from glassbit.study import SavedRun
 
 DATA = Parameter(
@@ -90,6 +92,7 @@ def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) ->
     Raises:
         UsageError: nothing says which.
         DataError: they are not there.
+        RunError: they are those of a run, and have changed since its training.
     """
     from glassbit.build import build_data
     from glassbit.recipe import DataRecipe
@@ -103,13 +106,45 @@ def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) ->
     load = partial(build_data, download=False, progress=is_first_process())
     found = load(recipe)
     wanted = next((place.takes for place in places if place.takes is not None), None)
-    if data is None or wanted is None:
-        return found
-    size = wanted.height, wanted.width
-    if (found.channels, *found.size) == (wanted.channels, *size):
-        return found
-    framing = {"size": size, "resize": wanted.resize, "color": "grey" if wanted.channels == 1 else "rgb"}
-    return load(recipe.model_copy(update=framing))
+    if data is not None and wanted is not None:
+        size = wanted.height, wanted.width
+        if (found.channels, *found.size) != (wanted.channels, *size):
+            framing = {"size": size, "resize": wanted.resize, "color": "grey" if wanted.channels == 1 else "rgb"}
+            found = load(recipe.model_copy(update=framing))
+    for place in places:
+        _check_unchanged(place, found, recipe, named=data is not None)
+    return found
+
+
+def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: bool) -> None:
+    """Look whether the images of a run are still those of its training, where it is measured on them.
+
+    Args:
+        named: whether the user asks for these images, and does not only take them for granted.
+
+    Raises:
+        UsageError: the run knows other classes.
+        RunError: they are others, and the user has not asked for them.
+    """
+    from glassbit.datasets import with_classes
+    from glassbit.study import changes
+
+    saved = None if place.folder is None else saved_run(place)
+    shape = (data.channels, *data.size)
+    if saved is None or saved.run.data.name != recipe.name or (saved.channels, *saved.size) != shape:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlassbitWarning)  # the measurement says how classes are matched
+        differing = changes(saved, with_classes(data, saved.classes, network=str(place.folder)), parts=("test",))
+    if not differing:
+        return
+    text = f"{place.folder}: {recipe.name} has changed since its training ({'; '.join(differing)})"
+    if not named:
+        raise RunError(
+            f"{text}. Bring the old images back, or measure on what is there now with --data {recipe.name}; some of "
+            "these images may have been trained on"
+        )
+    warnings.warn(f"{text}; some of its test images may have been trained on", GlassbitWarning, stacklevel=3)
 
 
 def measured(place: Place, data: Dataset, folder: Path, images: int) -> Measurement:
@@ -117,13 +152,15 @@ def measured(place: Place, data: Dataset, folder: Path, images: int) -> Measurem
     images, or a new one.
     """
     from glassbit.evidence import Measurement
-    from glassbit.measure import draw, measure
+    from glassbit.measure import draw, fit_classes, measure
 
     subject = place.open(data)
     if (folder / "transparency.json").is_file():
         found = Measurement.load(folder)
         wanted = {"images_digest": draw(data, images).digest, "network_digest": subject.digest}
-        if all(found.facts.get(key) == value for key, value in wanted.items()):
+        same = all(found.facts.get(key) == value for key, value in wanted.items())
+        if same and found.classes == data.classes:
+            fit_classes(subject, data)
             return found
     taken = measure(subject, data, images=images, seed=place.seed, facts=place.facts, progress=is_first_process())
     taken.save(folder)
@@ -195,9 +232,16 @@ def _artifact(path: Path) -> Subject:
 
 def _own(text: str, data: Dataset) -> Subject:
     from glassbit.build import import_network
+    from glassbit.datasets import listed
     from glassbit.measure import TorchSubject
 
     shape = (data.channels, *data.size)
+    warnings.warn(
+        f"{text} has no class names: its logits are taken for the classes of {data.name} in their order, "
+        f"{listed(data.classes)}",
+        GlassbitWarning,
+        stacklevel=2,
+    )
     return TorchSubject(
         import_network(text, classes=len(data.classes), channels=data.channels), name=text, image_shape=shape
     )

@@ -46,7 +46,14 @@ def probe_pictures(saved: SavedRun) -> Pictures:
         raise RunError(f"{saved.folder}: has no probe images (looked for {looked}); name some with --images FOLDER")
     with np.load(path, allow_pickle=False) as file:
         images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-    if tuple(images.shape[1:]) != (saved.channels, *saved.size):
+        classes = tuple(map(str, file["classes"])) if "classes" in file.files else saved.classes
+        digest = str(file["digest_test"]) if "digest_test" in file.files else saved.digests.get("test")
+    shape = tuple(images.shape[1:])
+    if (
+        shape != (saved.channels, *saved.size)
+        or classes != saved.classes
+        or digest != saved.digests.get("test", digest)
+    ):
         raise RunError(f"{path}: must hold the images of this run's data; name some others with --images FOLDER")
     return Pictures(images, tuple(f"{i} {saved.classes[label]}" for i, label in enumerate(labels.tolist())), labels)
 

@@ -56,7 +56,7 @@ def verify(
     if data is None and data_dir is not None:
         raise UsageError("--data-dir: has an effect only with --data; add --data NAME, or leave it out")
     plan = _plan(file, artifact)
-    chosen = _images(plan.preprocessing, data, data_dir, images)
+    chosen = _images(plan, file, data, data_dir, images)
     rows = _compared(plan.compare, chosen.pixels, file)
     print(f"{file} on {len(chosen.pixels)} {chosen.what},\ncompared with {plan.reference}\n")
     for line in table(("back end", "logits"), [(row.backend, _words(row, plan.classes)) for row in rows], left=2):
@@ -154,8 +154,9 @@ def _torch(graph: IntGraph) -> Callable[[UInt8[np.ndarray, "n c h w"]], Float32[
     return run
 
 
-def _images(wanted: Preprocessing, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
+def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
     """The images to compare on."""
+    wanted = plan.preprocessing
     shape = (wanted.channels, wanted.height, wanted.width)
     torch = importlib.util.find_spec("torch") is not None
     if data is None and not (torch and shape == (1, 28, 28)):
@@ -176,6 +177,8 @@ def _images(wanted: Preprocessing, data: str | None, data_dir: Path | None, coun
         download=False,
         progress=True,
     )
+    if data is not None:
+        datasets.match_classes(plan.classes, loaded, network=str(file))
     pixels = loaded.test.images[:count].numpy()
     return _Chosen(np.ascontiguousarray(pixels), f"test images of {loaded.name}")
 

@@ -86,6 +86,10 @@ class Split:
             else:
                 yield self.take(rows), self._labels[start:stop]
 
+    def labelled(self, labels: Int64[Tensor, "n"]) -> Split:
+        """The same images under other labels."""
+        return Split(self._stored, labels, rows=self._rows)
+
     def subset(self, rows: Int64[Tensor, "k"], *, limit: int = IN_MEMORY) -> Split:
         """The images numbered `rows` as a split; copied up to `limit` bytes, above it a view of the same images."""
         channels, height, width = self.shape
@@ -107,7 +111,7 @@ class Dataset:
             names, 2 a shortcut to the label.
 
     Raises:
-        UsageError: the regions do not fit the test images.
+        UsageError: two classes have one name, there is a label of no class, or the regions do not fit the test images.
     """
 
     name: str
@@ -117,6 +121,15 @@ class Dataset:
     regions: UInt8[Tensor, "n h w"] | None = None
 
     def __post_init__(self) -> None:
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise UsageError(f"classes must have different names; got {', '.join(twice)} more than once; rename one")
+        for part, split in (("train", self.train), ("test", self.test)):
+            if len(split) and not 0 <= int(split.labels.min()) <= int(split.labels.max()) < len(self.classes):
+                raise UsageError(
+                    f"labels of {part} must be class numbers, 0..{len(self.classes) - 1}; got "
+                    f"{int(split.labels.min())}..{int(split.labels.max())}; count the classes from 0, and name them all"
+                )
         wanted = (len(self.test), *self.test.shape[1:])
         if self.regions is not None and (self.regions.dtype != torch.uint8 or self.regions.shape != wanted):
             raise UsageError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from glassbit._errors import UsageError
 
 from ._comparison import Comparison
@@ -130,13 +132,33 @@ def _checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
 
 def _accuracy(comparison: Comparison, limit: float) -> Check:
     found = comparison.accuracy
+    guessing = 1 / len(comparison.classes)
+    if found.a.low <= guessing:
+        return _cannot_tell(
+            "accuracy_drop",
+            limit,
+            f"the accuracy of {comparison.names[0]}, {_percent(found.a.mean, 2)} [{_percent(found.a.low, 2)}, "
+            f"{_percent(found.a.high, 2)}], is not clearly above guessing among {len(comparison.classes)} classes "
+            f"({_percent(guessing, 2)}), so there is nothing to lose, and the candidate has "
+            f"{_percent(found.b.mean, 2)}; check that these are the images it was trained for, or measure more of them",
+        )
     mean, low, high = (100 * end for end in (found.difference.mean, found.difference.low, found.difference.high))
     text = f"{mean:+.2f} points [{low:+.2f}, {high:+.2f}]"
     reason = (
         f"{text}, from {_percent(found.a.mean, 2)} to {_percent(found.b.mean, 2)}; at most {limit:.2f} may be lost"
-        f"{_unsure(low, -limit, high)}"
+        f"{_unsure(low, -limit, high)}{_one_class(comparison)}"
     )
     return Check("accuracy_drop", -mean <= limit + _ROUNDING, -mean, limit, text, reason)
+
+
+def _one_class(comparison: Comparison) -> str:
+    """What to add where always giving the most frequent class would be as good as the reference."""
+    counts = np.bincount(comparison.labels, minlength=len(comparison.classes))
+    share = counts.max() / counts.sum()
+    if comparison.accuracy.a.low > share:
+        return ""
+    most = comparison.classes[int(counts.argmax())]
+    return f" (always answering {most} would have {_percent(share)}, and the reference is not clearly better)"
 
 
 def _agreement(comparison: Comparison, limit: float) -> Check:

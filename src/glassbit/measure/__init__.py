@@ -13,6 +13,7 @@ from ._images import Images as Images
 from ._images import draw as draw
 from ._impute import noisy_linear as noisy_linear
 from ._infidelity import infidelity as infidelity
+from ._measure import fit_classes as fit_classes
 from ._measure import measure as measure
 from ._randomisation import Randomisation as Randomisation
 from ._randomisation import randomisation as randomisation

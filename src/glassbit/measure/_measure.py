@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float16, Float64, Int64
 
 from glassbit._errors import UsageError
 from glassbit._progress import bar
-from glassbit.datasets import OBJECT, SHORTCUT, Dataset
+from glassbit.datasets import OBJECT, SHORTCUT, Dataset, match_classes
 from glassbit.evidence import Measurement
 
 from ._agreement import noisy_maps
@@ -62,16 +63,16 @@ def measure(
         Values an image, the maps, curves, and the reason of everything that could not be measured.
 
     Raises:
-        UsageError: the network does not fit the images, or cannot be explained at all.
+        UsageError: the network does not fit the images or their classes, or cannot be explained at all.
     """
-    _check(subject, data)
+    logit_of = torch.tensor(fit_classes(subject, data))
     started = time.monotonic()
     chosen = draw(data, images)
-    asked = subject, chosen.pixels, chosen.labels
+    asked = subject, chosen.pixels, logit_of[chosen.labels]
     step = partial(_step, subject.name, progress)
-    predictions = _predictions(subject, data, step)
+    predictions = logit_of.argsort().numpy()[_predictions(subject, data, step)]
     with step("maps", None):
-        maps = subject.saliency(chosen.pixels, chosen.labels)
+        maps = subject.saliency(*asked[1:])
         noisy = noisy_maps(*asked)
     with step("removed pixels", len(maps)) as advance:
         removal = remove(*asked, maps, progress=advance)
@@ -85,7 +86,7 @@ def measure(
     values |= {"gini": gini(maps.numpy()), "entropy": entropy(maps.numpy())}
     layers: tuple[tuple[str, float], ...] = ()
     with step("random weights, layers", None) as advance, _noting(absent, "randomisation"):
-        few = subject, chosen.pixels[:_RANDOMISED], chosen.labels[:_RANDOMISED]
+        few = subject, chosen.pixels[:_RANDOMISED], asked[2][:_RANDOMISED]
         found = randomisation(*few, progress=advance)
         layers = tuple(zip(found.layers, map(_mean, found.spearman), strict=True))
     grounded, shares = _ground_truth(maps.numpy(), chosen, absent)
@@ -116,9 +117,22 @@ def measure(
     )
 
 
+def fit_classes(subject: Subject, data: Dataset) -> tuple[int, ...]:
+    """Whether a network fits the images of a data set, and which of its logits stands for each label.
+
+    Raises:
+        UsageError: the images have another shape, or the classes are others; see `datasets.match_classes`.
+    """
+    _check(subject, data)
+    if subject.class_names is None:
+        return tuple(range(subject.classes))
+    return match_classes(subject.class_names, data, network=subject.name)
+
+
 def _check(subject: Subject, data: Dataset) -> None:
     shape = (data.channels, *data.size)
-    if subject.image_shape != shape or subject.classes != len(data.classes):
+    unnamed = subject.class_names is None
+    if subject.image_shape != shape or (unnamed and subject.classes != len(data.classes)):
         takes = f"{subject.classes} classes of images {_by(subject.image_shape)}"
         raise UsageError(
             f"{subject.name}: must fit {data.name}, which has {len(data.classes)} classes of images {_by(shape)}; it "

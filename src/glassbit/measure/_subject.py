@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,25 @@ class Subject(ABC):
         classes: the number of logits.
         image_shape: channels, height, width.
         batch: images that go through it at once; the results do not depend on it.
+        class_names: one for each logit, by which the classes of a data set are found; None where it has no names, and
+            class numbers are taken as they are.
     """
 
-    def __init__(self, *, name: str, classes: int, image_shape: tuple[int, int, int], batch: int) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        classes: int,
+        image_shape: tuple[int, int, int],
+        batch: int,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
         if batch < 1:
             raise UsageError(f"{name}: batch must be at least 1 image; got {batch}")
+        if class_names is not None and len(class_names) != classes:
+            raise UsageError(f"{name}: class_names must be {classes}, one for each logit; got {len(class_names)}")
         self.name = name
+        self.class_names = None if class_names is None else tuple(class_names)
         self.classes = classes
         self.image_shape = image_shape
         self._batch = batch
@@ -119,7 +132,7 @@ class TorchSubject(Subject):
 
     Args:
         model: takes float images in [0, 1] and returns logits.
-        name, image_shape, batch: see `Subject`.
+        name, image_shape, batch, class_names: see `Subject`.
 
     Raises:
         UsageError: it returns something else than logits for a black image.
@@ -131,13 +144,23 @@ class TorchSubject(Subject):
         (10, torch.Size([2, 10]))
     """
 
-    def __init__(self, model: nn.Module, *, name: str, image_shape: tuple[int, int, int], batch: int = 250) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str,
+        image_shape: tuple[int, int, int],
+        batch: int = 250,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
         self._model = model
         logits = self._forward(torch.zeros(1, *image_shape))
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise UsageError(f"{name}: the model must return logits (n, classes); for one image it returned {got}")
-        super().__init__(name=name, classes=logits.shape[1], image_shape=image_shape, batch=batch)
+        super().__init__(
+            name=name, classes=logits.shape[1], image_shape=image_shape, batch=batch, class_names=class_names
+        )
 
     @property
     def digest(self) -> str:
@@ -205,7 +228,7 @@ class ArtifactSubject(Subject):
             )
         self._digest = hashlib.sha256(path.read_bytes()).hexdigest()
         shape = (size.channels, size.height, size.width)
-        super().__init__(name=name, classes=len(classes), image_shape=shape, batch=batch)
+        super().__init__(name=name, classes=len(classes), image_shape=shape, batch=batch, class_names=classes)
 
     @property
     def digest(self) -> str:

@@ -1,6 +1,7 @@
 """Runs and studies: train, measure, and leave a folder of results that `report` reads."""
 
 from ._deployed import integer_graph as integer_graph
+from ._images import changes as changes
 from ._run import RunOutcome as RunOutcome
 from ._run import run_one as run_one
 from ._state import SavedRun as SavedRun

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from jaxtyping import Float, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from glassbit._errors import RunError
 from glassbit._files import replacing
 from glassbit._modes import evaluating
 from glassbit._random import derive
@@ -41,11 +45,32 @@ class Probes:
         self.labels: Int64[Tensor, " p"] = data.test.labels[chosen]
         self.classes = data.classes
 
-    def save(self, path: Path) -> None:
-        """Write the images, unless they are there."""
-        if not path.is_file():
-            save_arrays(
-                path, {"images": self.images.numpy(), "labels": self.labels.numpy(), "classes": np.array(self.classes)}
+    def save(self, path: Path, digests: Mapping[str, str]) -> None:
+        """Write the images, unless they are there.
+
+        Args:
+            path: of the file, which all runs of a study on one data set share.
+            digests: of the parts of the data set; kept with the images.
+
+        Raises:
+            RunError: the file is there and holds images of other data.
+        """
+        arrays: dict[str, NDArray[Any]] = {
+            "images": self.images.numpy(),
+            "labels": self.labels.numpy(),
+            "classes": np.array(self.classes),
+            **{f"digest_{part}": np.array(value) for part, value in digests.items()},
+        }
+        there = _stored(path)
+        if there is None:
+            save_arrays(path, arrays)
+            return
+        differing = [name for name, value in arrays.items() if name in there and not np.array_equal(value, there[name])]
+        if differing:
+            raise RunError(
+                f"{path}: must hold probe images of the data set as it is now; it has other {', '.join(differing)}. "
+                "The images or their labels changed since the first run here: bring the old ones back, or choose "
+                "another folder"
             )
 
     def maps(self, model: nn.Module) -> tuple[Float[Tensor, "p h w"], Float[Tensor, "p k"]]:
@@ -83,6 +108,15 @@ class Recorder:
         save_arrays(
             self.folder / f"epoch-{epoch:03d}.npz", {"maps": small, "predictions": probabilities.argmax(1).numpy()}
         )
+
+
+def _stored(path: Path) -> dict[str, NDArray[Any]] | None:
+    """What the file holds; None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:

@@ -15,13 +15,14 @@ import torch
 from glassbit._errors import GlassbitError, RunError, UsageError
 from glassbit._files import read_json, write_json, write_text
 from glassbit.build import Built, build, build_data, fit_arguments
-from glassbit.datasets import Dataset
+from glassbit.datasets import Dataset, with_classes
 from glassbit.deploy import Deployed
 from glassbit.recipe import RunRecipe, data_slug, model_slug
 from glassbit.train import History, fit, load_checkpoint
 
 from ._deployed import measure_deployed
 from ._facts import hardware, now, versions
+from ._images import changes, check_finished, data_there, digests
 from ._lock import locked, sweep
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
@@ -83,6 +84,7 @@ def run_one(
     with locked(out, wait=wait) if main else nullcontext():
         before = state(out, run)
         if before == "finished":
+            check_finished((out,), data or data_there(run.data))
             return RunOutcome(run.id, out, "skipped", read_json(out / "result.json"))
         if main:
             sweep(out)
@@ -105,14 +107,18 @@ def _run(
     main: bool,
 ) -> RunOutcome:
     data = data or build_data(run.data, download=download, progress=progress)
-    built = build(run, data, start=_start_weights(run, start))
+    weights = _start_weights(run, start)
+    if start is not None and weights is not None:
+        data = _as_in(start, data)
+    found = digests(data)
+    built = build(run, data, start=weights)
     probes = Probes(data, run.evaluation.probes)
     if main and (not (out / "run.json").is_file() or extends(out, run)):
         for name in ("result.json", MEASURED):
             (out / name).unlink(missing_ok=True)
-        write_json(out / "run.json", _head(run, data, command))
+        write_json(out / "run.json", _head(run, data, found, command))
     if main:
-        probes.save(probes_path)
+        probes.save(probes_path, found)
     recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=run.training.epochs)
     history = fit(
         built.objective,
@@ -146,7 +152,7 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
     }
 
 
-def _head(run: RunRecipe, data: Dataset, command: str) -> dict[str, Any]:
+def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) -> dict[str, Any]:
     """What `run.json` holds."""
     return {
         "id": run.id,
@@ -166,6 +172,7 @@ def _head(run: RunRecipe, data: Dataset, command: str) -> dict[str, Any]:
             "size": list(data.size),
             "mean": list(data.mean),
             "std": list(data.std),
+            "digests": found,
         },
         "started": now(),
         "command": command,
@@ -193,6 +200,25 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
             f"{start} holds {there.id} with {there.data.validation}, which may have seen the validation images"
         )
     return start / "best.pt"
+
+
+def _as_in(start: Path, data: Dataset) -> Dataset:
+    """The data set with its classes numbered as in the run to start from.
+
+    Raises:
+        UsageError: that run knows other classes.
+        RunError: it was trained on other images, which may be validation or test images now.
+    """
+    there = saved_run(start)
+    data = with_classes(data, there.classes, network=there.run.id)
+    differing = changes(there, data)
+    if differing:
+        raise RunError(
+            f"{start}: must be trained on the images that {data.name} has now, to start from its weights; it is not "
+            f"({'; '.join(differing)}), and may have seen the validation or test images. Bring the old images back, or "
+            "train it again"
+        )
+    return data
 
 
 def _is_first_process() -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +76,8 @@ class SavedRun:
         size: height and width of its images, pixels.
         mean: of the training pixels, one number a channel, in [0, 1] units.
         std: as `mean`.
+        counts: how many images each part had, "train" and "test", where `run.json` says so.
+        digests: SHA-256 of the images and labels of each part (`datasets.digest`); empty in runs of earlier versions.
     """
 
     folder: Path
@@ -84,6 +87,8 @@ class SavedRun:
     size: tuple[int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def saved_run(folder: Path) -> SavedRun:
@@ -107,8 +112,10 @@ def saved_run(folder: Path) -> SavedRun:
             size=(int(images["size"][0]), int(images["size"][1])),
             mean=tuple(images["mean"]),
             std=tuple(images["std"]),
+            counts={part: int(images[part]) for part in ("train", "test") if part in images},
+            digests={str(part): str(value) for part, value in dict(images.get("digests") or {}).items()},
         )
-    except (KeyError, TypeError, IndexError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, ValidationError) as error:
         raise RunError(
             f"{folder / 'run.json'}: must hold what a run of this version leaves ({error}); train it again"
         ) from error

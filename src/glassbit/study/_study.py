@@ -12,6 +12,7 @@ from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
 
 from ._facts import hardware, now, versions
+from ._images import check_finished, data_there
 from ._jobs import Here, Job, Pool, Workshop
 from ._lock import locked
 from ._state import changed, state
@@ -77,6 +78,9 @@ def run_study(
     runs = expand(recipe)
     with locked(out):
         skipped = _finished(out, runs, recipe.transparency.images)
+        for data in dict.fromkeys(run.data for run in runs if run.id in skipped):
+            folders = [out / "runs" / run.id for run in runs if run.id in skipped and run.data == data]
+            check_finished(folders, data_there(data))
         study = _Study(out, _head(recipe, runs, text, command, out))
         study.save()
         several = len(recipe.data) > 1

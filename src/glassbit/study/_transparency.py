@@ -12,12 +12,13 @@ from jaxtyping import Float, Float64
 
 from glassbit._errors import RunError
 from glassbit._files import read_json, write_json
-from glassbit.datasets import Dataset
+from glassbit.datasets import Dataset, with_classes
 from glassbit.evidence import MEASURES, Measurement
 from glassbit.measure import WINDOW, Subject, TorchSubject, agreement, measure, random_maps
 from glassbit.recipe import RunRecipe, model_slug
 
 from ._facts import hardware, versions
+from ._images import changes
 from ._state import MEASURED, SavedRun, saved_run, trained_model
 
 AGREEMENT = "agreement.json"
@@ -31,7 +32,12 @@ def run_subject(saved: SavedRun) -> Subject:
     Raises:
         RunError: the run has no checkpoint yet.
     """
-    return TorchSubject(trained_model(saved.folder), name=saved.run.id, image_shape=(saved.channels, *saved.size))
+    return TorchSubject(
+        trained_model(saved.folder),
+        name=saved.run.id,
+        image_shape=(saved.channels, *saved.size),
+        class_names=saved.classes,
+    )
 
 
 def run_facts(saved: SavedRun) -> dict[str, Any]:
@@ -65,12 +71,18 @@ def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool) -> 
     """Measure the finished run in `folder`, unless that is done, and keep the numbers there.
 
     Raises:
-        UsageError: its network cannot be explained.
-        RunError: it has no checkpoint.
+        UsageError: its network cannot be explained, or `data` has other classes.
+        RunError: it has no checkpoint, or `data` has other test images than in training.
     """
     if is_measured(folder, images):
         return
     saved = saved_run(folder)
+    differing = changes(saved, with_classes(data, saved.classes, network=saved.run.id), parts=("test",))
+    if differing:
+        raise RunError(
+            f"{folder}: must be measured on the test images of its training; {data.name} has {'; '.join(differing)}. "
+            "Bring the old images back, or delete the folder to train on the new ones"
+        )
     facts = {**run_facts(saved), "asked": images}
     found = measure(run_subject(saved), data, images=images, seed=saved.run.seed, facts=facts, progress=progress)
     found.save(folder)

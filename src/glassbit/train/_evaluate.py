@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from glassbit._errors import UsageError
 from glassbit._modes import evaluating
 from glassbit.datasets import Split
 from glassbit.models import to_unit
@@ -47,9 +48,20 @@ def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 
             rows = torch.arange(start, min(start + batch_size, len(split)))
             images, labels = to_unit(split.take(rows).to(device)), split.labels[rows].to(device)
             logits = model(channels_last(images)).float()
+            if start == rank * batch_size:
+                _check(split, logits.shape[1])
             loss = F.cross_entropy(logits, labels, reduction="sum").double()
             sums += torch.stack([loss, (logits.argmax(1) == labels).sum().double(), loss.new_tensor(len(labels))])
     return sums
+
+
+def _check(split: Split, classes: int) -> None:
+    low, high = int(split.labels.min()), int(split.labels.max())
+    if low < 0 or high >= classes:
+        raise UsageError(
+            f"evaluate: labels must be classes of the network, 0..{classes - 1}; got {low}..{high}; evaluate it on the "
+            "data set that it was trained for"
+        )
 
 
 def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500) -> Evaluation:
@@ -59,6 +71,11 @@ def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500) -> Evalua
         model: takes float images in [0, 1] and returns logits.
         split: images and labels.
         batch_size: images a step.
+
+    Raises:
+        UsageError: there are no images, or a label is no logit of the network.
     """
+    if not len(split):
+        raise UsageError("evaluate: split must hold at least one image; got none")
     loss, right, count = tally(model, split, batch_size=batch_size).tolist()
     return Evaluation(loss / count, right / count, int(count))

@@ -1,0 +1,114 @@
+"""The classes of a network and those of a data set, matched by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+
+from glassbit._errors import GlassbitWarning, UsageError
+
+from ._split import Dataset, Split
+
+_SHOWN = 10
+_LONGEST = 40
+
+
+def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tuple[int, ...]:
+    """Find every class of a data set among those of a network, by name.
+
+    Names that are only the numbers "0", "1", ... are no names: classes are then matched by number, and a
+    `GlassbitWarning` says so. It also says where the same names come in another order.
+
+    Args:
+        classes: of the network, in the order of its logits.
+        data: the data set.
+        network: what to call the network.
+
+    Returns:
+        For each label of the data set, the logit that stands for it.
+
+    Raises:
+        UsageError: the classes differ; the text names both lists.
+    """
+    ours, theirs = tuple(classes), data.classes
+    if ours == theirs:
+        return tuple(range(len(ours)))
+    numbers_only = [what for what, names in ((network, ours), (data.name, theirs)) if _numbers(names)]
+    if len(ours) == len(theirs) and sorted(ours) != sorted(theirs) and numbers_only:
+        named = theirs if _numbers(ours) else ours
+        _say(
+            f"{numbers_only[0]} knows its {len(ours)} classes by number only: class 0 is taken for {_shown(named[0])}, "
+            f"class 1 for {_shown(named[1])}, and so on. Give names where it is made, to have them checked"
+        )
+        return tuple(range(len(ours)))
+    if sorted(ours) == sorted(theirs) and not numbers_only and len(set(ours)) == len(ours):
+        _say(f"{network} has the classes of {data.name} in another order, {listed(ours)}; they are matched by name")
+        return tuple(ours.index(name) for name in theirs)
+    raise UsageError(
+        f"{network}: its classes must be those of {data.name}, in any order; it has {_counted(ours, theirs)}; "
+        f"{data.name} has {_counted(theirs, ours)}. {_repair(ours, theirs)}"
+    )
+
+
+def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Dataset:
+    """The same images with their labels numbered as in `classes`; `data` itself where that is no change.
+
+    Args:
+        data: the data set.
+        classes: of the network, in the order of its logits.
+        network: what to call the network.
+
+    Raises:
+        UsageError: as for `match_classes`.
+    """
+    places = match_classes(classes, data, network=network)
+    if places == tuple(range(len(places))):
+        return data
+    numbers = torch.tensor(places)
+    train, test = (_renumbered(split, numbers) for split in (data.train, data.test))
+    return Dataset(data.name, train, test, tuple(classes), data.regions)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names and how many more there are, for a message."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(map(_shown, names[:_SHOWN])) + more
+
+
+def _renumbered(split: Split, numbers: torch.Tensor) -> Split:
+    return split.labelled(numbers[split.labels])
+
+
+def _numbers(names: Sequence[str]) -> bool:
+    """Whether these are what classes without names are called."""
+    return tuple(names) == tuple(map(str, range(len(names))))
+
+
+def _repair(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    if sorted(ours) == sorted(theirs) and (_numbers(ours) or _numbers(theirs)):
+        return (
+            "The order differs, and one of them counts its classes: whether 1 is a name or a number cannot be told. "
+            "Rename them, such as class-1, and train again"
+        )
+    return "Give the images the names that the network knows, or train again on these"
+
+
+def _counted(names: Sequence[str], others: Sequence[str]) -> str:
+    """How many there are and which; of many only the beginning, and then those that the others lack."""
+    text = f"{len(names)}: {listed(names)}"
+    if len(names) <= _SHOWN:
+        return text
+    alone = [name for name in names if name not in set(others)]
+    return f"{text} (it alone has {listed(alone)})" if alone else text
+
+
+def _shown(name: str) -> str:
+    """A name for a message: printable, and not too long."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in name)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _say(text: str) -> None:
+    warnings.warn(text, GlassbitWarning, stacklevel=3)
