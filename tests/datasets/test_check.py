@@ -53,7 +53,7 @@ def test_images_in_both_parts(tmp_path: Path, photos: Callable[..., Path]) -> No
     for name in ("cat-00", "cat-01", "dog-00", "dog-01"):
         shutil.copy(tmp_path / f"train/{name[:3]}/{name}.png", tmp_path / f"test/{name[:3]}/{name}.png")
     report = check(str(tmp_path))
-    assert report.problems == ("4 test images are among the training images too, pixel for pixel",)
+    assert report.problems == ("4 of 4 test images are among the training images too, pixel for pixel",)
     assert report.lines[0] == "images: 6 to train, 4 to test, 8 x 8, colour"
 
 

@@ -150,3 +150,30 @@ def test_mapped_folders_are_built_once_and_anew_after_a_change(
         assert len(set((tmp_path / "cache/images").glob("*.npy"))) == 4
         monkeypatch.setattr("glassbit.datasets._load.settle", None)
         load(str(root), limit=limit)
+
+
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("TRAIN", "test"), ("train", "Test")])
+def test_the_parts_may_have_capitals(tmp_path: Path, photos: Photos, train: str, test: str) -> None:
+    photos(tmp_path / train, dog=3, cat=4)
+    photos(tmp_path / test, cat=2, dog=1)
+    photos(tmp_path / "Val", cat=1)
+    with pytest.warns(GlassbitWarning, match="Val beside train and test is not used"):
+        listing = scan(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert (len(listing.train), len(listing.test), listing.cut) == (7, 3, False)
+
+
+def test_two_spellings_of_a_part_and_other_names_for_it_are_refused(tmp_path: Path, photos: Photos) -> None:
+    photos(tmp_path / "a/train", dog=3, cat=4)
+    photos(tmp_path / "a/Train", dog=3, cat=4)
+    with pytest.raises(DataError, match="must have one folder train, got Train and train; join them"):
+        scan(tmp_path / "a")
+    photos(tmp_path / "b/Training", dog=3, cat=4)
+    photos(tmp_path / "b/Testing", dog=3, cat=4)
+    with pytest.raises(DataError, match="Testing, Training look like parts of a data set: rename them train and test"):
+        scan(tmp_path / "b")
+
+
+def test_a_class_may_be_called_train(tmp_path: Path, photos: Photos) -> None:
+    photos(tmp_path, Train=3, bus=4, test=3)
+    assert scan(tmp_path).classes == ("Train", "bus", "test")

@@ -20,6 +20,7 @@ from ._classes import with_classes as with_classes
 from ._digest import digest as digest
 from ._fetch import fetch as fetch
 from ._load import load as load
+from ._repeats import remarks as remarks
 from ._split import OBJECT as OBJECT
 from ._split import SHORTCUT as SHORTCUT
 from ._split import Dataset as Dataset

@@ -15,7 +15,8 @@ from ._cache import cache_folder
 from ._catalogue import entry
 from ._load import load, locate
 from ._official import digests
-from ._split import IN_MEMORY, OBJECT, SHORTCUT, Dataset
+from ._repeats import majority, marks, shared, two_labels
+from ._split import OBJECT, SHORTCUT, Dataset
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def check(
         )
     except DataError as error:
         return Report(tuple(lines), (*problems, str(error)))
-    return Report((*lines, *_summary(data)), (*problems, *_shared(data)))
+    return Report((*lines, *_summary(data)), (*problems, *_repeated(data)))
 
 
 def _summary(data: Dataset) -> list[str]:
@@ -85,6 +86,7 @@ def _summary(data: Dataset) -> list[str]:
         f"images: {len(data.train)} to train, {len(data.test)} to test, {width} x {height}, {color}",
         *regions,
         f"mean {' '.join(numbers[: data.channels])}, standard deviation {' '.join(numbers[data.channels :])}",
+        majority(data),
         f"classes: {len(data.classes)} (images to train / test)",
         *(f"  {label:>3} {name}: {counts[0][label]} / {counts[1][label]}" for label, name in enumerate(data.classes)),
     ]
@@ -95,10 +97,12 @@ def _shares(regions: UInt8[Tensor, "n h w"]) -> str:
     return f"regions of the test images: {object_} object, {shortcut} shortcut, on average"
 
 
-def _shared(data: Dataset) -> list[str]:
-    """Test images that are training images too, to the pixel; not looked for in data that does not fit into memory."""
-    if data.train.nbytes > IN_MEMORY:
-        return []
-    seen = {hash(image.tobytes()) for image in data.train.images.numpy()}
-    count = sum(hash(image.tobytes()) in seen for image in data.test.images.numpy())
-    return [f"{count} test images are among the training images too, pixel for pixel"] if count else []
+def _repeated(data: Dataset) -> list[str]:
+    """Images under several labels, and test images that are training images too."""
+    found = marks(data.train), marks(data.test)
+    count = int(shared(*found).sum())
+    texts = (
+        [f"{count} of {len(data.test)} test images are among the training images too, pixel for pixel"] if count else []
+    )
+    several = two_labels(data, found)
+    return [*texts, several] if several else texts

@@ -17,6 +17,7 @@ from ._split import stratified
 TEST_SHARE = 0.2
 _NOT_IMAGES = ("Thumbs.db", "desktop.ini", "__MACOSX")
 _PARTS = {"train", "test", "val", "valid", "validation"}
+_ALIKE = {"training", "testing", "eval", "evaluation", "dev"}
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
@@ -29,16 +30,20 @@ class Listing:
         classes: the names of the class folders, sorted; their places are the labels.
         train: file and label of every training image, sorted.
         test: of every test image.
+        cut: whether the test images were chosen here, and are no folder of the user's.
     """
 
     root: Path
     classes: tuple[str, ...]
     train: tuple[tuple[Path, int], ...]
     test: tuple[tuple[Path, int], ...]
+    cut: bool = False
 
 
 def scan(root: Path) -> Listing:
     """List `ROOT/train/CLASS/*` and `ROOT/test/CLASS/*`, or `ROOT/CLASS/*` with a fifth of every class to test on.
+
+    The names `train` and `test` may have capitals.
 
     Hidden files and what file managers leave behind are passed over; every other file in a class folder, or in a folder
     below it, is taken for an image.
@@ -47,25 +52,28 @@ def scan(root: Path) -> Listing:
         DataError: there are no classes, one class, empty classes, or images that belong to none.
     """
     folders = _folders(root)
-    if not any(_folders(folder) for folder in folders if folder.name == "train"):
+    named = _parts(root, folders)
+    if "train" not in named:
         return _one_part(root, folders)
-    if not (root / "test").is_dir():
+    if "test" not in named:
         raise DataError(
-            f"{root} has train, but no test beside it (only {listed(folder.name for folder in folders)}). Make "
-            f"{root / 'test'} with the same class folders, or give {root / 'train'}: a fifth of it is kept for testing."
+            f"{root} has {named['train'].name}, but no test beside it (only "
+            f"{listed(folder.name for folder in folders)}). Make {root / 'test'} with the same class folders, or give "
+            f"{named['train']}: a fifth of it is kept for testing."
         )
-    beside = [folder.name for folder in folders if folder.name not in ("train", "test")]
+    beside = [folder.name for folder in folders if folder not in named.values()]
     if beside:
         text = f"{root}: {listed(beside)} beside train and test is not used; a validation part is cut from train"
         warnings.warn(text, GlassbitWarning, stacklevel=4)
-    parts = [_files(root / part) for part in ("train", "test")]
+    places = (named["train"], named["test"])
+    parts = [_files(place) for place in places]
     problems = [
-        f"class {name!r} has no images in {root / part}: add some, or remove the class from train and test"
-        for part, classes in zip(("train", "test"), parts, strict=True)
+        f"class {name!r} has no images in {place}: add some, or remove the class from train and test"
+        for place, classes in zip(places, parts, strict=True)
         for name in sorted(parts[0] | parts[1])
         if not classes.get(name)
     ]
-    problems += _strays(root / "train") + _strays(root / "test")
+    problems += [text for place in places for text in _strays(place)]
     _complain(root, parts[0], problems)
     names = tuple(sorted(parts[0]))
     train, test = (
@@ -81,9 +89,28 @@ def listed(items: Iterable[object], *, limit: int = 10) -> str:
     return ", ".join(texts[:limit]) + more
 
 
+def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
+    """The folders `train` and `test`, however they are spelled; a class may be called so too, and has no folders."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        part = folder.name.lower()
+        if part not in ("train", "test") or not (_folders(folder) or part == "test"):
+            continue
+        if part in found:
+            raise DataError(f"{root} must have one folder {part}, got {found[part].name} and {folder.name}; join them")
+        found[part] = folder
+    return found
+
+
 def _one_part(root: Path, folders: list[Path]) -> Listing:
-    if folders and {folder.name for folder in folders} <= _PARTS:
-        raise DataError(f"{root} has {listed(folder.name for folder in folders)}, but no class folders in train")
+    given = [folder.name for folder in folders]
+    if folders and {name.lower() for name in given} <= _PARTS:
+        raise DataError(f"{root} has {listed(given)}, but no class folders in train")
+    if folders and {name.lower() for name in given} <= _PARTS | _ALIKE and all(map(_folders, folders)):
+        raise DataError(
+            f"{root} must hold train and test, or a folder for each class; {listed(given)} look like parts of a data "
+            "set: rename them train and test"
+        )
     classes = _files(root)
     problems = [
         f"class {name!r} has no images: add some, or remove {root / name}" for name in classes if not classes[name]
@@ -99,7 +126,7 @@ def _one_part(root: Path, folders: list[Path]) -> Listing:
     labels = torch.tensor([label for _, label in every])
     held = stratified(labels, fraction=TEST_SHARE, seed=derive("test split")).tolist()
     train, test = (tuple(item for item, out in zip(every, held, strict=True) if out == part) for part in (False, True))
-    return Listing(root, names, train, test)
+    return Listing(root, names, train, test, cut=True)
 
 
 def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -> None:

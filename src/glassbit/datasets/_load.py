@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.resources
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from glassbit._errors import DataError, UsageError
+from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
 from glassbit.pictures import Color, Framing, Images, Resize, decoded, settle
 
@@ -24,8 +25,9 @@ from ._cache import cache_folder
 from ._catalogue import Entry, catalogue, entry
 from ._clutter import MARKS, clutter
 from ._fetch import fetch, missing
-from ._folder import scan
+from ._folder import listed, scan
 from ._official import Arrays, Search, find, read
+from ._repeats import lost, marks, shared
 from ._split import IN_MEMORY, Dataset, Split
 from ._store import collect
 
@@ -46,8 +48,9 @@ def load(
 ) -> Dataset:
     """Load a data set: one of the catalogue, a folder of class folders, or an `.npz` file.
 
-    A folder is `ROOT/train/CLASS/*` with `ROOT/test/CLASS/*`, or `ROOT/CLASS/*`, where a fifth of every class (always
-    the same images) becomes the test part. Transparent parts of an image become white. An `.npz` file holds
+    A folder is `ROOT/train/CLASS/*` with `ROOT/test/CLASS/*` (in small letters or capitals), or `ROOT/CLASS/*`, where a
+    fifth of every class (always the same images) becomes the test part, but for copies of training images. Transparent
+    parts of an image become white. An `.npz` file holds
     `train_images`, `train_labels`, `test_images`, `test_labels`, if there are class names, `classes`, and where it is
     known what each pixel of the test images is, `test_regions` (see `Dataset`).
 
@@ -200,7 +203,31 @@ def _from_folder(root: Path, *, framing: Framing, cache_dir: Path, progress: boo
             )
         return Split(images, torch.tensor(labels))
 
-    return Dataset(root.resolve().name, split("train"), split("test"), listing.classes)
+    train, test = split("train"), split("test")
+    if listing.cut:
+        test = _apart(root.resolve().name, train, test, listing.classes, limit)
+    return Dataset(root.resolve().name, train, test, listing.classes)
+
+
+def _apart(name: str, train: Split, test: Split, classes: tuple[str, ...], limit: int) -> Split:
+    """The test images that are not training images too."""
+    kept = ~shared(marks(train), marks(test))
+    count = int((~kept).sum())
+    if not count:
+        return test
+    if not kept.any():
+        raise DataError(
+            f"{name}: every image that was kept for testing is a training image too, pixel for pixel; remove the "
+            "copies, or make train and test folders"
+        )
+    gone = lost(classes, test.labels.numpy(), kept)
+    warnings.warn(
+        f"{name}: {count} of {len(test)} images that were kept for testing are training images too, pixel for pixel, "
+        f"and are left out of the test part{f'; it has no image of {listed(gone)} any more' if gone else ''}",
+        GlassbitWarning,
+        stacklevel=4,
+    )
+    return test.subset(torch.from_numpy(kept.nonzero()[0]), limit=limit)
 
 
 def _stamps(paths: Sequence[Path]) -> list[str]:

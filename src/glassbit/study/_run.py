@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import Any, Literal
 
 import torch
 
-from glassbit._errors import GlassbitError, RunError, UsageError
+from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
 from glassbit._files import read_json, write_json, write_text
 from glassbit.build import Built, build, build_data, fit_arguments
-from glassbit.datasets import Dataset, with_classes
+from glassbit.datasets import Dataset, remarks, with_classes
 from glassbit.deploy import Deployed
 from glassbit.recipe import RunRecipe, data_slug, model_slug
 from glassbit.train import History, fit, load_checkpoint
@@ -111,6 +112,9 @@ def _run(
     if start is not None and weights is not None:
         data = _as_in(start, data)
     found = digests(data)
+    if main and not (out / "run.json").is_file() and not probes_path.is_file():
+        for text in remarks(data, validation=run.data.validation, seed=run.seed):
+            warnings.warn(text, GlassbitWarning, stacklevel=3)
     built = build(run, data, start=weights)
     probes = Probes(data, run.evaluation.probes)
     if main and (not (out / "run.json").is_file() or extends(out, run)):
