@@ -14,6 +14,7 @@ NAMES = {
     *("PACT", "DoReFa", "SAWB", "LSQ", "Plan", "quantize_", "dequantize_"),
     *("CrossEntropy", "SaliencyGuided", "RandomMasking", "fit", "saliency", "models", "datasets"),
     *("lower", "IntGraph", "load", "export_onnx"),
+    *("GlassbitError", "GlassbitWarning"),
 }
 HEAVY = ("torch", "lightning_fabric", "matplotlib", "captum", "PIL")
 
@@ -40,6 +41,14 @@ def loaded(code: str) -> set[str]:
     script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('\\n' + '\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split("\n"))
+
+
+def test_every_error_of_ours_is_caught_by_the_public_one():
+    from glassbit import _errors
+
+    raised = [value for value in vars(_errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(raised) > 5
+    assert all(issubclass(kind, glassbit.GlassbitError | glassbit.GlassbitWarning) for kind in raised)
 
 
 def test_importing_the_package_loads_nothing_heavy():

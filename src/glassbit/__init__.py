@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from glassbit import datasets as datasets
     from glassbit import models as models
+    from glassbit._errors import GlassbitError as GlassbitError
+    from glassbit._errors import GlassbitWarning as GlassbitWarning
     from glassbit.deploy import lower as lower
     from glassbit.explain import saliency as saliency
     from glassbit.intgraph import IntGraph as IntGraph
@@ -36,6 +38,8 @@ __all__ = [
     "SAWB",
     "CrossEntropy",
     "DoReFa",
+    "GlassbitError",
+    "GlassbitWarning",
     "IntGraph",
     "Plan",
     "RandomMasking",
@@ -54,6 +58,8 @@ __all__ = [
 _HOMES = {
     "CrossEntropy": "train",
     "DoReFa": "quant",
+    "GlassbitError": "_errors",
+    "GlassbitWarning": "_errors",
     "IntGraph": "intgraph",
     "LSQ": "quant",
     "PACT": "quant",

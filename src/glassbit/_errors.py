@@ -66,6 +66,15 @@ class GlassbitWarning(UserWarning):
     """Something went on, but not quite as asked; the text says what and where."""
 
 
+_MOST_PROBLEMS, _LONGEST_PROBLEM = 50, 1000
+
+
 def _listed(source: str, problems: Sequence[str]) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"{source}: {count}", *(f"  - {problem}" for problem in problems)])
+    lines = [f"  - {_cut(problem)}" for problem in problems[:_MOST_PROBLEMS]]
+    more = [f"  ... and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+    return "\n".join([f"{source}: {count}", *lines, *more])
+
+
+def _cut(problem: str) -> str:
+    return problem if len(problem) <= _LONGEST_PROBLEM else f"{problem[: _LONGEST_PROBLEM - 3]}..."

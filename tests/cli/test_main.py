@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -74,10 +76,58 @@ def test_errors_become_one_block(call, monkeypatch, error, code, text):
     assert call("report", "somewhere") == (code, "", text)
 
 
-def test_our_own_mistakes_keep_their_traceback(monkeypatch):
-    monkeypatch.setattr(report_command, "report", raising(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RecursionError("maximum recursion depth exceeded"), "the input is nested too deeply"),
+        (MemoryError(), "there is not enough memory; ask for fewer or smaller images"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "there is not enough memory"),
+    ],
+)
+def test_limits_of_the_machine_end_in_our_words(call, monkeypatch, error, text):
+    monkeypatch.setattr(report_command, "report", raising(error))
+    code, out, err = call("report", "somewhere")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"glassbit: {text}")
+    assert "GLASSBIT_DEBUG=1" in err
+
+
+def test_our_own_mistakes_say_so_and_keep_their_traceback(call, monkeypatch):
+    monkeypatch.setattr(report_command, "report", raising(ZeroDivisionError("by zero")))
+    code, out, err = call("report", "somewhere")
+    assert (code, out) == (1, "")
+    first, second = err.splitlines()
+    assert first == "glassbit: stopped at a mistake of its own, ZeroDivisionError: by zero"
+    kept = Path(re.fullmatch(r"The traceback is in (\S+); please report it .* GLASSBIT_DEBUG=1 shows it\.", second)[1])
+    assert "ZeroDivisionError: by zero" in kept.read_text(encoding="utf-8")
+    kept.unlink()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), DataError("no images")])
+def test_the_traceback_is_shown_on_demand(monkeypatch, error):
+    monkeypatch.setenv("GLASSBIT_DEBUG", "1")
+    monkeypatch.setattr(report_command, "report", raising(error))
+    with pytest.raises(type(error)):
         main(["report", "somewhere"])
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nglassbit: all is well", "a\\nglassbit: all is well"),
+        ("a\x1b[31mred", "a\\x1b[31mred"),
+        ("a\udcff", "a\\udcff"),
+        ("a\u202egnp", "a\\u202egnp"),
+    ],
+)
+@pytest.mark.parametrize("words", [["report"], ["inspect"], ["predict", "m.onnx"], ["measure"], ["explain"], ["study"]])
+def test_names_of_files_stay_on_their_line(call, name, shown, words):
+    code, out, err = call(*words, name)
+    assert (code, out) in ((1, ""), (2, ""))
+    assert name not in err
+    assert "all is well" not in [line.split(": ", 1)[-1] for line in err.splitlines()]
+    if words != ["predict", "m.onnx"]:
+        assert shown in err
 
 
 def test_an_interrupted_run_says_how_to_go_on(call, monkeypatch):

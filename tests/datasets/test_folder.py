@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -177,3 +178,73 @@ def test_two_spellings_of_a_part_and_other_names_for_it_are_refused(tmp_path: Pa
 def test_a_class_may_be_called_train(tmp_path: Path, photos: Photos) -> None:
     photos(tmp_path, Train=3, bus=4, test=3)
     assert scan(tmp_path).classes == ("Train", "bus", "test")
+
+
+def test_links_are_followed_and_those_that_lead_out_are_said(tmp_path: Path, photos: Photos) -> None:
+    photos(tmp_path / "elsewhere", cat=3, owl=2)
+    root = photos(tmp_path / "pets", cat=2, dog=2)
+    (root / "cat/inside.png").symlink_to(root / "cat/cat-00.png")
+    assert len(scan(root).train) + len(scan(root).test) == 5
+    (root / "cat/far.png").symlink_to(tmp_path / "elsewhere/cat/cat-02.png")
+    (root / "owl").symlink_to(tmp_path / "elsewhere/owl")
+    with pytest.warns(GlassbitWarning) as said:
+        listing = scan(root)
+    assert len(listing.train) + len(listing.test) == 8
+    (text,) = [str(warning.message) for warning in said]
+    assert text.startswith(f"{root}: 3 images are read through links that lead out of the folder: ")
+    assert f"cat/far.png -> {tmp_path / 'elsewhere/cat/cat-02.png'}, owl/owl-00.png -> " in text
+
+
+def test_a_folder_that_is_itself_a_link_is_one_like_others(tmp_path: Path, photos: Photos) -> None:
+    photos(tmp_path / "elsewhere", cat=3, dog=2)
+    (tmp_path / "pets").symlink_to(tmp_path / "elsewhere")
+    assert scan(tmp_path / "pets").classes == ("cat", "dog")
+
+
+def test_what_is_no_file_is_listed_and_never_opened(tmp_path: Path, photos: Photos) -> None:
+    root = photos(tmp_path / "pets", cat=2, dog=2)
+    (root / "cat/lost.png").symlink_to(tmp_path / "nowhere.png")
+    (root / "cat/round.png").symlink_to(root / "cat/round.png")
+    (root / "owl").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(root / "dog/pipe.png")
+    (root / "dog/more").symlink_to(root / "cat")
+    lines = broken(root).splitlines()
+    assert lines == [
+        f"{root} cannot be used:",
+        f"  - {root}/owl: a link to nothing; repair or remove it",
+        f"  - {root}/cat/lost.png: a link to nothing; repair or remove it",
+        f"  - {root}/cat/round.png: a link to nothing; repair or remove it",
+        f"  - {root}/dog/more: a link to a folder, which is not followed; copy the folder",
+        f"  - {root}/dog/pipe.png: a pipe, socket or device, which is not opened; remove it",
+    ]
+
+
+def test_a_folder_that_must_not_be_read_is_not_left_out(
+    tmp_path: Path, photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = photos(tmp_path / "pets", cat=2, dog=2)
+    photos(root / "dog", closed=1)
+    listed = os.scandir
+
+    def refuse(path: object) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    text = broken(root)
+    assert "cannot be read" in text
+    assert "Permission denied" in text
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\udcff"])
+def test_odd_names_of_files_stay_on_their_line(tmp_path: Path, photos: Photos, name: str) -> None:
+    root = photos(tmp_path / "pets", cat=2, dog=2)
+    (root / "cat" / f"{name}.png").write_text("no image")
+    text = broken(root)
+    assert name not in text
+    assert len(text.splitlines()) == 2
+    assert all(line.isprintable() for line in text.splitlines())
+    (root / "cat" / f"{name}.png").unlink()
+    (root / name).mkdir()
+    assert name not in broken(root)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import pickle
 import random
 import tracemalloc
@@ -15,7 +16,7 @@ import safetensors.numpy
 from graphs import extreme_graph, images_for, random_graph, resnet_graph
 
 from glassbit import intgraph as ig
-from glassbit._errors import ArtifactError
+from glassbit._errors import ArtifactError, GraphError
 
 
 @pytest.fixture
@@ -356,4 +357,115 @@ def test_very_large_headers_are_not_parsed(path):
 def test_very_large_files_are_not_even_read(path):
     with path.open("wb") as file:
         file.truncate(2**30 + 1)
-    assert refusal(path) == "networks have at most 1073741824 bytes; got 1073741825"
+    assert refusal(path) == "networks have at most 166777216 bytes; got 1073741825"
+
+
+def test_what_is_no_file_is_not_opened(path):
+    os.mkfifo(path)
+    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened"
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened"
+
+
+def rename(contents, old, new):
+    for node in contents.graph["nodes"]:
+        for key in ("name", "input", "left", "right"):
+            if node.get(key) == old:
+                node[key] = new
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda c: c.graph.update(nodes=c.graph["nodes"] * 1000), "there must be at most 1024 nodes; got 1"),
+        (lambda c: c.graph.update(classes=["a"] * 10**5), "there must be at most 65535 classes; got 100000"),
+        (lambda c: c.graph["about"].update(notes=["a"] * 65), "there must be at most 64 notes; got 65"),
+        (
+            lambda c: c.graph["about"].update(plan="a" * 257),
+            "about: plan must be printable text of at most 256 characters",
+        ),
+        (
+            lambda c: c.graph["about"].update(run="a\x1b[2J"),
+            "about: run must be printable text of at most 256 characters",
+        ),
+        (lambda c: c.graph["about"].update(network="a\nb"), "about: network must be printable text of at most 256"),
+        (lambda c: c.graph["about"].update(notes=["a\nb"]), "about: notes must be at most 64, of printable text of at"),
+        (
+            lambda c: c.graph.update(classes=["a" * 10**6, "b", "c"]),
+            "classes: names must be printable text of at most 256",
+        ),
+        (
+            lambda c: c.graph.update(classes=["a\u202e", "b", "c"]),
+            "classes: names must be printable text of at most 256",
+        ),
+        (lambda c: rename(c, "relu", "a" * 257), "the name must be printable text of at most 256 characters; got 'aaa"),
+        (
+            lambda c: rename(c, "relu", "\ud800"),
+            "the name must be printable text of at most 256 characters; got '\\ud800'",
+        ),
+        (lambda c: c.node("image").update(height=65535, width=65535), "image: must make at most 33554432 elements"),
+        (lambda c: c.node("mean").update(kernel=[65535, 65535]), "must fit into the map"),
+    ],
+)
+def test_what_is_too_much_is_refused_in_short(contents, path, change, text):
+    change(contents)
+    contents.write(path)
+    told = refusal(path)
+    assert text in told
+    assert len(told) < 10**5
+    assert all(line.isprintable() for line in told.splitlines())
+
+
+@pytest.mark.parametrize("text", ['{"nodes":[],"nodes":[]}', '{"nodes":[{"op":"Input","op":"Conv"}]}'])
+def test_keys_that_occur_twice_are_refused(contents, path, text):
+    contents.write(path, graph=squeezed(text))
+    assert refusal(path) == "holds no network that can be read: a key occurs twice; export it again"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "text"),
+    [((1025, 1024), "a window must have at most 1048576 pixels"), ((512, 512), "all its windows must have at most")],
+)
+def test_windows_are_limited(kernel, text):
+    nodes = (
+        ig.Input("image", 1, 2048, 2048, 0),
+        ig.MaxPool("pool", "image", kernel, (1, 1)),
+        ig.MaxPool("all", "pool", (1, 1), (2000, 2000)),
+        ig.Flatten("flat", "all"),
+        ig.Linear("fc", "flat", ig.Weights(np.zeros((2, 1), np.uint8), 2, "odd")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    )
+    with pytest.raises(GraphError, match=text):
+        ig.IntGraph(nodes, ("a", "b"), ig.Preprocessing(1, 2048, 2048))
+
+
+def test_many_large_tensors_are_refused_without_being_made():
+    nodes = [ig.Input("image", 8, 2048, 1024, 0)]
+    for number in range(40):
+        nodes.append(ig.MaxPool(f"pool{number}", nodes[-1].name, (1, 1), (1, 1)))
+    nodes += [
+        ig.MaxPool("last", nodes[-1].name, (1, 1), (2048, 1024)),
+        ig.Flatten("flat", "last"),
+        ig.Linear("fc", "flat", ig.Weights(np.zeros((2, 8), np.uint8), 2, "odd")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    ]
+    with pytest.raises(GraphError, match="tensors: all together must have at most 536870912 elements for an image"):
+        ig.IntGraph(tuple(nodes), ("a", "b"), ig.Preprocessing(8, 2048, 1024))
+
+
+def test_products_are_limited():
+    codes = np.zeros((512, 512, 3, 3), np.uint8)
+    many = np.ones(512, np.int32)
+    nodes = [ig.Input("image", 512, 256, 256, 0)]
+    for number in range(2):
+        nodes.append(ig.Conv(f"c{number}", nodes[-1].name, ig.Weights(codes, 2, "odd"), padding=(1, 1)))
+        nodes.append(ig.Requantize(f"r{number}", f"c{number}", many, many, many, 0, 3))
+    nodes += [
+        ig.MaxPool("last", nodes[-1].name, (1, 1), (256, 256)),
+        ig.Flatten("flat", "last"),
+        ig.Linear("fc", "flat", ig.Weights(np.zeros((2, 512), np.uint8), 2, "odd")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    ]
+    with pytest.raises(GraphError, match="products: there must be at most 137438953472 for an image; got 3"):
+        ig.IntGraph(tuple(nodes), ("a", "b"), ig.Preprocessing(512, 256, 256))

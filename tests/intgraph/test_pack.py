@@ -27,3 +27,10 @@ def test_the_order_of_axes_is_row_order():
     codes = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert pack(codes, 4).tolist() == pack(codes.reshape(-1), 4).tolist()
     assert pack(np.asfortranarray(codes), 4).tolist() == pack(codes, 4).tolist()
+
+
+@pytest.mark.parametrize("bits", [3, 5, 8])
+def test_large_arrays_are_unpacked_in_parts(monkeypatch, bits):
+    codes = np.random.default_rng(0).integers(0, 2**bits, 1000, np.uint8)
+    monkeypatch.setattr("glassbit.intgraph._pack._AT_ONCE", 8)
+    assert unpack(pack(codes, bits), bits, 1000).tolist() == codes.tolist()

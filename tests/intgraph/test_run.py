@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from graphs import GRIDS, extreme_graph, graphs, images_for, random_graph, tie_graph
+from graphs import GRIDS, extreme_graph, graphs, images_for, random_graph, tie_graph, whole_graph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -162,3 +162,18 @@ def test_other_images_are_refused(whole, images, got, unchecked):
         with pytest.raises(UsageError) as caught:
             function(images)
         assert str(caught.value) == f"images must be uint8 of shape (n, 1, 4, 4); got {got}"
+
+
+def test_parts_are_the_whole(monkeypatch):
+    """Large layers are computed some rows, or some weights, at a time."""
+    wholes = []
+    for graph in (random_graph(3), random_graph(5), whole_graph()):
+        images = images_for(graph, 3)
+        wholes.append((graph, images, graph.run(images), graph.saliency(images), graph.certificate))
+    monkeypatch.setattr("glassbit.intgraph._run._WINDOWS_AT_ONCE", 1)
+    monkeypatch.setattr("glassbit.intgraph._run._WEIGHTS_AT_ONCE", 1)
+    monkeypatch.setattr("glassbit.intgraph._infer._AT_ONCE", 1)
+    for graph, images, logits, maps, certificate in wholes:
+        assert np.array_equal(graph.run(images), logits)
+        assert np.allclose(graph.saliency(images), maps, rtol=1e-12, atol=0)
+        assert graph.certificate == certificate

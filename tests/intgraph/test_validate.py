@@ -156,9 +156,9 @@ LARGE = "must be an int of 1..65535"
         ("logits", {"scale": np.array([np.inf, 1, 1], np.float32)}, "logits: every scale must be finite and above 0, between 2^-100 and 2^90, so that no logit overflows or vanishes; got inf"),
         ("logits", {"scale": np.ones(3)}, "logits: scale must be a filled float32 array of 1 axes; got float64 of shape (3,)"),
         ("even", {"name": "after"}, "after: a name belongs to one node; 2 nodes have it"),
-        ("even", {"name": ""}, "node 10: the name must be printable text; got ''"),
-        ("even", {"name": "a\nb"}, "node 10: the name must be printable text; got 'a\\nb'"),
-        ("even", {"name": 3}, "node 10: the name must be printable text; got 3"),
+        ("even", {"name": ""}, "node 10: the name must be printable text of at most 256 characters; got ''"),
+        ("even", {"name": "a\nb"}, "node 10: the name must be printable text of at most 256 characters; got 'a\\nb'"),
+        ("even", {"name": 3}, "node 10: the name must be printable text of at most 256 characters; got 3"),
         ("even", {"name": "odd"}, "odd: nothing reads it; leave it out, or name it as an input"),
     ],
 )  # fmt: skip
@@ -193,7 +193,7 @@ def test_one_rule_of_weights(whole, name, settings, text):
     [
         ({"nodes": ()}, "nodes: there must be an Input and Logits at least; there are none"),
         ({"classes": ("a", "b", "b")}, "classes: each must have a name of its own"),
-        ({"classes": ("a", "b", "\ud800")}, "classes: names must be printable text; got '\\ud800'"),
+        ({"classes": ("a", "b", "\ud800")}, "classes: names must be printable text of at most 256 characters; got '\\ud800'"),
         ({"preprocessing": ig.Preprocessing(3, 4, 4)}, "preprocessing: must make images of the shape (1, 4, 4) that image has; got (3, 4, 4)"),
         ({"preprocessing": ig.Preprocessing(1, 4, 4, "zoom")}, "preprocessing: resize must be one of stretch, crop, pad; got 'zoom'"),
     ],

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,7 +94,7 @@ def test_grey_among_colour(tmp_path: Path, photo: Photo) -> None:
 def odd_files(folder: Path, photo: Photo) -> dict[Path, str]:
     """Files that cannot be used, and what must be said of each."""
     made = {
-        folder / "text.png": "not an image that Pillow can read",
+        folder / "text.png": "the formats are PNG, JPEG, GIF, BMP, TIFF, WEBP, PBM, PGM and PPM",
         folder / "empty.jpg": "not an image",
         folder / "labels.csv": "not an image",
         photo(folder / "tiny.png", size=(1, 1)): "1 x 1 pixels; at least 4 a side",
@@ -99,7 +102,7 @@ def odd_files(folder: Path, photo: Photo) -> dict[Path, str]:
         folder / "deep.png": "convert it to 8 bits",
         folder / "float.tif": "convert it to 8 bits",
         folder / "huge.png": "9000 x 9000 pixels; at most 64 million",
-        folder / "bomb.png": "20000 x 20000|exceeds limit",
+        folder / "bomb.png": "too many pixels; at most 64 million are read",
     }
     (folder / "text.png").write_text("hello")
     (folder / "empty.jpg").touch()
@@ -156,3 +159,73 @@ def test_progress_is_told(tmp_path: Path, photo: Photo) -> None:
     told: list[int] = []
     list(decoded(files, settle(files, AS_THEY_ARE), advance=told.append).chunks())
     assert sum(told) == 3
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+0 0 8 8 rectfill
+showpage
+%%EOF
+"""
+
+
+def test_only_documented_formats_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(*words: object, **more: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(os, "system", start)
+    (tmp_path / "a.png").write_bytes(EPS)
+    others = {"ICO": "b.png", "TGA": "c.png", "PDF": "d.png", "PCX": "e.png", "SGI": "f.png"}
+    for name, file in others.items():
+        Image.new("RGB", (16, 16)).save(tmp_path / file, format=name)
+    files = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError) as error:
+        settle(files, AS_THEY_ARE)
+    assert str(error.value).count("not an image that can be read") == len(files) == 6
+    with pytest.raises(DataError, match=r"a\.png: not an image"):
+        list(decoded(files[:1], Framing(size=(8, 8), color="rgb")).chunks())
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "lost.png").symlink_to(tmp_path / "nowhere")
+    code = """
+import sys, pathlib
+from glassbit._errors import DataError
+from glassbit.pictures import Framing, decoded, settle
+files = [pathlib.Path(name) for name in sys.argv[1:]]
+for make in (lambda: settle(files, Framing()), lambda: list(decoded(files, Framing((8, 8), color="rgb")).chunks())):
+    try:
+        make()
+    except DataError as error:
+        print(error)
+"""
+    words = [sys.executable, "-c", code, tmp_path / "pipe.png", tmp_path / "lost.png", tmp_path]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.count("a pipe, socket or device, which is not opened") == 2
+    assert done.stdout.count("a link to nothing") == 2
+    assert done.stdout.count("a folder, where a file is needed") == 2
+
+
+def test_names_are_printable(tmp_path: Path) -> None:
+    path = tmp_path / "a\n\x1b[2J\udcff.png"
+    path.write_text("hello")
+    with pytest.raises(DataError) as error:
+        settle([path], AS_THEY_ARE)
+    assert r"a\n\x1b[2J\udcff.png: not an image" in str(error.value)
+
+
+def test_errors_of_the_system_are_short(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = photo(tmp_path / "a.png")
+
+    def refuse(*words: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(DataError, match=r"a\.png: Permission denied$"):
+        settle([path], AS_THEY_ARE)
+    monkeypatch.setattr(Image, "open", lambda *words, **more: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(DataError, match=r"a\.png: more pixels than there is memory for$"):
+        settle([path], AS_THEY_ARE)

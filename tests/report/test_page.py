@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import re
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from pages import checked_page
 
+from glassbit._text import printable
 from glassbit.report import write_report
 
 
@@ -173,3 +175,20 @@ def test_odd_maps_render(tmp_path, make_run, value):
     maps = np.full((4, 28, 28), value, np.float16)
     np.savez(tmp_path / "explain.npz", maps=maps, predictions=np.arange(4))
     checked(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)<script>", '"onload="alert(1)', "$x^$", "a&lt;b", "\x1b[31m\udcff"])
+def test_names_from_outside_are_text(tmp_path, make_run, name):
+    """A run folder may come from anywhere."""
+    make_run(tmp_path, "pact", "w2a2", 0)
+    for file, keys in {"run.json": ("data", "model", "plan"), "result.json": ()}.items():
+        value = json.loads((tmp_path / file).read_text())
+        value |= dict.fromkeys(keys, name)
+        if file == "run.json":
+            value["images"]["classes"] = [f"{name}{i}" for i in range(10)]
+        (tmp_path / file).write_text(json.dumps(value))
+    page, text = checked(tmp_path)
+    assert "\x1b" not in page
+    assert printable(name) in text
+    for drawing in (tmp_path / "figures").glob("*.svg"):
+        ET.parse(drawing)

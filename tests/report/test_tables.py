@@ -7,7 +7,7 @@ import math
 import pytest
 
 from glassbit.report._folder import read_study
-from glassbit.report._tables import tables
+from glassbit.report._tables import Table, tables
 
 
 def rows_of(folder, name):
@@ -124,3 +124,17 @@ def test_activation_shares_of_the_last_epoch(tmp_path, make_study):
 def test_no_finished_run_no_table(tmp_path, make_study):
     folder = make_study(tmp_path, seeds=(), extra=(("fp32", None, 0, "new"),))
     assert tables(read_study(folder)) == []
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(1)", "＝1"])
+def test_text_is_never_a_formula_in_a_spreadsheet(tmp_path, make_study, name):
+    text = Table("t", ("name", "value"), ((name, -0.5), ("plain", 1.0), (None, -2)), (), ()).csv()
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    assert rows == [["name", "value"], [f"'{name}", "-0.5"], ["plain", "1.0"], ["", "-2"]]
+    rows, _ = rows_of(make_study(tmp_path, arms=("fp32",), data=("=cmd",)), "accuracy")
+    assert rows[0]["data"] == "'=cmd"
+
+
+def test_control_characters_do_not_reach_a_spreadsheet():
+    text = Table("t", ("name",), (("\t=1",), ("\r=1",), ("a\n=1",)), (), ()).csv()
+    assert text == "name\n\\t=1\n\\r=1\na\\n=1\n"

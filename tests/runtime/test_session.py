@@ -60,12 +60,12 @@ def test_files_that_are_not_ours(graph, tmp_path):
     with pytest.raises(ArtifactError, match=r"model\.onnx: cannot be read: No such file"):
         Session(path)
     path.write_bytes(b"no onnx")
-    with pytest.raises(ArtifactError, match=r"model\.onnx: ONNX Runtime .* cannot load it"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx: must be an ONNX file; it cannot be read \("):
         Session(path)
     export_onnx(graph, path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ArtifactError, match="cannot load it"):
+    with pytest.raises(ArtifactError, match=r"must be an ONNX file; it cannot be read \("):
         Session(path)
     model = onnx.load_from_string(whole)
     for entry in model.metadata_props:
@@ -78,7 +78,7 @@ def test_files_that_are_not_ours(graph, tmp_path):
             entry.value = "1"
         if entry.key == "classes":
             entry.value = "[not JSON"
-    with pytest.raises(ArtifactError, match="its classes or preprocessing are damaged; export it again"):
+    with pytest.raises(ArtifactError, match=r"its classes or preprocessing are damaged \(.*\); export it again"):
         Session(model)
     del model.metadata_props[:]
     with pytest.raises(ArtifactError, match="not an ONNX file that Glassbit has written"):

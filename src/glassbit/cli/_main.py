@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from glassbit._errors import GlassbitError, GlassbitWarning, UsageError
+from glassbit._text import printable
 from glassbit.cli import _texts
 from glassbit.cli._say import block, is_first_process, warn
+
+DEBUG = "GLASSBIT_DEBUG"
+"""The environment variable that shows the traceback of every error."""
 
 _RESUMABLE = ("train", "study")
 
@@ -31,28 +38,23 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 the command itself is wrong, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     with warnings.catch_warnings():
         warnings.showwarning = warn
         warnings.simplefilter("always", GlassbitWarning)
         try:
             code = application()(arguments)
-        except CycloptsError as error:
-            block(f"glassbit: {error}\nSee `{_help_command(arguments)}`.")
-            return 2
-        except UsageError as error:
-            block(f"glassbit: {error}")
-            return 2
-        except GlassbitError as error:
-            block(f"glassbit: {error}")
-            return 1
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except OSError as error:
-            block(f"glassbit: {_place(error)}{error.strerror or error}")
-            return 1
         except KeyboardInterrupt:
             return _interrupted(arguments)
+        except Exception as error:
+            if os.environ.get(DEBUG):
+                raise
+            block(_named(f"glassbit: {_words(error, arguments)}", arguments))
+            return 2 if isinstance(error, CycloptsError | UsageError) else 1
     return code if isinstance(code, int) else 0
 
 
@@ -100,8 +102,56 @@ def _help_command(arguments: Sequence[str]) -> str:
     return " ".join(["glassbit", *(words if words[:1] == ["data"] else words[:1]), "--help"])
 
 
+def _words(error: Exception, arguments: Sequence[str]) -> str:
+    """What is said of an error: its own words where it is ours, else ours."""
+    if isinstance(error, CycloptsError):
+        return f"{error}\nSee `{_help_command(arguments)}`."
+    if isinstance(error, GlassbitError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{_place(error)}{error.strerror or error}"
+    if isinstance(error, RecursionError):
+        return f"the input is nested too deeply; make it flatter ({DEBUG}=1 shows where)"
+    if _is_of_memory(error):
+        return (
+            "there is not enough memory; ask for fewer or smaller images at a time, such as a smaller --batch-size "
+            f"({DEBUG}=1 shows where)"
+        )
+    return _mistake(error)
+
+
 def _place(error: OSError) -> str:
-    return f"{error.filename}: " if error.filename else ""
+    return f"{printable(error.filename)}: " if error.filename else ""
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Also torch's, which are RuntimeErrors."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
+    )
+
+
+def _mistake(error: Exception) -> str:
+    """Of an error that nothing foresaw; its traceback is kept in a file."""
+    text = traceback.format_exc()
+    try:
+        handle, name = tempfile.mkstemp(prefix="glassbit-", suffix=".txt")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123 (mkstemp opened it)
+            file.write(text)
+        where = f"The traceback is in {name}; please report it"
+    except OSError:
+        where = f"{text}Please report it"
+    found = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"stopped at a mistake of its own, {found}\n{where} with the command. {DEBUG}=1 shows it."
+
+
+def _named(text: str, arguments: Sequence[str]) -> str:
+    """`text` with the arguments in it on one line each, whatever characters they have."""
+    for word in arguments:
+        if "\n" in word:
+            text = text.replace(word, printable(word))
+    return text
 
 
 def _interrupted(arguments: Sequence[str]) -> int:

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from glassbit._errors import DataError
+from glassbit._errors import DataError, GlassbitWarning
+from glassbit._text import printable
 
 
 def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tuple[str, ...]]:
     """The files at `places`, and what to call them: a file by its name, a file of a folder by its path in there.
 
     Args:
-        places: images, and folders of images; hidden files are passed over.
+        places: images, and folders of images; hidden files, and files in hidden folders, are passed over.
         argument: the name of the argument, for the error.
 
     Raises:
         DataError: there are none.
     """
+    from glassbit.pictures import walk
+
     files: list[Path] = []
     names: list[str] = []
     for place in places:
-        found = [place] if place.is_file() else sorted(path for path in _below(place) if not path.name.startswith("."))
-        if not found:
-            what = "holds no files" if place.is_dir() else "does not exist"
-            raise DataError(f"{argument}: must be an image or a folder of images; {place} {what}")
-        files += found
-        names += [path.name if path == place else str(path.relative_to(place)) for path in found]
+        if not place.exists():
+            what = "is a link to nothing" if place.is_symlink() else "does not exist"
+            raise DataError(f"{argument}: must be an image or a folder of images; {printable(place)} {what}")
+        if not place.is_dir():
+            files.append(place)
+            names.append(printable(place.name))
+            continue
+        below = walk(place, skip=lambda path: path.name.startswith("."))
+        _say_what_is_left_out(place, below.problems)
+        if not below.files:
+            raise DataError(f"{argument}: must be an image or a folder of images; {printable(place)} holds no files")
+        files += below.files
+        names += [printable(path.relative_to(place)) for path in below.files]
     return files, tuple(names)
 
 
-def _below(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+def _say_what_is_left_out(place: Path, problems: tuple[str, ...]) -> None:
+    if problems:
+        more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""
+        lines = "".join(f"\n  - {problem}" for problem in problems[:10])
+        warnings.warn(f"{printable(place)}: not read:{lines}{more}", GlassbitWarning, stacklevel=3)

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from glassbit._errors import GlassbitWarning
+from glassbit._text import printable
 
 _FORMAT = warnings.formatwarning
 
 
 def block(text: str) -> None:
-    """A message on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """A message on stderr; what a terminal would act upon is escaped, but for the ends of lines."""
+    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def warn(

@@ -11,6 +11,8 @@ import torch
 
 from glassbit._errors import DataError, GlassbitWarning
 from glassbit._random import derive
+from glassbit._text import printable
+from glassbit.pictures import Walk, no_file, walk
 
 from ._split import stratified
 
@@ -66,15 +68,18 @@ def scan(root: Path) -> Listing:
         text = f"{root}: {listed(beside)} beside train and test is not used; a validation part is cut from train"
         warnings.warn(text, GlassbitWarning, stacklevel=4)
     places = (named["train"], named["test"])
-    parts = [_files(place) for place in places]
+    walks = [_walks(place, root) for place in places]
+    parts = [_files(walked) for walked in walks]
     problems = [
         f"class {name!r} has no images in {place}: add some, or remove the class from train and test"
         for place, classes in zip(places, parts, strict=True)
         for name in sorted(parts[0] | parts[1])
         if not classes.get(name)
     ]
-    problems += [text for place in places for text in _strays(place)]
+    for place, walked in zip(places, walks, strict=True):
+        problems += _strays(place) + _odd(place, walked)
     _complain(root, parts[0], problems)
+    _say_what_is_outside(root, walks)
     names = tuple(sorted(parts[0]))
     train, test = (
         tuple((path, label) for label, name in enumerate(names) for path in classes[name]) for classes in parts
@@ -84,7 +89,7 @@ def scan(root: Path) -> Listing:
 
 def listed(items: Iterable[object], *, limit: int = 10) -> str:
     """The first `limit` items and how many more there are."""
-    texts = list(map(str, items))
+    texts = [printable(item) for item in items]
     more = f", and {len(texts) - limit} more" if len(texts) > limit else ""
     return ", ".join(texts[:limit]) + more
 
@@ -111,16 +116,20 @@ def _one_part(root: Path, folders: list[Path]) -> Listing:
             f"{root} must hold train and test, or a folder for each class; {listed(given)} look like parts of a data "
             "set: rename them train and test"
         )
-    classes = _files(root)
+    walks = _walks(root, root)
+    classes = _files(walks)
     problems = [
-        f"class {name!r} has no images: add some, or remove {root / name}" for name in classes if not classes[name]
+        f"class {name!r} has no images: add some, or remove {printable(root / name)}"
+        for name in classes
+        if not classes[name]
     ]
     problems += [
         f"class {name!r} has one image: it needs two, to train and to test on"
         for name, files in classes.items()
         if len(files) == 1
     ]
-    _complain(root, classes, problems + _strays(root))
+    _complain(root, classes, problems + _strays(root) + _odd(root, walks))
+    _say_what_is_outside(root, [walks])
     names = tuple(sorted(classes))
     every = [(path, label) for label, name in enumerate(names) for path in classes[name]]
     labels = torch.tensor([label for _, label in every])
@@ -133,7 +142,7 @@ def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -
     if len(classes) < 2:
         inside = [folder for name in classes for folder in _folders(root / name)]
         cure = (
-            f" Did you mean {root / next(iter(classes))}, which holds {listed(f.name for f in inside)}?"
+            f" Did you mean {printable(root / next(iter(classes)))}, which holds {listed(f.name for f in inside)}?"
             if inside
             else ""
         )
@@ -150,19 +159,35 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir() and not _passed_over(path))
 
 
-def _files(root: Path) -> dict[str, list[Path]]:
-    return {
-        folder.name: sorted(
-            path
-            for path in folder.rglob("*")
-            if path.is_file() and not any(map(_passed_over, (path, *_between(path, folder))))
-        )
-        for folder in _folders(root)
-    }
+def _walks(part: Path, root: Path) -> dict[str, Walk]:
+    """What is in each class folder of a part of the data set in `root`."""
+    return {folder.name: walk(folder, root=root, skip=_passed_over) for folder in _folders(part)}
 
 
-def _between(path: Path, folder: Path) -> tuple[Path, ...]:
-    return tuple(parent for parent in path.parents if folder in parent.parents)
+def _files(walks: dict[str, Walk]) -> dict[str, list[Path]]:
+    return {name: list(walked.files) for name, walked in walks.items()}
+
+
+def _odd(part: Path, walks: dict[str, Walk]) -> list[str]:
+    """What is neither a file nor a folder: links to nothing, pipes, devices."""
+    beside = [path for path in sorted(part.iterdir()) if not path.is_dir() and not _passed_over(path)]
+    odd = [f"{printable(path)}: {problem}" for path in beside if (problem := no_file(path)) is not None]
+    odd += [
+        f"class {name!r}: its name must be printable text; rename the folder"
+        for name in walks
+        if not name.isprintable()
+    ]
+    return odd + [problem for walked in walks.values() for problem in walked.problems]
+
+
+def _say_what_is_outside(root: Path, parts: Iterable[dict[str, Walk]]) -> None:
+    """Links are followed, so that a data set may be made of them; those that lead out of it are said."""
+    outside = [path for walks in parts for walked in walks.values() for path in walked.outside]
+    if outside:
+        places = (f"{printable(path.relative_to(root))} -> {printable(path.resolve())}" for path in outside)
+        count = "1 image is" if len(outside) == 1 else f"{len(outside)} images are"
+        text = f"{printable(root)}: {count} read through links that lead out of the folder: {listed(places, limit=3)}"
+        warnings.warn(text, GlassbitWarning, stacklevel=5)
 
 
 def _passed_over(path: Path) -> bool:

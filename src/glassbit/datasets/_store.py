@@ -38,7 +38,7 @@ def collect(
     Raises:
         DataError: the images cannot be made, or the disk has no room for them.
     """
-    digest = hashlib.sha256("\n".join(map(str, (FORMAT, *key))).encode()).hexdigest()
+    digest = hashlib.sha256("\n".join(map(str, (FORMAT, *key))).encode(errors="surrogateescape")).hexdigest()
     path = cache_dir / "images" / f"{digest[:24]}.npy"
     if path.is_file():
         return mapped(path)

@@ -91,7 +91,8 @@ def certify(graph: IntGraph) -> Certificate:
 def _layer(node: Conv | Linear, graph: IntGraph, tensors: dict[str, TensorInfo]) -> LayerCertificate:
     read, made, weights = tensors[node.input], tensors[node.name], node.weights
     readers = [reader for reader in graph.nodes if node.name in inputs(reader)]
-    saturation = 2 * read.bound * int(abs(weights.values).max())
+    least, largest = (weights.gain * int(code) - weights.offset for code in (weights.codes.min(), weights.codes.max()))
+    saturation = 2 * read.bound * max(abs(least), abs(largest))
     return LayerCertificate(
         name=node.name,
         kind="Conv" if isinstance(node, Conv) else "Linear",

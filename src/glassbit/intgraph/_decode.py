@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from ._encode import STORED, Encoded
 from ._graph import IntGraph
+from ._limits import CLASSES, NODES, NOTES, WEIGHTS
 from ._nodes import About, Grid, Node, Preprocessing, Weights
 from ._pack import packed_size, unpack
 
@@ -28,6 +29,10 @@ def decode(encoded: Encoded) -> IntGraph:
     given = _keys(encoded.description, ["nodes", "classes", "preprocessing", "about"])
     if not isinstance(given["nodes"], list):
         raise ValueError("nodes must be a list")
+    _at_most("nodes", given["nodes"], NODES)
+    _at_most("classes", given["classes"], CLASSES)
+    if isinstance(given["about"], dict):
+        _at_most("notes", given["about"].get("notes"), NOTES)
     nodes = tuple(_node(described, arrays) for described in given["nodes"])
     arrays.check_used()
     return IntGraph(
@@ -43,6 +48,7 @@ class _Arrays:
 
     def __init__(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         self.left = dict(arrays)
+        self.weights = 0
         for name, values in arrays.items():
             wanted = np.dtype(STORED.get(name, np.uint8))
             if values.ndim != 1 or values.dtype != wanted:
@@ -60,7 +66,11 @@ class _Arrays:
         """The unpacked weights of a node."""
         data = self.left.pop(f"weights.{name}", np.zeros(0, np.uint8))
         if not 2 <= bits <= 8 or min(shape, default=0) < 1 or len(data) != packed_size(math.prod(shape), bits):
-            raise ValueError(f"{len(data)} bytes are not the weights of {name}: {bits} bits, shape {shape}")
+            shown = f"{str(name)[:80]}: {str(bits)[:80]} bits, shape {str(shape)[:80]}"
+            raise ValueError(f"{len(data)} bytes are not the weights of {shown}")
+        self.weights += math.prod(shape)
+        if self.weights > WEIGHTS:
+            raise ValueError(f"there must be at most {WEIGHTS} weights in all layers; got {self.weights} and more")
         return unpack(data, bits, math.prod(shape)).reshape(shape)
 
     def check_used(self) -> None:
@@ -94,6 +104,12 @@ def _node(described: Any, arrays: _Arrays) -> Node:
 def _flat(kind: type[Any], given: Any) -> Any:
     hints = get_type_hints(kind)
     return kind(**{name: _value(hints[name], value) for name, value in _keys(given, list(hints)).items()})
+
+
+def _at_most(name: str, given: Any, most: int) -> None:
+    """Refuse long lists before their items are looked at; what is no list is refused later."""
+    if isinstance(given, list) and len(given) > most:
+        raise ValueError(f"there must be at most {most} {name}; got {len(given)}")
 
 
 def _keys(given: Any, names: list[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ._nodes import (
@@ -24,6 +24,8 @@ from ._nodes import (
 )
 
 Kind = Literal["codes", "accumulators", "logits"]
+_AT_ONCE = 2**22
+"""Weights that are looked at together; each takes 8 bytes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,15 @@ def kernel_of(node: Conv) -> Pair:
 
 def _dot(weights: Weights, low: int, high: int) -> tuple[int, int]:
     """The least and the largest sum over one output channel, exact because inputs are independent and span 0."""
-    values = weights.values.reshape(len(weights.codes), -1)
-    positive, negative = values.clip(min=0).sum(1), values.clip(max=0).sum(1)
-    return int((positive * low + negative * high).min()), int((positive * high + negative * low).max())
+    least, largest = [], []
+    each = max(1, _AT_ONCE // weights.codes[0].size)
+    for start in range(0, len(weights.codes), each):
+        part = replace(weights, codes=weights.codes[start : start + each])
+        values = part.values.reshape(len(part.codes), -1)
+        positive, negative = values.clip(min=0).sum(1), values.clip(max=0).sum(1)
+        least.append(int((positive * low + negative * high).min()))
+        largest.append(int((positive * high + negative * low).max()))
+    return min(least), max(largest)
 
 
 def _map(read: TensorInfo, kernel: Pair, stride: Pair, padding: Pair) -> Pair:

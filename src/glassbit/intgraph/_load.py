@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import stat
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ import numpy as np
 import safetensors
 
 from glassbit._errors import ArtifactError, GraphError
+from glassbit._text import printable
 
 from ._decode import decode
 from ._encode import Encoded
 from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSION, plain
 from ._graph import IntGraph
+from ._limits import WEIGHTS
 
-_LARGEST_FILE = 2**30
+_LARGEST_FILE = WEIGHTS + 2**24
 _LARGEST_TEXT = 2**22
+_LONGEST_MESSAGE = 500
 _DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
 
 
@@ -38,7 +42,10 @@ def load(path: str | Path) -> IntGraph:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        size = found.st_size
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            raise ArtifactError(f"{path}: cannot be read: a pipe, socket or device, which is not opened")
         if size > _LARGEST_FILE:
             raise ArtifactError(f"{path}: networks have at most {_LARGEST_FILE} bytes; got {size}")
         with path.open("rb") as file:
@@ -52,9 +59,11 @@ def load(path: str | Path) -> IntGraph:
         graph = decode(Encoded(_expand(metadata["graph"]), arrays))
         certificate = _expand(metadata["certificate"])
     except GraphError as error:
-        raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{error}") from error
+        told = GraphError([printable(problem) for problem in error.problems])
+        raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{told}") from error
     except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
-        raise ArtifactError(f"{path}: holds no network that can be read: {error}; export it again") from error
+        text = printable(error)[:_LONGEST_MESSAGE]
+        raise ArtifactError(f"{path}: holds no network that can be read: {text}; export it again") from error
     if certificate != plain(graph.certificate):
         raise ArtifactError(f"{path}: the certificate is not that of the network in the file; export it again")
     return graph
@@ -68,12 +77,14 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
     if size > _LARGEST_TEXT:
         raise ArtifactError(f"{foreign}: headers have at most {_LARGEST_TEXT} bytes; got {size}")
     try:
-        metadata = json.loads(data[8 : 8 + size])["__metadata__"]
+        metadata = _json(data[8 : 8 + size])["__metadata__"]
         found, version = str(metadata["format"]), int(str(metadata["version"]))
     except (ValueError, RecursionError, LookupError, TypeError) as error:
         raise ArtifactError(f"{foreign}: its header is not that of a network") from error
     if found != FORMAT:
         raise ArtifactError(f"{foreign}: its format must be {FORMAT!r}; got {found[:80]!r}")
+    if not all(isinstance(text, str) for text in metadata.values()):
+        raise ArtifactError(f"{foreign}: its header is not that of a network")
     if version != VERSION:
         raise ArtifactError(
             f"{path}: format version {version}; this Glassbit reads version {VERSION}; update Glassbit, "
@@ -105,4 +116,20 @@ def _expand(text: str) -> Any:
     data = inflate.decompress(base64.b64decode(text, validate=True), _LARGEST_TEXT)
     if not inflate.eof or inflate.unused_data:
         raise ValueError(f"a text does not end, or not within {_LARGEST_TEXT} bytes")
-    return json.loads(data)
+    return _json(data)
+
+
+def _json(data: bytes) -> Any:
+    """A JSON value in which no key occurs twice: readers differ in which of the two they take.
+
+    Raises:
+        ValueError: it is none, or a key does.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key occurs twice")
+        return found
+
+    return json.loads(data, object_pairs_hook=unique)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import UInt8
 
+_AT_ONCE = 2**20
+"""Codes that are unpacked at a time, when each bit takes a byte; a multiple of 8, so that parts are whole bytes."""
+
 
 def packed_size(count: int, bits: int) -> int:
     """The bytes that `count` codes of `bits` bits take."""
@@ -37,5 +40,10 @@ def unpack(data: UInt8[np.ndarray, " m"], bits: int, count: int) -> UInt8[np.nda
         bits: k, 1..8.
         count: how many codes there are.
     """
-    each = np.unpackbits(data, count=count * bits, bitorder="little").reshape(count, bits)
-    return np.packbits(each, axis=1, bitorder="little").reshape(count)
+    codes = np.empty(count, np.uint8)
+    for start in range(0, count, _AT_ONCE):
+        some = min(_AT_ONCE, count - start)
+        part = data[start * bits // 8 : start * bits // 8 + packed_size(some, bits)]
+        each = np.unpackbits(part, count=some * bits, bitorder="little").reshape(some, bits)
+        codes[start : start + some] = np.packbits(each, axis=1, bitorder="little").reshape(some)
+    return codes

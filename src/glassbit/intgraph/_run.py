@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 _BATCH_BYTES = 2**26
+_WEIGHTS_AT_ONCE = 2**22
+_WINDOWS_AT_ONCE = 2**23
 _LOWEST = np.iinfo(np.int64).min
 
 
@@ -87,7 +90,10 @@ def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) 
         case Conv():
             result = _convolve(x - zero, node)
         case Linear():
-            result = exact_matmul(x - zero, node.weights.values.T)
+            each = max(1, _WEIGHTS_AT_ONCE // node.weights.codes.shape[1])
+            parts = range(0, len(node.weights.codes), each)
+            rows = (replace(node.weights, codes=node.weights.codes[start : start + each]) for start in parts)
+            result = np.concatenate([exact_matmul(x - zero, some.values.T) for some in rows], axis=1)
         case Requantize():
             bias, multiplier, exponent = (_a_channel(v, x) for v in (node.bias, node.multiplier, node.exponent))
             result = round_half_even((x + bias) * multiplier, exponent).clip(node.low, node.high)
@@ -139,10 +145,26 @@ def _convolve(x: Int64[np.ndarray, "n c h w"], node: Conv) -> Int64[np.ndarray, 
     for group in range(node.groups):
         part = windows(x[:, group * each : (group + 1) * each], kernel_of(node), node.stride, node.padding)
         n, _, height, width, _, _ = part.shape
-        columns = part.transpose(1, 4, 5, 0, 2, 3).reshape(weights[0].size, -1)
-        sums = exact_matmul(weights[group * out : (group + 1) * out].reshape(out, -1), columns)
-        parts.append(sums.reshape(out, n, height, width).transpose(1, 0, 2, 3))
+        sums = np.empty((n, out, height, width), np.int64)
+        for rows in blocks(height, weights[0].size * n * width):
+            some = part[:, :, rows]
+            columns = some.transpose(1, 4, 5, 0, 2, 3).reshape(weights[0].size, -1)
+            found = exact_matmul(weights[group * out : (group + 1) * out].reshape(out, -1), columns)
+            sums[:, :, rows] = found.reshape(out, n, some.shape[2], width).transpose(1, 0, 2, 3)
+        parts.append(sums)
     return np.concatenate(parts, axis=1)
+
+
+def blocks(rows: int, each: int) -> Iterator[slice]:
+    """Rows of a map, some at a time, at least one, so that their windows do not take all of the memory.
+
+    Args:
+        rows: how many there are.
+        each: elements in the windows of one.
+    """
+    some = max(1, _WINDOWS_AT_ONCE // max(each, 1))
+    for start in range(0, rows, some):
+        yield slice(start, min(start + some, rows))
 
 
 def _a_channel(values: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> Int64[np.ndarray, "..."]:

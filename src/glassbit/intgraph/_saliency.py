@@ -26,7 +26,7 @@ from ._nodes import (
     Subsample,
     inputs,
 )
-from ._run import batches, windows
+from ._run import batches, blocks, windows
 
 if TYPE_CHECKING:
     from ._graph import IntGraph
@@ -106,14 +106,19 @@ def _transposed(
 ) -> Float64[np.ndarray, "n c h w"]:
     weights = node.weights.values.astype(np.float64)
     out = len(weights) // node.groups
-    n, _, rows, columns = gradient.shape
+    n, _, height, columns = gradient.shape
+    (tall, wide), (top, left), down = kernel_of(node), node.padding, node.stride[0]
     groups = []
     for group in range(node.groups):
         where = slice(group * out, (group + 1) * out)
-        flat = gradient[:, where].transpose(1, 0, 2, 3).reshape(out, -1)
-        parts = weights[where].reshape(out, -1).T @ flat
-        shaped = parts.reshape(weights.shape[1], *kernel_of(node), n, rows, columns).transpose(3, 0, 4, 5, 1, 2)
-        groups.append(fold(shaped, read.shape[2:], node.stride, node.padding))
+        padded = np.zeros((n, weights.shape[1], read.shape[2] + 2 * top, read.shape[3] + 2 * left))
+        for rows in blocks(height, weights[0].size * n * columns):
+            flat = gradient[:, where, rows].transpose(1, 0, 2, 3).reshape(out, -1)
+            parts = weights[where].reshape(out, -1).T @ flat
+            shaped = parts.reshape(weights.shape[1], tall, wide, n, rows.stop - rows.start, columns)
+            part = padded[:, :, down * rows.start : down * (rows.stop - 1) + tall]
+            part += fold(shaped.transpose(3, 0, 4, 5, 1, 2), part.shape[2:], node.stride)
+        groups.append(padded[:, :, top : top + read.shape[2], left : left + read.shape[3]])
     return np.concatenate(groups, axis=1)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from glassbit._errors import GraphError
 
 from ._infer import TensorInfo, interval, kernel_of, kind, shape, zero
+from ._limits import NAME, is_line, of_all_tensors, of_the_tensor, of_the_whole, shown
 from ._nodes import (
     Add,
     AveragePool,
@@ -50,7 +51,10 @@ def validate(graph: IntGraph) -> None:
     Raises:
         GraphError: rules are broken; all of them, by the names of the nodes.
     """
-    problems = [*_of_the_order(graph.nodes), *_of_the_nodes(graph.nodes), *_of_the_whole(graph)]
+    problems = list(of_the_whole(graph))
+    if not problems:
+        problems = [*_of_the_order(graph.nodes), *_of_the_nodes(graph.nodes), *_of_the_whole(graph)]
+    problems = problems or list(of_all_tensors(graph))
     if problems:
         raise GraphError(problems)
 
@@ -61,7 +65,9 @@ def _of_the_order(nodes: Sequence[Node]) -> Iterator[str]:
             yield f"{name}: a name belongs to one node; {count} nodes have it"
     for position, node in enumerate(nodes):
         if not _is_text(node.name):
-            yield f"node {position}: the name must be printable text; got {node.name!r}"
+            yield (
+                f"node {position}: the name must be printable text of at most {NAME} characters; got {shown(node.name)}"
+            )
         if isinstance(node, Input) != (position == 0):
             yield f"{node.name}: the first node, and no other, must be an Input; node {position} is {_a(node)}"
         if isinstance(node, Logits) != (position == len(nodes) - 1):
@@ -94,6 +100,7 @@ def _of_the_nodes(nodes: Sequence[Node]) -> Iterator[str]:
         reads = [read for name in inputs(node) if (read := known.get(name))]
         if len(reads) == len(inputs(node)) and not geometry and not _broken_arrays(node):
             misfits = list(_of_the_fit(node, reads))
+            misfits = misfits or list(of_the_tensor(node, shape(node, reads)))
             yield from misfits
             if not misfits:
                 if not values:
@@ -315,7 +322,7 @@ def _of_the_whole(graph: IntGraph) -> Iterator[str]:
         yield f"classes: there must be 2 or more; got {len(graph.classes)}"
     for name in graph.classes:
         if not _is_text(name):
-            yield f"classes: names must be printable text; got {name!r}"
+            yield f"classes: names must be printable text of at most {NAME} characters; got {shown(name)}"
     if len(set(graph.classes)) != len(graph.classes):
         yield "classes: each must have a name of its own"
     last = graph.nodes[-1] if graph.nodes else None
@@ -359,7 +366,7 @@ def _broken_arrays(node: Node) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and value != ""
+    return is_line(value) and value != ""
 
 
 def _is_whole(value: object) -> bool:

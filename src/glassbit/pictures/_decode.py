@@ -16,11 +16,15 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glassbit._errors import DataError
+from glassbit._text import printable
 
 from ._framing import LARGEST, SMALLEST, Framing
 from ._images import Images
+from ._walk import no_file
 
 CHUNK = 512
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""What is read, as Pillow calls them; it knows more, and starts programs for some (Ghostscript for EPS)."""
 MOST_PIXELS = 64_000_000
 _GREY = ("1", "L", "LA", "La")
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
@@ -71,7 +75,7 @@ def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int],
 
     def one(path: Path) -> UInt8[np.ndarray, "c h w"] | str:
         try:
-            with Image.open(path) as image:
+            with _open(path) as image:
                 return framing.apply(_upright(image))
         except Exception as error:  # noqa: BLE001 - a damaged file can raise anything
             return _reason(error)
@@ -96,8 +100,20 @@ def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int],
     return Images((len(files), *shape), chunks)
 
 
+def _open(path: Path) -> Image.Image:
+    """An image of one of the formats; nothing but a plain file is opened.
+
+    Raises:
+        ValueError: it is no file.
+    """
+    problem = no_file(path)
+    if problem is not None:
+        raise ValueError(problem)
+    return Image.open(path, formats=FORMATS)
+
+
 def _inspect(path: Path) -> Facts:
-    with Image.open(path) as image:
+    with _open(path) as image:
         width, height = image.size
         if width * height > MOST_PIXELS:
             raise ValueError(f"{width} x {height} pixels; at most {MOST_PIXELS // 10**6} million are read")
@@ -129,9 +145,9 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _one_color(facts: dict[Path, Facts]) -> Literal["grey", "rgb"]:
-    grey = [path.name for path, fact in facts.items() if fact.mode == "L"]
+    grey = [printable(path.name) for path, fact in facts.items() if fact.mode == "L"]
     if 0 < len(grey) < len(facts):
-        other = [path.name for path, fact in facts.items() if fact.mode != "L"]
+        other = [printable(path.name) for path, fact in facts.items() if fact.mode != "L"]
         raise DataError(
             f"{len(grey)} images are grey (such as {', '.join(grey[:3])}) and {len(other)} are in colour "
             f"(such as {', '.join(other[:3])}): choose color='grey' or color='rgb' for all of them"
@@ -157,13 +173,19 @@ def _one_size(facts: dict[Path, Facts]) -> tuple[int, int]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not an image that Pillow can read"
-    return str(error) or type(error).__name__
+        return f"not an image that can be read; the formats are {', '.join(FORMATS[:-1])}, PBM, PGM and PPM"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too many pixels; at most {MOST_PIXELS // 10**6} million are read"
+    if isinstance(error, MemoryError):
+        return "more pixels than there is memory for"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return printable(str(error) or type(error).__name__)
 
 
 def _complain(problems: Sequence[tuple[Path, str]]) -> None:
     if problems:
         count = "1 file cannot" if len(problems) == 1 else f"{len(problems)} files cannot"
-        lines = [f"  - {path}: {reason}" for path, reason in problems[:10]]
+        lines = [f"  - {printable(path)}: {reason}" for path, reason in problems[:10]]
         more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
         raise DataError("\n".join([f"{count} be used; repair or remove:", *lines, *more]))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from glassbit._errors import RunError
 from glassbit._files import read_json, read_lines
+from glassbit._text import printable
 
 ARMS = ("fp32", "sgt", "random", "pact", "sgt+pact", "random+pact")
 
@@ -348,12 +349,21 @@ def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, NDArray[Any]] | No
 
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
+        value = _printable(read_json(path))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: must be readable JSON, and is not ({error}); remove it and run again") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; remove it and run again")
     return value
+
+
+def _printable(value: Any) -> Any:
+    """JSON whose texts can be put on a page: no control characters but ends of lines and tabs."""
+    if isinstance(value, str):
+        return printable(value, keep="\n\t\u00a0")
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return {printable(key): _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -255,6 +255,7 @@ def _settings(salt: str) -> Iterator[None]:
         defaults = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
         mpl.rcParams.update(defaults)
         mpl.rcParams.update({"svg.hashsalt": salt, "svg.fonttype": "none", "axes.unicode_minus": True})
+        mpl.rcParams["text.parse_math"] = False  # names may hold a $
         yield
 
 

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from glassbit._text import printable
+
 from ._folder import Group, Study
 from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._measures import accuracies, costs, deployments, fills, masking_curves, maskings, shares
 from ._statistics import Spread, mean_curve
+
+_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,11 @@ class Table:
     texts: tuple[tuple[str, ...], ...]
 
     def csv(self) -> str:
-        """Comma-separated, a header line, empty where there is no value."""
+        """Comma-separated, a header line, empty where there is no value; text never begins as a formula does."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(self.columns)
-        writer.writerows([["" if value is None else value for value in row] for row in self.rows])
+        writer.writerows([["" if value is None else _no_formula(value) for value in row] for row in self.rows])
         return buffer.getvalue()
 
     def markdown(self) -> str:
@@ -39,6 +43,14 @@ class Table:
         rule = ["---:" if flag else "---" for flag in numeric]
         lines = [escaped[0], rule, *escaped[1:]]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _no_formula(value: Any) -> Any:
+    """Text that a spreadsheet would run, behind a quotation mark; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def tables(study: Study) -> list[Table]:

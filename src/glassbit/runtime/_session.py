@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -14,8 +13,10 @@ from jaxtyping import Float32, Int64, UInt8
 from glassbit._errors import ArtifactError, UsageError
 from glassbit.intgraph import Preprocessing
 
+from ._described import described
 from ._extras import need
-from ._names import FORMAT, FORMAT_VERSION, IMAGE, LOGITS, SALIENCY, TARGET
+from ._names import IMAGE, LOGITS, SALIENCY, TARGET
+from ._untrusted import brief, parsed, read_file
 
 if TYPE_CHECKING:
     import onnx
@@ -30,28 +31,22 @@ class Session:
         optimize: whether ONNX Runtime may rewrite the graph; the logits do not depend on it.
 
     Raises:
-        UsageError: the package onnxruntime is not installed.
-        ArtifactError: ONNX Runtime cannot load the file, or `export_onnx` has not written it.
+        UsageError: a package of the extra is not installed.
+        ArtifactError: ONNX Runtime cannot load the file, or `export_onnx` has not written it: only its operators and
+            its metadata are accepted, all of the data must be in the file, and the shapes must be ones that a machine
+            can hold.
     """
 
     def __init__(self, model: str | Path | bytes | onnx.ModelProto, *, threads: int = 1, optimize: bool = True) -> None:
         source = str(model) if isinstance(model, str | Path) else "the model"
-        self._session = open_session(model, source, threads=threads, optimize=optimize)
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if metadata.get("format") != FORMAT:
-            raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
-        if metadata.get("format_version") != FORMAT_VERSION:
-            raise ArtifactError(
-                f"{source}: has the format version {metadata.get('format_version')}; this Glassbit reads "
-                f"{FORMAT_VERSION}; install a newer one"
-            )
-        self.metadata: dict[str, str] = metadata
-        try:
-            self.classes: tuple[str, ...] = tuple(json.loads(metadata["classes"]))
-            self.preprocessing = Preprocessing(**json.loads(metadata["preprocessing"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{source}: its classes or preprocessing are damaged; export it again") from error
-        self.explains: bool = SALIENCY in {output.name for output in self._session.get_outputs()}
+        data = content(model)
+        found = described(data, source)
+        self._source = source
+        self._session = open_session(data, source, threads=threads, optimize=optimize)
+        self.metadata: dict[str, str] = found.metadata
+        self.classes: tuple[str, ...] = found.classes
+        self.preprocessing: Preprocessing = found.preprocessing
+        self.explains: bool = found.explains
         """Whether the file returns saliency maps."""
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
@@ -64,7 +59,7 @@ class Session:
             UsageError: the images are of another type or shape.
         """
         self._check(images)
-        logits: np.ndarray[Any, Any] = self._session.run([LOGITS], {IMAGE: images})[0]
+        (logits,) = self._run([LOGITS], {IMAGE: images})
         return logits
 
     def explain(
@@ -86,8 +81,30 @@ class Session:
         feeds = {IMAGE: images}
         if target is not None:
             feeds[TARGET] = self._targets(target, len(images))
-        logits, saliency = self._session.run([LOGITS, SALIENCY], feeds)
+        logits, saliency = self._run([LOGITS, SALIENCY], feeds)
         return logits, saliency
+
+    def _run(self, names: list[str], feeds: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+        """The outputs, which must be what the file says, and numbers."""
+        try:
+            found: list[np.ndarray[Any, Any]] = self._session.run(names, feeds)
+        except Exception as error:
+            # its errors derive from Exception alone
+            raise ArtifactError(
+                f"{self._source}: ONNX Runtime cannot run it: {brief(error)}; export it again"
+            ) from error
+        size = (self.preprocessing.height, self.preprocessing.width)
+        for name, values in zip(names, found, strict=True):
+            shape = (len(feeds[IMAGE]), *(size if name == SALIENCY else (len(self.classes),)))
+            if values.dtype != np.float32 or values.shape != shape:
+                raise ArtifactError(
+                    f"{self._source}: {name} must be float32 of shape {shape}; got {values.dtype} of shape "
+                    f"{values.shape}; export it again"
+                )
+            if not np.isfinite(values).all():
+                image = int(np.argwhere(~np.isfinite(values))[0, 0])
+                raise ArtifactError(f"{self._source}: {name} of image {image} are not all finite; export it again")
+        return found
 
     def _check(self, images: np.ndarray[Any, Any]) -> None:
         wanted = self.preprocessing
@@ -128,16 +145,15 @@ def kernels(model: str | Path | bytes | onnx.ModelProto, *, optimize: bool = Tru
         return Counter(node.op_type for node in onnx.load(str(written)).graph.node)
 
 
-def read_file(path: Path) -> bytes:
-    """The content of a file.
+def content(model: str | Path | bytes | onnx.ModelProto) -> bytes:
+    """The bytes of a model.
 
     Raises:
-        ArtifactError: it cannot be read.
+        ArtifactError: the file cannot be read.
     """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    if isinstance(model, str | Path):
+        return read_file(Path(model))
+    return model if isinstance(model, bytes) else bytes(model.SerializeToString())
 
 
 def open_session(
@@ -158,8 +174,8 @@ def open_session(
         written: where to write the graph as rewritten.
 
     Raises:
-        UsageError: the package onnxruntime is not installed.
-        ArtifactError: ONNX Runtime cannot load the file.
+        UsageError: a package of the extra is not installed.
+        ArtifactError: ONNX Runtime cannot load the file, or parts of it are in other files.
     """
     ort = need("onnxruntime", "Running an ONNX file")
     options = ort.SessionOptions()
@@ -170,12 +186,10 @@ def open_session(
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     if written is not None:
         options.optimized_model_filepath = str(written)
-    if isinstance(model, str | Path):
-        data = read_file(Path(model))
-    else:
-        data = model if isinstance(model, bytes) else model.SerializeToString()
+    data = content(model)
+    parsed(data, source)
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # its errors derive from Exception alone
-        raise ArtifactError(f"{source}: ONNX Runtime {ort.__version__} cannot load it: {error}") from error
+        raise ArtifactError(f"{source}: ONNX Runtime {ort.__version__} cannot load it: {brief(error)}") from error

@@ -18,7 +18,8 @@ from glassbit.intgraph import IntGraph
 from ._extras import need
 from ._names import LOGITS, SALIENCY
 from ._onnx import onnx_model
-from ._session import Session, read_file
+from ._session import Session
+from ._untrusted import read_file
 from ._web import Web, WebJob, find_web
 
 _NATIVE, _WEB = "ONNX Runtime", "onnxruntime-web"

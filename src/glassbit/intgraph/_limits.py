@@ -1,0 +1,104 @@
+"""How large an integer network may be: checked on its description, before anything of that size is made.
+
+A file with a right digest may still have been made to exhaust the machine that reads it. The limits leave room for what
+is exported: ResNet-56 at 512 x 512, ResNet-20 at 1024 x 1024, VGG-16 at 224 x 224.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ._infer import TensorInfo, kernel_of
+from ._nodes import AveragePool, Conv, Linear, MaxPool, Node
+
+if TYPE_CHECKING:
+    from ._graph import IntGraph
+
+NODES = 1024
+CLASSES = 2**16 - 1
+NAME = 256
+"""Characters of a name."""
+NOTES = 64
+WEIGHTS = 150_000_000
+"""Of all layers together."""
+TENSOR = 2**25
+"""Elements of one tensor, for one image."""
+TENSORS = 2**29
+"""Elements of all tensors together, for one image."""
+PRODUCTS = 2**37
+"""Multiply-accumulates for one image."""
+KERNEL = 2**20
+"""Pixels of one window."""
+WINDOWS = 2**27
+"""Pixels of all windows of a pool, for one image."""
+ROW = 2**26
+"""Elements of all windows of one row of a convolution, with their channels."""
+
+
+def of_the_whole(graph: IntGraph) -> Iterator[str]:
+    """What is too much of a network, whatever its shapes are."""
+    if len(graph.nodes) > NODES:
+        yield f"nodes: there must be at most {NODES}; got {len(graph.nodes)}"
+    if len(graph.classes) > CLASSES:
+        yield f"classes: there must be at most {CLASSES}; got {len(graph.classes)}"
+    weights = sum(node.weights.codes.size for node in graph.nodes if isinstance(node, Conv | Linear))
+    if weights > WEIGHTS:
+        yield f"weights: there must be at most {WEIGHTS} in all layers; got {weights}"
+    about = graph.about
+    for name, text in (("plan", about.plan), ("network", about.network), ("run", about.run)):
+        if not is_line(text):
+            yield f"about: {name} must be printable text of at most {NAME} characters; got {shown(text)}"
+    wrong = [note for note in about.notes if not is_line(note)]
+    if len(about.notes) > NOTES or wrong:
+        got = shown(wrong[0]) if wrong else f"{len(about.notes)} notes"
+        yield f"about: notes must be at most {NOTES}, of printable text of at most {NAME} characters each; got {got}"
+
+
+def of_the_tensor(node: Node, made: tuple[int, ...]) -> Iterator[str]:
+    """What is too large of one node.
+
+    Args:
+        node: any whose shapes are right.
+        made: the shape that it makes.
+    """
+    size = math.prod(made)
+    if size > TENSOR:
+        yield f"{node.name}: must make at most {TENSOR} elements for an image; got {size}, of the shape {made}"
+    kernel = kernel_of(node) if isinstance(node, Conv) else getattr(node, "kernel", (1, 1))
+    if math.prod(kernel) > KERNEL:
+        yield f"{node.name}: a window must have at most {KERNEL} pixels; got {kernel}"
+    elif isinstance(node, MaxPool | AveragePool) and math.prod(kernel) * size > WINDOWS:
+        yield f"{node.name}: all its windows must have at most {WINDOWS} pixels; got {math.prod(kernel) * size}"
+    elif isinstance(node, Conv) and math.prod(node.weights.codes.shape[1:]) * made[2] > ROW:
+        elements = math.prod(node.weights.codes.shape[1:]) * made[2]
+        yield f"{node.name}: the windows of one row must have at most {ROW} elements; got {elements}"
+
+
+def of_all_tensors(graph: IntGraph) -> Iterator[str]:
+    """What is too much of a valid network for one image."""
+    tensors = graph.tensors()
+    elements = sum(tensor.size for tensor in tensors.values())
+    if elements > TENSORS:
+        yield f"tensors: all together must have at most {TENSORS} elements for an image; got {elements}"
+    products = sum(_products(node, tensors[node.name]) for node in graph.nodes)
+    if products > PRODUCTS:
+        yield f"products: there must be at most {PRODUCTS} for an image; got {products}"
+
+
+def _products(node: Node, made: TensorInfo) -> int:
+    if isinstance(node, Conv | Linear):
+        return node.weights.codes.size * made.size // made.shape[0]
+    return made.size
+
+
+def is_line(value: object) -> bool:
+    """Whether it is text that can be printed on one line, perhaps empty."""
+    return isinstance(value, str) and value.isprintable() and len(value) <= NAME
+
+
+def shown(value: Any) -> str:
+    """A value of any size, for a message."""
+    text = repr(value[: NAME + 1] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

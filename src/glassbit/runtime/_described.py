@@ -1,0 +1,132 @@
+"""What an ONNX file says of itself: classes, images, inputs and outputs; all of it may be made up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from glassbit._errors import ArtifactError
+from glassbit.intgraph import Preprocessing
+
+from . import _structure
+from ._names import FORMAT, FORMAT_VERSION, IMAGE, LOGITS, SALIENCY, TARGET
+from ._untrusted import brief, check_rest, parsed
+
+if TYPE_CHECKING:
+    import onnx
+
+_CLASSES, _NAME, _SIDE = 2**16 - 1, 256, 2**16 - 1
+
+
+@dataclass(frozen=True)
+class Described:
+    """A file of `export_onnx` that keeps to its own format.
+
+    Args:
+        metadata: as it is.
+        classes, preprocessing: of the network.
+        explains: whether it returns saliency maps.
+    """
+
+    metadata: dict[str, str]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    explains: bool
+
+
+@lru_cache(maxsize=4)
+def described(data: bytes, source: str) -> Described:
+    """Look a file over, without running it.
+
+    Args:
+        data: its content.
+        source: what errors call it.
+
+    Raises:
+        UsageError: the package onnx is not installed.
+        ArtifactError: it is not one of ours, or not as `export_onnx` writes them; the text says in what.
+    """
+    check_rest(data, source)
+    model = parsed(data, source)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if metadata.get("format") != FORMAT:
+        raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise ArtifactError(
+            f"{source}: has the format version {brief(metadata.get('format_version'))}; this Glassbit reads "
+            f"{FORMAT_VERSION}; install a newer one"
+        )
+    if len(metadata) != len(model.metadata_props):
+        raise ArtifactError(f"{source}: its metadata have a key twice; export it again")
+    try:
+        classes = _classes(json.loads(metadata["classes"]))
+        preprocessing = _preprocessing(json.loads(metadata["preprocessing"]))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(
+            f"{source}: its classes or preprocessing are damaged ({brief(error)}); export it again"
+        ) from error
+    wrong = _wrong_ends(model, len(classes), preprocessing) or _structure.problem(model)
+    if wrong:
+        raise ArtifactError(f"{source}: {wrong}; export it again")
+    explains = SALIENCY in {output.name for output in model.graph.output}
+    return Described(metadata, classes, preprocessing, explains)
+
+
+def _classes(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or not 2 <= len(given) <= _CLASSES:
+        raise ValueError(f"classes must be a list of 2 to {_CLASSES} names")
+    for name in given:
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _NAME:
+            raise ValueError(f"classes must be printable text of at most {_NAME} characters; got {brief(repr(name))}")
+    if len(set(given)) < len(given):
+        raise ValueError("classes must each have a name of its own")
+    return tuple(given)
+
+
+def _preprocessing(given: Any) -> Preprocessing:
+    wanted = [field.name for field in fields(Preprocessing)]
+    if not isinstance(given, dict) or set(given) != set(wanted):
+        raise ValueError(f"preprocessing must have {', '.join(wanted)}")
+    for name in ("channels", "height", "width"):
+        if type(given[name]) is not int or not 1 <= given[name] <= _SIDE:
+            raise ValueError(f"{name} must be 1 to {_SIDE}; got {brief(repr(given[name]))}")
+    if given["resize"] not in ("stretch", "crop", "pad"):
+        raise ValueError(f"resize must be stretch, crop or pad; got {brief(repr(given['resize']))}")
+    return Preprocessing(**given)
+
+
+def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> str | None:
+    """What is wrong with the inputs and outputs."""
+    from onnx import TensorProto
+
+    size = (images.height, images.width)
+    outputs = {entry.name: entry for entry in model.graph.output}
+    inputs = {entry.name: entry for entry in model.graph.input}
+    explains = SALIENCY in outputs
+    wanted = {IMAGE, TARGET} if explains else {IMAGE}
+    if set(inputs) != wanted or len(inputs) < len(model.graph.input):
+        return f"must have the inputs {' and '.join(sorted(wanted))}; got {brief(', '.join(inputs)) or 'none'}"
+    if LOGITS not in outputs or len(outputs) < len(model.graph.output):
+        return f"must have the output {LOGITS}; got {brief(', '.join(outputs)) or 'none'}"
+    ends = {
+        IMAGE: (inputs[IMAGE], TensorProto.UINT8, (None, images.channels, *size)),
+        LOGITS: (outputs[LOGITS], TensorProto.FLOAT, (None, classes)),
+    }
+    if explains:
+        ends[SALIENCY] = (outputs[SALIENCY], TensorProto.FLOAT, (None, *size))
+        ends[TARGET] = (inputs[TARGET], TensorProto.INT64, (None,))
+    for name, (entry, kind, shape) in ends.items():
+        tensor = entry.type.tensor_type
+        found = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
+        if tensor.elem_type != kind or found != list(shape):
+            told = f"{TensorProto.DataType.Name(kind)} of shape {_shape(shape)}"
+            kinds = TensorProto.DataType
+            got = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else tensor.elem_type
+            return f"{name} must be {told}; got {got} of shape {brief(_shape(found))}"
+    return None
+
+
+def _shape(sizes: Any) -> str:
+    return f"({', '.join('n' if size is None else str(size) for size in sizes)})"
