@@ -15,7 +15,7 @@ from glassbit._errors import ArtifactError, UsageError
 from glassbit.intgraph import Preprocessing
 
 from ._extras import need
-from ._names import FORMAT, FORMAT_VERSION, IMAGE, LOGITS, SALIENCY, TARGET
+from ._names import FORMAT, IMAGE, LOGITS, PREDICTED, READ_VERSIONS, SALIENCY, TARGET
 
 if TYPE_CHECKING:
     import onnx
@@ -40,10 +40,10 @@ class Session:
         metadata = self._session.get_modelmeta().custom_metadata_map
         if metadata.get("format") != FORMAT:
             raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
-        if metadata.get("format_version") != FORMAT_VERSION:
+        if metadata.get("format_version") not in READ_VERSIONS:
             raise ArtifactError(
                 f"{source}: has the format version {metadata.get('format_version')}; this Glassbit reads "
-                f"{FORMAT_VERSION}; install a newer one"
+                f"{' and '.join(READ_VERSIONS)}; install a newer one"
             )
         self.metadata: dict[str, str] = metadata
         try:
@@ -53,6 +53,7 @@ class Session:
             raise ArtifactError(f"{source}: its classes or preprocessing are damaged; export it again") from error
         self.explains: bool = SALIENCY in {output.name for output in self._session.get_outputs()}
         """Whether the file returns saliency maps."""
+        self._wants_target = TARGET in {given.name for given in self._session.get_inputs()}
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
         """The logits.
@@ -64,7 +65,7 @@ class Session:
             UsageError: the images are of another type or shape.
         """
         self._check(images)
-        logits: np.ndarray[Any, Any] = self._session.run([LOGITS], {IMAGE: images})[0]
+        logits: np.ndarray[Any, Any] = self._session.run([LOGITS], self._feeds(images, None))[0]
         return logits
 
     def explain(
@@ -83,11 +84,16 @@ class Session:
         if not self.explains:
             raise UsageError("this ONNX file returns no saliency map; export it with explain=True (`--explain`)")
         self._check(images)
-        feeds = {IMAGE: images}
-        if target is not None:
-            feeds[TARGET] = self._targets(target, len(images))
-        logits, saliency = self._session.run([LOGITS, SALIENCY], feeds)
+        logits, saliency = self._session.run([LOGITS, SALIENCY], self._feeds(images, target))
         return logits, saliency
+
+    def _feeds(
+        self, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """The inputs; files of version 1 have a default for the target."""
+        if target is not None:
+            return {IMAGE: images, TARGET: self._targets(target, len(images))}
+        return {IMAGE: images} | ({TARGET: np.array([PREDICTED])} if self._wants_target else {})
 
     def _check(self, images: np.ndarray[Any, Any]) -> None:
         wanted = self.preprocessing
