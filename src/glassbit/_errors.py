@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glassbit._count import counted
+
 
 class GlassbitError(Exception):
     """The root: catch it to catch every error that Glassbit raises on purpose."""
@@ -67,5 +69,4 @@ class GlassbitWarning(UserWarning):
 
 
 def _listed(source: str, problems: Sequence[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return "\n".join([f"{source}: {count}", *(f"  - {problem}" for problem in problems)])
+    return "\n".join([f"{source}: {counted(len(problems), 'problem')}", *(f"  - {problem}" for problem in problems)])

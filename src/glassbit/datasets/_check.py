@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit.pictures import Color, Resize
 
@@ -101,4 +102,8 @@ def _shared(data: Dataset) -> list[str]:
         return []
     seen = {hash(image.tobytes()) for image in data.train.images.numpy()}
     count = sum(hash(image.tobytes()) in seen for image in data.test.images.numpy())
-    return [f"{count} test images are among the training images too, pixel for pixel"] if count else []
+    return (
+        [f"{counted(count, 'test image is', 'test images are')} among the training images too, pixel for pixel"]
+        if count
+        else []
+    )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
+from glassbit._count import counted
+
 from ._infer import TensorInfo
 from ._nodes import Input, Node, Weights, inputs
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 def text(graph: IntGraph) -> str:
     """One line for the network, and one per node: its name, what it does to what, and the shape of the result."""
     about = graph.about
-    origin = ", ".join(part for part in (about.network, about.plan, f"{len(graph.classes)} classes") if part)
+    origin = ", ".join(
+        part for part in (about.network, about.plan, counted(len(graph.classes), "class", "classes")) if part
+    )
     lines = [_line(node, info) for node, info in zip(graph.nodes, graph.tensors().values(), strict=True)]
     return "\n  ".join([f"IntGraph({origin}):", *lines])
 

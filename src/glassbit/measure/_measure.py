@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float16, Float64, Int64
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._progress import bar
 from glassbit.datasets import OBJECT, SHORTCUT, Dataset
@@ -119,10 +120,10 @@ def measure(
 def _check(subject: Subject, data: Dataset) -> None:
     shape = (data.channels, *data.size)
     if subject.image_shape != shape or subject.classes != len(data.classes):
-        takes = f"{subject.classes} classes of images {_by(subject.image_shape)}"
+        takes = f"{counted(subject.classes, 'class', 'classes')} of images {_by(subject.image_shape)}"
         raise UsageError(
-            f"{subject.name}: must fit {data.name}, which has {len(data.classes)} classes of images {_by(shape)}; it "
-            f"takes {takes}"
+            f"{subject.name}: must fit {data.name}, which has {counted(len(data.classes), 'class', 'classes')} "
+            f"of images {_by(shape)}; it takes {takes}"
         )
 
 

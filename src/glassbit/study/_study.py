@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
@@ -94,7 +95,7 @@ def run_study(
             if run.id not in skipped
         ]
         if skipped:
-            tell(f"{len(skipped)} of {len(runs)} runs are finished already")
+            tell(f"{len(skipped)} of {counted(len(runs), 'run is', 'runs are')} finished already")
         finished: list[str] = []
         for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
