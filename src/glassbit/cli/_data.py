@@ -33,7 +33,7 @@ def list_(*, data_dir: DataDir = None) -> int:
 
 def fetch_(
     *names: Annotated[str, Parameter(help="names of the catalogue")],
-    quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Download data sets."""
     from glassbit import datasets

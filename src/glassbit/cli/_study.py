@@ -39,7 +39,7 @@ def study(
         Path | None, Parameter(help="folder with the files of the catalogue data sets, instead of the cache")
     ] = None,
     offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(help="no progress bars", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Run a study and write its report."""
     found = load(recipe)

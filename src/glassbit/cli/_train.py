@@ -31,7 +31,7 @@ def train(
         bool, Parameter(help="also write TensorBoard events", negative="", show_default=False)
     ] = False,
     offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Train one network."""
     recipe = recipe_of(values, start=None if start is None else _arm(start))

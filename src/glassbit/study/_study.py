@@ -66,7 +66,7 @@ def run_study(
         on: a Ray cluster to train on, `ray` or `ray://HOST:PORT`; then `processes` are the most runs at a time, and
             None stands for as many as there is room for.
         download: fetch a catalogue data set that is not there yet.
-        progress: show a bar a run when stderr is a terminal; never with several processes.
+        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always lines.
         say: called with a line of text when something happened.
 
     Raises:
@@ -117,7 +117,7 @@ def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int,
 
         return Cluster(on, folder=out, at_once=processes)
     count = 1 if processes is None else processes
-    return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices)
+    return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices, progress=progress)
 
 
 class _Study:
