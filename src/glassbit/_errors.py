@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glassbit._count import counted
+
 
 class GlassbitError(Exception):
     """The root: catch it to catch every error that Glassbit raises on purpose."""
@@ -70,10 +72,9 @@ _MOST_PROBLEMS, _LONGEST_PROBLEM = 50, 1000
 
 
 def _listed(source: str, problems: Sequence[str]) -> str:
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"  - {_cut(problem)}" for problem in problems[:_MOST_PROBLEMS]]
     more = [f"  ... and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
-    return "\n".join([f"{source}: {count}", *lines, *more])
+    return "\n".join([f"{source}: {counted(len(problems), 'problem')}", *lines, *more])
 
 
 def _cut(problem: str) -> str:

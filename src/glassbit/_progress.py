@@ -1,22 +1,30 @@
-"""A progress bar on a terminal, nothing anywhere else."""
+"""Progress on stderr: a bar on a terminal, a line anywhere else."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+def line(text: str) -> None:
+    """Print a line on stderr, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def bar(title: str, total: int | None, *, show: bool, size: bool = False) -> Iterator[Callable[[int], None]]:
-    """A function that moves the bar on by so many steps.
+    """A function that moves the bar on by so many steps. Where stderr is no terminal, one line says what begins.
 
     Args:
         title: what is under way.
         total: the number of steps, if it is known.
-        show: False for no bar at all.
+        show: False for no bar and no line.
         size: the steps are bytes.
     """
-    if not show:
+    if not show or not sys.stderr.isatty():
+        if show:
+            line(title if total is None else f"{title} ({total / 1e6:.1f} MB)" if size else f"{title} ({total:,})")
         yield lambda _: None
         return
     from rich.console import Console
@@ -25,6 +33,6 @@ def bar(title: str, total: int | None, *, show: bool, size: bool = False) -> Ite
     steps = DownloadColumn() if size else MofNCompleteColumn()
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), steps, TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)

@@ -124,4 +124,4 @@ def test_the_missing_extra_is_named(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     code, _, err = call("export", "nowhere", "--onnx", "m.onnx")
     assert code == 2
-    assert "pip install 'glassbit[onnx]'" in err
+    assert "pip install 'onnx>=1.20' 'onnxruntime>=1.24'" in err

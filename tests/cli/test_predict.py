@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from graphs import first_version
 from PIL import Image
 
 from glassbit import export_onnx
@@ -108,6 +110,12 @@ def test_an_onnx_file_says_the_same(call, graph, artifact, photos, tmp_path):
     assert (code, err) == (0, "")
     assert out.splitlines()[:-1] == call("predict", artifact, photos, "--explain", tmp_path / "b")[1].splitlines()[:-1]
     assert len(list((tmp_path / "maps").rglob("gradient-map.png"))) == 2
+    onnx.save(first_version(onnx.load(tmp_path / "explaining.onnx")), tmp_path / "old.onnx")
+    target = ("--target", graph.classes[1])
+    for name, words in (("d", ()), ("e", target)):
+        old = call("predict", tmp_path / "old.onnx", photos, "--explain", tmp_path / name, *words)[1]
+        new = call("predict", tmp_path / "explaining.onnx", photos, "--explain", tmp_path / name, *words)[1]
+        assert old == new
     code, _, err = call("predict", tmp_path / "plain.onnx", photos, "--explain", tmp_path / "c")
     assert code == 2
     assert "returns no saliency map; `glassbit export RUN --onnx FILE --explain`" in err

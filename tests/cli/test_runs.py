@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from glassbit import explain
 from glassbit.cli import _explain
 
 SHORT = ("--batch-size", "20", "--epochs", "1", "--probes", "3", "--device", "cpu")
+EPOCH = r"{name} epoch 1/1: loss [\d.]+ = ce [\d.]+[^\n]*, train [\d.]+%, val [\d.]+%, \d+ images/s\n"
 
 
 def test_train_then_report_then_explain(call, tiny, tmp_path):
@@ -35,7 +37,8 @@ def test_train_then_report_then_explain(call, tiny, tmp_path):
         *SHORT,
     )
     code, said, err = call(*words, "--out", out)
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert re.fullmatch(EPOCH.format(name="tiny-cnn-bn-sgt[+]pact-w4a4-s0"), err)
     assert "test accuracy" in said
     assert said.endswith(f"run: {out}\n")
     assert json.loads((out / "run.json").read_text())["arm"] == "sgt+pact"
@@ -107,11 +110,19 @@ transparency: {{images: 0}}
 """
 
 
+def test_quiet_is_silent(call, tiny, tmp_path):
+    code, said, err = call("train", "--data", tiny, *SHORT, "--out", tmp_path / "run", "--quiet")
+    assert (code, err) == (0, "")
+    assert "test accuracy" in said
+
+
 def test_a_study_ends_with_its_report(call, tiny, tmp_path):
     recipe = tmp_path / "little.yaml"
     recipe.write_text(RECIPE.format(data=tiny))
     code, said, err = call("study", recipe)
-    assert (code, err) == (0, "")
+    assert code == 0
+    names = ("tiny-cnn-bn-fp32-s0", "tiny-cnn-bn-pact-w4a4-s0")
+    assert re.fullmatch("".join(EPOCH.format(name=name) for name in names), err)
     assert said.splitlines()[-1] == "report: runs/little/report.html"
     assert (tmp_path / "runs/little/report.html").is_file()
     code, said, _ = call("study", recipe)

@@ -29,7 +29,7 @@ def other(graph, tmp_path):
 
 def test_every_back_end_is_equal(call, artifact):
     code, out, err = call("verify", artifact, "--images", "7")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"comparing {artifact.name} (7)\n")
     lines = out.splitlines()
     assert lines[0].startswith(f"{artifact} on 7 images of random pixels (those of fashion-mini have another size")
     assert lines[1] == "compared with the definition in NumPy integers"
@@ -56,14 +56,14 @@ def test_a_difference_is_found_named_and_exits_1(call, artifact, other):
     assert code == 1
     assert "PyTorch" in out
     assert out.count("differs on 3 of 3 images, first on image 0, class middle, by up to 0.01") >= 8
-    assert err.startswith("glassbit: ")
+    assert err.startswith("comparing other.onnx (3)\nglassbit: ")
     assert "  - ONNX Runtime, optimisations on, threads 1, batch 1\n" in err
     assert "  - PyTorch" not in err
 
 
 def test_an_onnx_file_alone_is_compared_with_itself(call, other):
     code, out, err = call("verify", other, "--images", "3")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "comparing other.onnx (3)\n")
     assert "compared with ONNX Runtime without optimisations, one image at a time (--artifact" in out
     assert "PyTorch" not in out
 

@@ -288,7 +288,10 @@ def test_a_network_that_has_diverged_still_gets_an_answer(make, images) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"labels": LABELS[:5], "maps": torch.zeros(5, 12, 10)}, r"labels must be 6 classes, one an image; got \(5,\)"),
+        (
+            {"labels": LABELS[:5], "maps": torch.zeros(5, 12, 10)},
+            r"labels must be 6 classes, one per image; got \(5,\)",
+        ),
         ({"labels": LABELS + 1}, r"labels must be classes 0\.\.2 of net; got 1\.\.3"),
         ({"labels": LABELS - 1}, r"labels must be classes 0\.\.2 of net; got -1\.\.1"),
         ({"maps": torch.zeros(6, 10, 12)}, r"maps must be \(6, 12, 10\), one an image; got \(6, 10, 12\)"),

@@ -143,7 +143,7 @@ def test_a_file_has_a_value_too(tmp_path) -> None:
         ({"radius": float("nan")}, "got nan and 10"),
         ({"samples": 0}, "got 0.1 and 0"),
         ({"images": pictures() / 255}, "images must be uint8, as a device would receive them; got torch.float32"),
-        ({"targets": classes() + 1}, r"net: targets must be 7 classes 0\.\.2, one an image; got 3"),
+        ({"targets": classes() + 1}, r"net: targets must be 7 classes 0\.\.2, one per image; got 3"),
     ],
 )
 def test_what_it_cannot_do_is_refused(change, text) -> None:

@@ -137,7 +137,7 @@ def test_targets_that_do_not_fit(make, files, images) -> None:
         with pytest.raises(UsageError, match=r"targets must be 6 classes 0\.\.2, one an image; got the shape \(5,\)"):
             subject._check_targets(6, TARGETS[:5])
         for number in (-1, 3):
-            with pytest.raises(UsageError, match=f"one an image; got {number}$"):
+            with pytest.raises(UsageError, match=f"one per image; got {number}$"):
                 subject.saliency(images, torch.tensor([0, 0, 0, 0, 0, number]))
 
 

@@ -113,7 +113,7 @@ def test_smallest_images_of_resnet(shape):
         (lambda: models.resnet56(shortcut="C"), 'resnet56: shortcut must be "A" .* or "B" .*; got \'C\''),
         (
             lambda: models.cnn_bn()(torch.rand(1, 3, 28, 28)),
-            r"built for images of 1 channel\(s\), got 3; build it with channels=3",
+            r"built for images of 1 channel, got 3; build it with channels=3",
         ),
         (lambda: models.cnn_bn()(torch.rand(1, 1, 7, 28)), "cnn_bn: images must be at least 8 x 8 pixels; got 7 x 28"),
         (lambda: models.resnet20()(torch.rand(32, 32)), "images must have the shape .*; got"),
@@ -246,8 +246,8 @@ class TestClassifier:
     @pytest.mark.parametrize(
         ("mean", "std", "text"),
         [
-            ((0.5,), (0.5, 0.5), "one number a channel; got 1 and 2 numbers"),
-            ((), (), "one number a channel; got 0 and 0 numbers"),
+            ((0.5,), (0.5, 0.5), "one number per channel; got 1 and 2"),
+            ((), (), "one number per channel; got 0 and 0"),
             ((0.5,), (0.0,), "every std must be a positive number"),
             ((0.5,), (float("nan"),), "every std must be a positive number"),
         ],
@@ -258,7 +258,7 @@ class TestClassifier:
 
     def test_channels_are_not_broadcast(self):
         model = models.Classifier(models.cnn_bn(channels=3), mean=(0.5,), std=(0.5,))
-        with pytest.raises(UsageError, match=r"Normalize: built for images of 1 channel\(s\); got 3"):
+        with pytest.raises(UsageError, match=r"Normalize: built for images of 1 channel; got 3"):
             model(torch.rand(1, 3, 28, 28))
 
 

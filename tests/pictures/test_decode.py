@@ -84,7 +84,7 @@ def test_one_size_must_be_chosen(tmp_path: Path, photo: Photo) -> None:
 def test_grey_among_colour(tmp_path: Path, photo: Photo) -> None:
     files = [photo(tmp_path / "a.png", mode="L"), photo(tmp_path / "b.png"), photo(tmp_path / "c.png")]
     with pytest.raises(
-        DataError, match=r"1 images are grey \(such as a.png\) and 2 are in colour \(such as b.png, c.png"
+        DataError, match=r"1 image is grey \(such as a.png\) and 2 are in colour \(such as b.png, c.png"
     ):
         pixels(*files)
     assert pixels(*files, framing=Framing(color="grey")).shape == (3, 1, 8, 8)

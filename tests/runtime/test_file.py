@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from graphs import random_graph
+from graphs import first_version, images_for, random_graph
 
 from benchmarks.onnx_latency import resnet20
 from glassbit import runtime
@@ -91,7 +92,7 @@ def test_metadata():
     graph = random_graph(1)
     metadata = {entry.key: entry.value for entry in onnx_model(graph).metadata_props}
     assert metadata["format"] == "glassbit-onnx"
-    assert metadata["format_version"] == "1"
+    assert metadata["format_version"] == "2"
     assert json.loads(metadata["classes"]) == list(graph.classes)
     assert json.loads(metadata["preprocessing"]) == asdict(graph.preprocessing)
     assert json.loads(metadata["certificate"]) == json.loads(json.dumps(asdict(graph.certificate)))
@@ -108,6 +109,49 @@ def test_the_same_graph_gives_the_same_bytes(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "new"]
 
 
+@pytest.mark.parametrize(
+    ("bits", "plain", "explaining"),
+    [
+        (2, "1.24.1", "1.24.1"),
+        (3, "1.23.0", "1.23.0"),
+        (4, "1.23.0", "1.23.0"),
+        (5, "1.19.2", "1.21.0"),
+        (8, "1.19.2", "1.21.0"),
+    ],
+)
+def test_the_file_says_which_onnxruntime_loads_it(bits, plain, explaining):
+    graph = random_graph(1, bits=(bits,), blocks=(2,))
+    assert Session(onnx_model(graph)).metadata["onnxruntime"] == f">={plain}"
+    assert Session(onnx_model(graph, explain=True)).metadata["onnxruntime"] == f">={explaining}"
+
+
+def test_the_fewest_bits_of_a_layer_decide():
+    graph = resnet20(2)
+    assert {node.weights.bits for node in graph.nodes if isinstance(node, Conv | Linear)} == {2, 8}
+    assert Session(onnx_model(graph)).metadata["onnxruntime"] == ">=1.24.1"
+
+
+@pytest.mark.parametrize("explain", [False, True])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_onnxruntime_loads_the_file_without_a_word(bits, explain, tmp_path, capfd):
+    """With its own defaults, as a user would; the C++ side writes straight to the file descriptor."""
+    path = tmp_path / "model.onnx"
+    graph = random_graph(1, bits=(bits,))
+    export_onnx(graph, path, explain=explain)
+    session = onnxruntime.InferenceSession(path)
+    feeds = {"image": images_for(graph, 2)} | ({"target": np.array([-1])} if explain else {})
+    session.run(None, feeds)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_default_of_the_target_is_not_without_a_word(tmp_path, capfd):
+    """What the test above would see, were it so."""
+    path = tmp_path / "model.onnx"
+    onnx.save(first_version(onnx_model(random_graph(1), explain=True)), path)
+    onnxruntime.InferenceSession(path)
+    assert "target" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_a_missing_extra_says_how_to_install_it(missing, monkeypatch):
     import sys
@@ -120,5 +164,7 @@ def test_a_missing_extra_says_how_to_install_it(missing, monkeypatch):
         "onnxruntime": [lambda: runtime.Session(data), lambda: runtime.kernels(data)],
     }
     for call in calls[missing]:
-        with pytest.raises(UsageError, match=rf"needs the package {missing}: pip install 'glassbit\[onnx\]'"):
+        with pytest.raises(
+            UsageError, match=rf"needs the package {missing}: pip install 'onnx>=1\.20' 'onnxruntime>=1\.24'"
+        ):
             call()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from graphs import graphs, images_for
+from graphs import first_version, graphs, images_for
 from hypothesis import HealthCheck, given, settings
 
 from benchmarks.onnx_latency import resnet20
@@ -92,19 +92,33 @@ def test_of_equal_maxima_the_first_counts_also_where_windows_overlap(kernel, str
         assert relative_error(maps, graph.saliency(images)) <= 1e-6
 
 
-def test_the_target_is_an_input_that_may_be_left_out():
+def test_the_target_is_an_input_without_a_default():
     graph = CASES["4-bits"]()
     images = images_for(graph, 5)
     data = onnx_model(graph, explain=True).SerializeToString()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    assert [(value.name, value.type) for value in session.get_inputs()] == [("image", "tensor(uint8)")]
-    assert [value.name for value in session.get_overridable_initializers()] == ["target"]
+    assert [(value.name, value.type) for value in session.get_inputs()] == [
+        ("image", "tensor(uint8)"),
+        ("target", "tensor(int64)"),
+    ]
+    assert session.get_overridable_initializers() == []
     predicted = graph.run(images).argmax(1)
-    default, given_, minus_one = (
-        session.run(["saliency"], {"image": images, **feeds})[0]
-        for feeds in ({}, {"target": predicted}, {"target": np.array([-1])})
+    named, minus_one = (
+        session.run(["saliency"], {"image": images, "target": target})[0] for target in (predicted, np.array([-1]))
     )
-    np.testing.assert_array_equal(default, given_)
-    np.testing.assert_array_equal(default, minus_one)
+    np.testing.assert_array_equal(named, minus_one)
+
+
+def test_files_of_version_1_give_the_same():
+    """There `target` has a default."""
+    graph = CASES["4-bits"]()
+    images = images_for(graph, 5)
+    new = onnx_model(graph, explain=True)
+    now, before = Session(new), Session(first_version(new))
+    assert before.metadata["format_version"] == "1"
+    np.testing.assert_array_equal(before.run(images), now.run(images))
+    for target in (None, 1, np.arange(5) % len(graph.classes)):
+        for one, other in zip(before.explain(images, target), now.explain(images, target), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -70,8 +70,8 @@ def test_files_that_are_not_ours(graph, tmp_path):
     model = onnx.load_from_string(whole)
     for entry in model.metadata_props:
         if entry.key == "format_version":
-            entry.value = "2"
-    with pytest.raises(ArtifactError, match="has the format version 2; this Glassbit reads 1; install a newer one"):
+            entry.value = "3"
+    with pytest.raises(ArtifactError, match="has the format version 3; this Glassbit reads 1 and 2; install a newer"):
         Session(model)
     for entry in model.metadata_props:
         if entry.key == "format_version":

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from graphs import images_for, random_graph
+from graphs import first_version, images_for, random_graph
 
 from glassbit._errors import ArtifactError, UsageError
 from glassbit.runtime import export_onnx, find_web, onnx_model, relative_error, verify, verify_settings
@@ -95,10 +95,12 @@ def test_without_the_extra(graph, no_web, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     rows = verify(graph, images)
     assert [(row.backend, row.outcome) for row in rows] == [("ONNX Runtime", "missing"), ("onnxruntime-web", "missing")]
-    assert rows[0].note == "ONNX Runtime needs the package onnxruntime: pip install 'glassbit[onnx]'"
+    assert rows[0].note == "ONNX Runtime needs the package onnxruntime: pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
     monkeypatch.setitem(sys.modules, "onnx", None)
     rows = verify(graph, images)
-    assert [row.note for row in rows] == ["An ONNX file needs the package onnx: pip install 'glassbit[onnx]'"] * 2
+    assert [row.note for row in rows] == [
+        "An ONNX file needs the package onnx: pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
+    ] * 2
 
 
 def test_the_settings_among_each_other(graph, no_web, tmp_path):
@@ -108,6 +110,8 @@ def test_the_settings_among_each_other(graph, no_web, tmp_path):
     rows = verify_settings(path, images)
     assert [row.outcome for row in rows] == ["equal"] * 8 + ["missing"]
     assert all(row.saliency is not None and row.saliency <= 1e-5 for row in rows[:-1])
+    onnx.save(first_version(onnx_model(graph, explain=True)), path)
+    assert [row.outcome for row in verify_settings(path, images)] == ["equal"] * 8 + ["missing"]
     export_onnx(graph, path)
     assert {row.saliency for row in verify_settings(path, images)} == {None}
     with pytest.raises(UsageError, match="there must be at least one to compare"):

@@ -171,4 +171,4 @@ def test_without_ray_the_error_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError) as caught:
         run_study(recipe(""), tmp_path, on="ray")
-    assert str(caught.value) == "--on: needs Ray, which is not installed; pip install 'glassbit[ray]'"
+    assert str(caught.value) == "--on: needs Ray, which is not installed; pip install 'ray[client]>=2.40'"

@@ -24,7 +24,7 @@ from glassbit.study import run_study
 from glassbit.train import load_checkpoint
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'glassbit[ray]'"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray: pip install 'ray[client]>=2.40'"),
     pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="finds the worker in /proc"),
 ]
 HEAD = """

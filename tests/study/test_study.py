@@ -45,6 +45,15 @@ def test_a_study_runs_every_arm_and_says_so(recipe: Make, tmp_path: Path) -> Non
     assert read_json(tmp_path / "study.json")["started"] == head["started"]
 
 
+def test_runs_side_by_side_tell_their_epochs(recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = recipe("seeds: [0, 1]\ntraining: {epochs: 2, batch_size: 20, device: cpu}")
+    outcome = run_study(asked, tmp_path, processes=2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = sorted(line.partition(":")[0] for line in err.splitlines())
+    assert lines == [f"{name} epoch {epoch}/2" for name in sorted(outcome.finished) for epoch in (1, 2)]
+
+
 def test_masking_arms_start_from_cross_entropy_of_the_same_bits(recipe: Make, tmp_path: Path) -> None:
     options = "sgt: {name: mine, start: trained, batchnorm: split, ramp: 0.5}"
     asked = recipe(f"arms: [sgt+pact, sgt, pact, fp32]\nplans: w2a2\n{options}")

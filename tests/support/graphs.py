@@ -6,6 +6,7 @@ tie_graph(seed)           every second rounding is a tie, in both kinds of 8-bit
 resnet_graph(bits)        ResNet-20, with random weights
 extreme_graph(...)        the largest codes, biases, multipliers and accumulators
 images_for(graph, n)      random images, blank ones, and flat areas where maxima are equal
+first_version(model)      an ONNX file with a saliency map as Glassbit wrote it before
 """
 
 from __future__ import annotations
@@ -392,3 +393,18 @@ def _residual_block(build: _Builder, x: str) -> str:
     shifts = build.choose([(0, 0), (3, 0), (0, 1)])
     pair = build.choose([(left, right), (right, left)])
     return build.requantize(build.add(Add(build.name("sum"), *pair, *shifts)))
+
+
+def first_version(model: Any) -> Any:
+    """An ONNX file with a saliency map as Glassbit wrote it before: its `target` has a default."""
+    import onnx
+
+    old = onnx.ModelProto()
+    old.CopyFrom(model)
+    old.graph.initializer.append(onnx.helper.make_tensor("target", onnx.TensorProto.INT64, [1], [-1]))
+    for entry in list(old.metadata_props):
+        if entry.key == "format_version":
+            entry.value = "1"
+        elif entry.key == "onnxruntime":
+            old.metadata_props.remove(entry)
+    return old

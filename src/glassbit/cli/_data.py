@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._found import found
@@ -24,7 +25,7 @@ def list_(*, data_dir: DataDir = None) -> int:
         place = found(entry, data_dir)
         print(f"{entry.name}: {entry.title}")
         count = f"{entry.train:,} to train, {entry.test:,} to test"
-        print(f"  {count}, {entry.side} x {entry.side}, {len(entry.classes)} classes")
+        print(f"  {count}, {entry.side} x {entry.side}, {counted(len(entry.classes), 'class', 'classes')}")
         print(f"  {f'here: {place}' if place else f'not here; get it with `glassbit data fetch {entry.name}`'}")
         print(f"  {entry.homepage}")
     return 0
@@ -32,7 +33,7 @@ def list_(*, data_dir: DataDir = None) -> int:
 
 def fetch_(
     *names: Annotated[str, Parameter(help="names of the catalogue")],
-    quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Download data sets."""
     from glassbit import datasets
@@ -65,7 +66,7 @@ def check_(
         block(
             "\n".join(
                 [
-                    f"glassbit: {data.name} has {len(report.problems)} problem(s):",
+                    f"glassbit: {data.name} has {counted(len(report.problems), 'problem')}:",
                     *(f"  - {problem}" for problem in report.problems),
                 ]
             )

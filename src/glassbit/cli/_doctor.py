@@ -6,6 +6,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from glassbit._packages import install
 from glassbit.cli._data import DataDir
 from glassbit.cli._found import found
 
@@ -58,7 +59,7 @@ def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return f"not installed (pip install glassbit[{_EXTRAS[name]}])" if name in _EXTRAS else "not installed"
+        return f"not installed ({install(_EXTRAS[name])})" if name in _EXTRAS else "not installed"
 
 
 def _devices() -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from glassbit._count import counted
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit.cli._network_file import ARTIFACT, ONNX
 from glassbit.cli._say import is_first_process
@@ -55,7 +56,7 @@ def export(
     if fake and integers:
         print(
             f"test accuracy {100 * integers['accuracy']:.2f} % in integers, {100 * fake['accuracy']:.2f} % before, "
-            f"with fake quantization, on {integers['n']} images"
+            f"with fake quantization, on {counted(integers['n'], 'image')}"
         )
     return 0
 
@@ -130,7 +131,7 @@ def _converted(saved: SavedRun, data_dir: Path | None) -> Deployed:
     what = "validation" if recipe.validation else "training"
     warnings.warn(
         f"{saved.folder} was not trained in integer arithmetic, and is converted now: {what} accuracy "
-        f"{100 * before.accuracy:.2f} % -> {100 * after.accuracy:.2f} % on {after.n} images. A last phase "
+        f"{100 * before.accuracy:.2f} % -> {100 * after.accuracy:.2f} % on {counted(after.n, 'image')}. A last phase "
         "of training with --deploy-epochs avoids the difference.",
         GlassbitWarning,
         stacklevel=2,

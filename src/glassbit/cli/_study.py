@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glassbit._count import counted
 from glassbit.cli._say import block, command_line, silence_libraries
 from glassbit.recipe import load, shipped
 
@@ -38,7 +39,7 @@ def study(
         Path | None, Parameter(help="folder with the files of the catalogue data sets, instead of the cache")
     ] = None,
     offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(help="no progress bars", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Run a study and write its report."""
     found = load(recipe)
@@ -68,7 +69,7 @@ def study(
     )
     if outcome.failed:
         failed = [f"  {name}: {message}" for name, message in outcome.failed.items()]
-        lines = [f"glassbit: {len(outcome.failed)} of {len(outcome.runs)} runs failed:", *failed]
+        lines = [f"glassbit: {len(outcome.failed)} of {counted(len(outcome.runs), 'run')} failed:", *failed]
         block("\n".join([*lines, "The others are kept. After the repair, the same command tries only these again."]))
     if len(outcome.failed) < len(outcome.runs):
         print(f"report: {write_report(folder)}", flush=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glassbit._count import counted
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
 from glassbit.cli._say import command_line, silence_libraries
@@ -30,7 +31,7 @@ def train(
         bool, Parameter(help="also write TensorBoard events", negative="", show_default=False)
     ] = False,
     offline: Annotated[bool, Parameter(help="never download", negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(help="no progress bar", negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Train one network."""
     recipe = recipe_of(values, start=None if start is None else _arm(start))
@@ -56,13 +57,13 @@ def train(
     result = outcome.result
     if outcome.status == "skipped":
         print(f"{folder} is finished already; nothing was trained")
-    print(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {result['test']['n']} images")
+    print(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {counted(result['test']['n'], 'image')}")
     deployed = result.get("deployed")
     if deployed:
         print(f"in integers {100 * deployed['test']['accuracy']:.2f} %, as `glassbit export {folder}` writes it")
     cost = result["cost"]
     print(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
-    print(f"best of {result['epochs']} epochs: {result['best_epoch']}, chosen on the validation images")
+    print(f"best of {counted(result['epochs'], 'epoch')}: {result['best_epoch']}, chosen on the validation images")
     print(f"run: {folder}")
     return 0
 

@@ -13,6 +13,7 @@ import numpy as np
 from cyclopts import Parameter
 from jaxtyping import Float32, UInt8
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._progress import bar
 from glassbit.cli._network_file import ARTIFACT, ONNX, kind_of
@@ -58,7 +59,7 @@ def verify(
     plan = _plan(file, artifact)
     chosen = _images(plan, file, data, data_dir, images)
     rows = _compared(plan.compare, chosen.pixels, file)
-    print(f"{file} on {len(chosen.pixels)} {chosen.what},\ncompared with {plan.reference}\n")
+    print(f"{file} on {counted(len(chosen.pixels), chosen.noun)} of {chosen.origin},\ncompared with {plan.reference}\n")
     for line in table(("back end", "logits"), [(row.backend, _words(row, plan.classes)) for row in rows], left=2):
         print(line)
     print()
@@ -68,11 +69,18 @@ def verify(
     wrong = [row.backend for row in rows if row.outcome in ("differs", "failed")]
     equal = sum(row.outcome == "equal" for row in rows)
     if wrong:
-        block("\n".join([f"glassbit: {len(wrong)} back ends do not compute the same:", *map("  - {}".format, wrong)]))
+        block(
+            "\n".join(
+                [
+                    f"glassbit: {counted(len(wrong), 'back end does', 'back ends do')} not compute the same:",
+                    *map("  - {}".format, wrong),
+                ]
+            )
+        )
     elif not equal:
         block("glassbit: there was nothing to compare with; the table says what is missing")
     else:
-        print(f"every logit is equal, to the bit, in {equal} ways to run it")
+        print(f"every logit is equal, to the bit, in {counted(equal, 'way', 'ways')} to run it")
     return 0 if equal and not wrong else 1
 
 
@@ -97,7 +105,8 @@ class _Chosen:
     """Images, and what they are."""
 
     pixels: UInt8[np.ndarray, "n c h w"]
-    what: str
+    noun: str
+    origin: str
 
 
 def _plan(file: Path, artifact: Path | None) -> _Plan:
@@ -162,7 +171,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
     if data is None and not (torch and shape == (1, 28, 28)):
         random = np.random.default_rng(_SEED).integers(0, 256, (count, *shape), np.uint8)
         why = "need torch" if shape == (1, 28, 28) else "have another size; --data names a data set"
-        return _Chosen(random, f"images of random pixels (those of {_EMBEDDED} {why})")
+        return _Chosen(random, "image", f"random pixels (those of {_EMBEDDED} {why})")
     if not torch:
         raise UsageError("--data: reading a data set needs PyTorch, which is not installed; leave it out")
     from glassbit import datasets
@@ -180,7 +189,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
     if data is not None:
         datasets.match_classes(plan.classes, loaded, network=str(file))
     pixels = loaded.test.images[:count].numpy()
-    return _Chosen(np.ascontiguousarray(pixels), f"test images of {loaded.name}")
+    return _Chosen(np.ascontiguousarray(pixels), "test image", loaded.name)
 
 
 def _compared(compare: Compare, pixels: UInt8[np.ndarray, "n c h w"], file: Path) -> tuple[Row, ...]:
@@ -226,5 +235,5 @@ def _words(row: Row, classes: tuple[str, ...]) -> str:
     if row.first is None:
         return f"equal{maps}"
     image, place = row.first
-    where = f"{row.differing} of {row.images} images, first on image {image}, class {classes[place]}"
+    where = f"{row.differing:,} of {counted(row.images, 'image')}, first on image {image}, class {classes[place]}"
     return f"differs on {where}, by up to {row.largest:.3g}{maps}"

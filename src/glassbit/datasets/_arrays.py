@@ -13,6 +13,7 @@ from typing import cast
 import numpy as np
 from jaxtyping import UInt8
 
+from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit.pictures import LARGEST, SMALLEST, Images
 
@@ -146,7 +147,7 @@ def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
     if labels.dtype.kind not in "iu" or len(labels.shape) != 1:
         problems.append(f"{part}_labels must be whole numbers (n,), got {labels.dtype} {labels.shape}")
     elif shape and labels.shape[0] != shape[0]:
-        problems.append(f"{part}_labels has {labels.shape[0]} labels for {shape[0]} images")
+        problems.append(f"{part}_labels has {counted(labels.shape[0], 'label')} for {counted(shape[0], 'image')}")
     other = heads["train_images"].shape
     if part == "test" and shape[1:] != other[1:]:
         problems.append(f"test_images must have the shape of train_images, got {shape[1:]} and {other[1:]}")

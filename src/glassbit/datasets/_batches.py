@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
@@ -73,7 +74,9 @@ class Batches:
                 f"batch_size must be a positive multiple of the number of processes ({world}), got {batch_size}"
             )
         if len(split) < world:
-            raise UsageError(f"{len(split)} training images are too few for {world} processes")
+            raise UsageError(
+                f"{counted(len(split), 'training image is', 'training images are')} too few for {world} processes"
+            )
         self._device = torch.device(device)
         held = self._device.type != "cpu" and split.nbytes <= limit
         self._split = Split(split.images.to(self._device), split.labels) if held else split

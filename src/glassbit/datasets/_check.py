@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit.pictures import Color, Resize
 
@@ -102,7 +103,9 @@ def _repeated(data: Dataset) -> list[str]:
     found = marks(data.train), marks(data.test)
     count = int(shared(*found).sum())
     texts = (
-        [f"{count} of {len(data.test)} test images are among the training images too, pixel for pixel"] if count else []
+        [f"{counted(count, 'test image is', 'test images are')} among the training images too, pixel for pixel"]
+        if count
+        else []
     )
     several = two_labels(data, found)
     return [*texts, several] if several else texts

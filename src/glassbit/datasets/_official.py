@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from glassbit._count import counted
 from glassbit._errors import DataError
 
 from ._catalogue import Entry, catalogue
@@ -118,7 +119,8 @@ def _read_idx(entry: Entry, files: dict[str, Path], part: str) -> Arrays:
     images = read_idx(files[f"{part}-images-idx3-ubyte"], dimensions=3)
     labels = read_idx(files[f"{part}-labels-idx1-ubyte"], dimensions=1)
     if len(images) != len(labels):
-        raise DataError(f"{files[f'{part}-images-idx3-ubyte']} has {len(images)} images, but {len(labels)} labels.")
+        many = f"{counted(len(images), 'image')}, but {counted(len(labels), 'label')}"
+        raise DataError(f"{files[f'{part}-images-idx3-ubyte']} has {many}.")
     if labels.max() >= len(entry.classes):
         raise DataError(f"{files[f'{part}-labels-idx1-ubyte']} must hold labels 0 ... 9, but holds {labels.max()}.")
     return Arrays(images[:, None], labels.astype(np.int64))

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
@@ -38,14 +39,15 @@ class Split:
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise UsageError(f"labels must be int64 (n,), got {labels.dtype} {tuple(labels.shape)}")
         if len(images if rows is None else rows) != len(labels):
-            raise UsageError(f"{len(images if rows is None else rows)} images but {len(labels)} labels")
+            many = counted(len(images if rows is None else rows), "image")
+            raise UsageError(f"{many} but {counted(len(labels), 'label')}")
         self._stored, self._labels, self._rows = images, labels, rows
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __repr__(self) -> str:
-        return f"Split({len(self)} images of {tuple(self._stored.shape[1:])})"
+        return f"Split({counted(len(self), 'image')} of {tuple(self._stored.shape[1:])})"
 
     @property
     def images(self) -> UInt8[Tensor, "n c h w"]:

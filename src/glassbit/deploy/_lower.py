@@ -11,6 +11,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from glassbit import intgraph
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit.intgraph import About, AveragePool, Flatten, Input, IntGraph, MaxPool, Node, Preprocessing, Subsample
 
@@ -64,7 +65,9 @@ def lower(
     assert isinstance(readout, intgraph.Logits)
     names = tuple(map(str, range(len(readout.bias)))) if classes is None else tuple(classes)
     if len(names) != len(readout.bias):
-        raise UsageError(f"lower: classes must be {len(readout.bias)} names, one a logit; got {len(names)}")
+        raise UsageError(
+            f"lower: classes must be {counted(len(readout.bias), 'name')}, one per logit; got {len(names)}"
+        )
     shape = deployed.image_shape
     preprocessing = preprocessing or Preprocessing(*shape)
     told = (preprocessing.channels, preprocessing.height, preprocessing.width)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._modes import evaluating
 from glassbit.models import Classifier, SubsampleAndPad, to_unit
@@ -98,7 +99,7 @@ class _Recorder(TorchFunctionMode):
             except RefusedError as refusal:
                 self._report(type(self.network).__name__, refusal)
         if self.problems or program is None:
-            count = "1 thing has" if len(self.problems) == 1 else f"{len(self.problems)} things have"
+            count = counted(len(self.problems), "thing has", "things have")
             listed = "\n".join(f"  - {problem}" for problem in self.problems)
             raise UsageError(f"deploy: {count} no form in integer arithmetic\n{listed}")
         return program

@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64, UInt8
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 
 from . import _stored
@@ -121,7 +122,7 @@ class Comparison:
         titles = {metric.key: metric.title for metric in METRICS}
         rows = {"accuracy": self.accuracy, **{titles[key]: found for key, found in self.metrics.items()}}
         return [
-            f"{b} against {a}: {len(self.rows)} test images, accuracy on all {self.correct.shape[1]}",
+            f"{b} against {a}: {counted(len(self.rows), 'test image')}, accuracy on all {self.correct.shape[1]:,}",
             f"  {'same prediction':<26} {self.same_prediction.text()}",
             *(f"  {f'maps agree, {measure}':<26} {self._agreed(measure)}" for measure in MEASURES),
             *(

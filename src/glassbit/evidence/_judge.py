@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 
 from ._comparison import Comparison
@@ -95,7 +96,7 @@ class Verdict:
         met = sum(check.passed for check in self.checks)
         outcome = "passed" if self.passed else "FAILED"
         return [
-            f"{outcome}: {self.candidate} against {self.reference}, {met} of {len(self.checks)} checks met",
+            f"{outcome}: {self.candidate} against {self.reference}, {met} of {counted(len(self.checks), 'check')} met",
             *(f"  {'pass' if check.passed else 'FAIL'}  {check.name}: {check.reason}" for check in self.checks),
             BRACKETS,
         ]

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 
 from . import _stored
@@ -86,7 +87,7 @@ class Measurement:
                 rows.append(f"  {metric.title:<26} {found.text():<26} {note}".rstrip())
         accuracy = interval(self.correct[None].astype(np.float64))
         return [
-            f"{self.name}: {len(self.rows)} test images, accuracy on all {len(self.correct)}",
+            f"{self.name}: {counted(len(self.rows), 'test image')}, accuracy on all {len(self.correct):,}",
             f"  {'accuracy':<26} {accuracy.text()}",
             *rows,
             *(f"not measured, {key}: {reason}" for key, reason in self.absent.items() if key not in _GROUNDED),

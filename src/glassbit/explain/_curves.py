@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
 from glassbit.masking import masked, ranks
@@ -114,7 +115,9 @@ def _check(n: int, labels: Tensor, fractions: Sequence[float], fills: Sequence[s
         raise UsageError("masking_curves: needs at least one image; got none")
     if not isinstance(labels, Tensor) or labels.shape != (n,):
         got = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
-        raise UsageError(f"masking_curves: labels must be a tensor of {n} classes, one an image; got {got}")
+        raise UsageError(
+            f"masking_curves: labels must be a tensor of {counted(n, 'class', 'classes')}, one per image; got {got}"
+        )
     if not fractions or not all(0.0 <= fraction <= 1.0 for fraction in fractions):
         raise UsageError(f"masking_curves: fractions must be shares of the pixels, 0..1; got {tuple(fractions)}")
     if not fills or len(set(fills)) != len(fills) or not set(fills) <= set(FILLS):

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit.pictures import Explained, check_colors, folder_name, write_explained, write_index
 
@@ -142,5 +143,6 @@ def _check(
         raise UsageError(f"explain_images: names must be {len(images)}, one an image; got {len(names)}")
     if labels is not None and labels.shape != (len(images),):
         raise UsageError(
-            f"explain_images: labels must be {len(images)} classes, one an image; got {tuple(labels.shape)}"
+            f"explain_images: labels must be {counted(len(images), 'class', 'classes')}, one per image; "
+            f"got {tuple(labels.shape)}"
         )

@@ -14,10 +14,11 @@ from ._infer import TensorInfo, infer
 from ._nodes import About, Node, Preprocessing, inputs
 from ._run import run, trace
 from ._saliency import saliency
+from ._text import text
 from ._validate import validate
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class IntGraph:
     """An integer network: nodes that all have one meaning, to the bit, wherever they run.
 
@@ -46,6 +47,12 @@ class IntGraph:
         ... )
         >>> graph.run(np.array([[[[255, 0]]], [[[0, 255]]]], dtype=np.uint8)).tolist()
         [[382.5, -332.5], [-382.5, 432.5]]
+        >>> graph
+        IntGraph(2 classes):
+          image: Input() -> 1 x 1 x 2
+          flat: Flatten(image) -> 2
+          fc: Linear(flat, 2 bits, 2 x 2) -> 2
+          logits: Logits(fc) -> 2
     """
 
     nodes: tuple[Node, ...]
@@ -55,6 +62,9 @@ class IntGraph:
 
     def __post_init__(self) -> None:
         self.validate()
+
+    def __repr__(self) -> str:
+        return text(self)
 
     def validate(self) -> None:
         """Check every rule again.

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float16, Float64, Int64
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._progress import bar
 from glassbit.datasets import OBJECT, SHORTCUT, Dataset, match_classes
@@ -133,10 +134,10 @@ def _check(subject: Subject, data: Dataset) -> None:
     shape = (data.channels, *data.size)
     unnamed = subject.class_names is None
     if subject.image_shape != shape or (unnamed and subject.classes != len(data.classes)):
-        takes = f"{subject.classes} classes of images {_by(subject.image_shape)}"
+        takes = f"{counted(subject.classes, 'class', 'classes')} of images {_by(subject.image_shape)}"
         raise UsageError(
-            f"{subject.name}: must fit {data.name}, which has {len(data.classes)} classes of images {_by(shape)}; it "
-            f"takes {takes}"
+            f"{subject.name}: must fit {data.name}, which has {counted(len(data.classes), 'class', 'classes')} "
+            f"of images {_by(shape)}; it takes {takes}"
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
 from glassbit.masking import masked, ranks
@@ -188,7 +189,10 @@ def _check(subject: Subject, images: Tensor, labels: Tensor, maps: Tensor, fract
     if not len(images):
         raise UsageError("remove: needs at least one image; got none")
     if labels.shape != (len(images),):
-        raise UsageError(f"remove: labels must be {len(images)} classes, one an image; got {tuple(labels.shape)}")
+        raise UsageError(
+            f"remove: labels must be {counted(len(images), 'class', 'classes')}, one per image; "
+            f"got {tuple(labels.shape)}"
+        )
     if not 0 <= int(labels.min()) <= int(labels.max()) < subject.classes:
         raise UsageError(
             f"remove: labels must be classes 0..{subject.classes - 1} of {subject.name}; "

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._modes import evaluating
 from glassbit.explain import gradient
@@ -116,7 +117,7 @@ class Subject(ABC):
             )
 
     def _check_targets(self, n: int, targets: Tensor) -> None:
-        wanted = f"{self.name}: targets must be {n} classes 0..{self.classes - 1}, one an image"
+        wanted = f"{self.name}: targets must be {counted(n, 'class', 'classes')} 0..{self.classes - 1}, one per image"
         if targets.shape != (n,):
             raise UsageError(f"{wanted}; got the shape {tuple(targets.shape)}")
         outside = targets[(targets < 0) | (targets >= self.classes)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 
 
@@ -38,7 +39,8 @@ def check_images(network: str, images: Float[Tensor, "n c h w"], channels: int, 
     _, found, height, width = images.shape
     if found != channels:
         raise UsageError(
-            f"{network}: built for images of {channels} channel(s), got {found}; build it with channels={found}"
+            f"{network}: built for images of {counted(channels, 'channel')}, got {found}; "
+            f"build it with channels={found}"
         )
     if height < least or width < least:
         raise UsageError(

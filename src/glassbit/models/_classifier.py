@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 
 
@@ -58,7 +59,7 @@ class Normalize(nn.Module):
         super().__init__()
         if len(mean) != len(std) or not mean:
             raise UsageError(
-                f"Normalize: mean and std must have one number a channel; got {len(mean)} and {len(std)} numbers"
+                f"Normalize: mean and std must have one number per channel; got {len(mean)} and {len(std)}"
             )
         if not all(0.0 < value < float("inf") for value in std):
             raise UsageError(
@@ -75,7 +76,9 @@ class Normalize(nn.Module):
             UsageError: the images have another number of channels.
         """
         if x.shape[-3] != self.mean.shape[1]:
-            raise UsageError(f"Normalize: built for images of {self.mean.shape[1]} channel(s); got {x.shape[-3]}")
+            raise UsageError(
+                f"Normalize: built for images of {counted(self.mean.shape[1], 'channel')}; got {x.shape[-3]}"
+            )
         return (x - self.mean) / self.std
 
     def extra_repr(self) -> str:

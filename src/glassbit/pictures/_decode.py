@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit._text import printable
 
@@ -149,7 +150,8 @@ def _one_color(facts: dict[Path, Facts]) -> Literal["grey", "rgb"]:
     if 0 < len(grey) < len(facts):
         other = [printable(path.name) for path, fact in facts.items() if fact.mode != "L"]
         raise DataError(
-            f"{len(grey)} images are grey (such as {', '.join(grey[:3])}) and {len(other)} are in colour "
+            f"{counted(len(grey), 'image is', 'images are')} grey (such as {', '.join(grey[:3])}) and "
+            f"{counted(len(other), 'is', 'are')} in colour "
             f"(such as {', '.join(other[:3])}): choose color='grey' or color='rgb' for all of them"
         )
     return "grey" if grey else "rgb"
@@ -185,7 +187,7 @@ def _reason(error: Exception) -> str:
 
 def _complain(problems: Sequence[tuple[Path, str]]) -> None:
     if problems:
-        count = "1 file cannot" if len(problems) == 1 else f"{len(problems)} files cannot"
+        count = counted(len(problems), "file cannot", "files cannot")
         lines = [f"  - {printable(path)}: {reason}" for path, reason in problems[:10]]
         more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
         raise DataError("\n".join([f"{count} be used; repair or remove:", *lines, *more]))

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from glassbit._count import counted
+
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
 DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
 NETWORKS = ("cnn", "cnn-bn", "resnet20", "resnet32", "resnet56")
@@ -256,7 +258,7 @@ class TrainingRecipe(Options):
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2 * self.accumulate:
             share = self.batch_size // self.devices
-            text = f"must leave at least 2 images a part; got {self.accumulate} parts of {share} images"
+            text = f"must leave at least 2 images a part; got {self.accumulate} parts of {counted(share, 'image')}"
             problems.append((("accumulate",), f"{text}; use {share // 2} or fewer, or a larger batch_size"))
         raise_problems(problems)
         return self

@@ -10,6 +10,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from glassbit._count import counted
+
 from ._options import Options
 
 Path = tuple[str | int, ...]
@@ -82,7 +84,11 @@ def _must(kind: str, context: dict[str, Any], field: FieldInfo | None, message: 
     if kind == "literal_error":
         return f"must be one of {', '.join(_choices(context))}"
     if kind in ("too_short", "too_long"):
-        return "must not be empty" if kind == "too_short" else f"must have at most {context['max_length']} items"
+        return (
+            "must not be empty"
+            if kind == "too_short"
+            else f"must have at most {counted(context['max_length'], 'item')}"
+        )
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
         limits = _limits(field) or [f"{sign} {context[name]:g}" for name, sign in _BOUNDS if name in context]
         return f"must be {' and '.join(limits)}"

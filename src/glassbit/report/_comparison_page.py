@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float16, Float64
 
+from glassbit._count import counted
 from glassbit.evidence import MEASURES, PAIRS, Comparison, Interval, Paired
 
 from ._agreement import MEASURES as TITLES
@@ -167,7 +168,7 @@ def _absent(comparison: Comparison) -> list[tuple[str, str]]:
 
 def _meta(comparison: Comparison) -> str:
     measured, whole = len(comparison.rows), comparison.correct.shape[1]
-    return f"{len(comparison.classes)} classes · compared on {images_named(measured)} of {whole:,}"
+    return f"{counted(len(comparison.classes), 'class', 'classes')} · compared on {images_named(measured)} of {whole:,}"
 
 
 def _share(value: Interval) -> str:

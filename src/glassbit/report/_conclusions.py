@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from glassbit._count import counted
 from glassbit.evidence import Interval
 
 from ._agreement import Likeness
@@ -118,7 +119,7 @@ def few(seeds: int) -> str:
     """
     if seeds >= 3:
         return ""
-    count, much = ("1 seed", "nothing") if seeds == 1 else (f"{seeds} seeds", "little")
+    count, much = counted(seeds, "seed"), "nothing" if seeds == 1 else "little"
     return f" ({count}: says {much} about another training)"
 
 

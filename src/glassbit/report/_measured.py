@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 from glassbit.evidence import Measurement
 
@@ -91,7 +92,7 @@ def read_measured(group: Group) -> Measured | None:
 
 def images_named(count: int) -> str:
     """How many images, in words."""
-    return f"{count:,} test image{'' if count == 1 else 's'}"
+    return counted(count, "test image")
 
 
 def seeds_named(seeds: Sequence[int | None]) -> str:

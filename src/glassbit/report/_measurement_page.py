@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from glassbit._count import counted
 from glassbit.evidence import Interval, Measurement
 
 from ._columns import ACCURACY, COLUMNS, ROAD, Column, ends_text, interval_text, known, scaled, title
@@ -87,7 +88,7 @@ def _faithful(gap: Interval | None) -> list[str]:
 def _meta(measurement: Measurement) -> str:
     parts = [
         str(measurement.facts.get("data", "")),
-        f"{len(measurement.classes)} classes",
+        counted(len(measurement.classes), "class", "classes"),
         f"measured on {images_named(len(measurement.rows))} of {len(measurement.correct):,}",
         f"accuracy {number(100 * measurement.accuracy)} %",
         "" if measurement.seed is None else f"seed {measurement.seed}",

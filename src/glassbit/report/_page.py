@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from glassbit._count import counted
+
 from ._charts import accuracy_chart, layer_chart, learning_chart, masking_charts, styles
 from ._folder import Group, Study, Variant
 from ._maps import Grid, chosen_runs, forming, side_by_side
@@ -171,14 +173,12 @@ def _facts(group: Group) -> str:
     parts = []
     for key, text in (("train", "training"), ("test", "test")):
         if isinstance(images.get(key), int):
-            parts.append(f"{images[key]:,} {text} images")
+            parts.append(counted(images[key], f"{text} image"))
     if group.classes:
-        parts.append(f"{group.classes} classes")
+        parts.append(counted(group.classes, "class", "classes"))
     size = images.get("size")
     if isinstance(size, list) and size:
-        channels = (
-            f", {images['channels']} channel{'s' if images['channels'] != 1 else ''}" if "channels" in images else ""
-        )
+        channels = f", {counted(images['channels'], 'channel')}" if "channels" in images else ""
         parts.append(f"{' × '.join(map(str, size))} pixels{channels}")
     asked = {run.asked_epochs for run in group.runs} - {None}
     if asked:
@@ -196,7 +196,7 @@ def _floored(group: Group) -> tuple[str, ...]:
                 seen.add(layer)
                 first.setdefault((run.variant.label, str(layer)), []).append(int(line["epoch"]))
     return tuple(
-        f"{label}, {layer}: in {len(epochs)} run{'s' if len(epochs) != 1 else ''}, first at epoch {min(epochs)}"
+        f"{label}, {layer}: in {counted(len(epochs), 'run')}, first at epoch {min(epochs)}"
         for (label, layer), epochs in sorted(first.items())
     )
 

@@ -7,6 +7,8 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from glassbit._count import counted
+
 from ._columns import ACCURACY, ROAD, bracket_text, scaled
 from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._svg import COLOURS, Chart, Style, panel_svg
@@ -28,6 +30,7 @@ def environment() -> Environment:
         spread=spread_text,
         kilobytes=kilobytes,
         count=count,
+        counted=counted,
         anchor=anchor,
         panels=_panels,
         swatch=swatch,

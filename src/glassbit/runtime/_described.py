@@ -11,7 +11,7 @@ from glassbit._errors import ArtifactError
 from glassbit.intgraph import Preprocessing
 
 from . import _structure
-from ._names import FORMAT, FORMAT_VERSION, IMAGE, LOGITS, SALIENCY, TARGET
+from ._names import FORMAT, IMAGE, LOGITS, READ_VERSIONS, SALIENCY, TARGET
 from ._untrusted import brief, check_rest, parsed
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def described(data: bytes, source: str) -> Described:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if metadata.get("format") != FORMAT:
         raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
-    if metadata.get("format_version") != FORMAT_VERSION:
+    if metadata.get("format_version") not in READ_VERSIONS:
         raise ArtifactError(
             f"{source}: has the format version {brief(metadata.get('format_version'))}; this Glassbit reads "
-            f"{FORMAT_VERSION}; install a newer one"
+            f"{' and '.join(READ_VERSIONS)}; install a newer one"
         )
     if len(metadata) != len(model.metadata_props):
         raise ArtifactError(f"{source}: its metadata have a key twice; export it again")

@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 from glassbit._errors import UsageError
+from glassbit._packages import install
 
 
 def need(package: str, purpose: str) -> ModuleType:
@@ -21,4 +22,4 @@ def need(package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise UsageError(f"{purpose} needs the package {package}: pip install 'glassbit[onnx]'") from error
+        raise UsageError(f"{purpose} needs the package {package}: {install('onnx')}") from error

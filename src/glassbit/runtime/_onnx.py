@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbit._files import replacing
-from glassbit.intgraph import Conv, IntGraph, Linear
+from glassbit.intgraph import IntGraph
 
 from ._extras import need
+from ._loads import oldest_onnxruntime, packed_bits
 from ._names import FORMAT, FORMAT_VERSION, IMAGE, LOGITS, SALIENCY, TARGET
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def export_onnx(graph: IntGraph, path: str | Path, *, explain: bool = False) -> 
 def onnx_model(graph: IntGraph, *, explain: bool = False) -> onnx.ModelProto:
     """A network in standard ONNX operators, whose logits are those of `graph.run`, bit for bit.
 
-    Inputs: `image`, uint8 `(n, c, h, w)`; with `explain` also `target`, int64 `(n)` or `(1)`, which may be left out:
-    the class whose logit is explained, -1 for the predicted one. Outputs: `logits`, float32 `(n, k)`; with `explain`
-    also `saliency`, float32 `(n, h, w)`, the map of `graph.saliency`. onnxruntime-web feeds no input that has a
-    default; there the map is that of the predicted class.
+    Inputs: `image`, uint8 `(n, c, h, w)`; with `explain` also `target`, int64 `(n)` or `(1)`: the class whose logit is
+    explained, -1 for the predicted one. Outputs: `logits`, float32 `(n, k)`; with `explain` also `saliency`, float32
+    `(n, h, w)`, the map of `graph.saliency`. No input has a default: ONNX Runtime would warn of it at each load, and
+    onnxruntime-web could not feed it.
 
     Args:
         graph: the network.
@@ -63,23 +64,19 @@ def onnx_model(graph: IntGraph, *, explain: bool = False) -> onnx.ModelProto:
         inputs.append(helper.make_tensor_value_info(TARGET, TensorProto.INT64, ["targets"]))
         outputs.append(helper.make_tensor_value_info(SALIENCY, TensorProto.FLOAT, ["n", height, width]))
     body = forward.body
-    initializers = [
-        *body.initializers,
-        *([helper.make_tensor(TARGET, TensorProto.INT64, [1], [-1])] if explain else []),
-    ]
-    two_bits = any(node.weights.bits == 2 for node in graph.nodes if isinstance(node, Conv | Linear))
+    two_bits = packed_bits(graph) == 2
     model = helper.make_model(
-        helper.make_graph(body.nodes, "glassbit", inputs, outputs, initializers),
+        helper.make_graph(body.nodes, "glassbit", inputs, outputs, body.initializers),
         opset_imports=[helper.make_opsetid("", 25 if two_bits else 21)],
         ir_version=13 if two_bits else 10,
         producer_name="glassbit",
     )
-    helper.set_model_props(model, _metadata(graph))
+    helper.set_model_props(model, _metadata(graph, explain=explain))
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
-def _metadata(graph: IntGraph) -> dict[str, str]:
+def _metadata(graph: IntGraph, *, explain: bool) -> dict[str, str]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -87,6 +84,7 @@ def _metadata(graph: IntGraph) -> dict[str, str]:
         "preprocessing": _json(asdict(graph.preprocessing)),
         "plan": graph.about.plan,
         "network": graph.about.network,
+        "onnxruntime": f">={oldest_onnxruntime(graph, explain=explain)}",
         "certificate": _json(asdict(graph.certificate)),
     }
 

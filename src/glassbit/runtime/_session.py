@@ -15,7 +15,7 @@ from glassbit.intgraph import Preprocessing
 
 from ._described import described
 from ._extras import need
-from ._names import IMAGE, LOGITS, SALIENCY, TARGET
+from ._names import IMAGE, LOGITS, PREDICTED, SALIENCY, TARGET
 from ._untrusted import brief, parsed, read_file
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Session:
         self.preprocessing: Preprocessing = found.preprocessing
         self.explains: bool = found.explains
         """Whether the file returns saliency maps."""
+        self._wants_target = TARGET in {given.name for given in self._session.get_inputs()}
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
         """The logits.
@@ -59,7 +60,7 @@ class Session:
             UsageError: the images are of another type or shape.
         """
         self._check(images)
-        (logits,) = self._run([LOGITS], {IMAGE: images})
+        (logits,) = self._run([LOGITS], self._feeds(images, None))
         return logits
 
     def explain(
@@ -78,11 +79,16 @@ class Session:
         if not self.explains:
             raise UsageError("this ONNX file returns no saliency map; export it with explain=True (`--explain`)")
         self._check(images)
-        feeds = {IMAGE: images}
-        if target is not None:
-            feeds[TARGET] = self._targets(target, len(images))
-        logits, saliency = self._run([LOGITS, SALIENCY], feeds)
+        logits, saliency = self._run([LOGITS, SALIENCY], self._feeds(images, target))
         return logits, saliency
+
+    def _feeds(
+        self, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """The inputs; files of version 1 have a default for the target."""
+        if target is not None:
+            return {IMAGE: images, TARGET: self._targets(target, len(images))}
+        return {IMAGE: images} | ({TARGET: np.array([PREDICTED])} if self._wants_target else {})
 
     def _run(self, names: list[str], feeds: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """The outputs, which must be what the file says, and numbers."""

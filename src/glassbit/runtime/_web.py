@@ -18,11 +18,12 @@ from jaxtyping import UInt8
 
 from glassbit._errors import RunError, UsageError
 
-from ._names import IMAGE, LOGITS, SALIENCY
+from ._names import IMAGE, LOGITS, PREDICTED, SALIENCY, TARGET
 
 PACKAGE = "onnxruntime-web"
 FOLDER = "GLASSBIT_WEB"
 """The environment variable that names the folder of the npm package."""
+_TARGET = {"target": TARGET, "predicted": PREDICTED}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class Web:
     def run(self, jobs: Sequence[WebJob]) -> list[dict[str, np.ndarray[Any, Any]]]:
         """Run jobs one after another in one process.
 
-        Maps are those of the predicted class: onnxruntime-web takes no input that has a default, so no `target`.
+        Maps are those of the predicted class. Where the file asks for a `target` it is told so; files of version 1 have
+        a default, which onnxruntime-web takes and cannot change.
 
         Returns:
             The outputs of each job by name: `logits`, and `saliency` where the model has it.
@@ -117,7 +119,7 @@ def _write(folder: Path, number: int, job: WebJob) -> dict[str, Any]:
         file = folder / f"{number}.{start}.in"
         file.write_bytes(part.tobytes())
         batches.append({"file": str(file), "shape": part.shape})
-    return {"model": str(model), "optimize": job.optimize, "input": IMAGE, "batches": batches}
+    return {"model": str(model), "optimize": job.optimize, "input": IMAGE, "batches": batches, **_TARGET}
 
 
 def _read(folder: Path, number: int, shapes: list[dict[str, list[int]]]) -> dict[str, np.ndarray[Any, Any]]:

@@ -17,6 +17,7 @@ from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
 
+from ._epoch_lines import EpochLines
 from ._facts import cores
 from ._process import begin, end, failure
 from ._run import run_one
@@ -73,7 +74,7 @@ class Here(Workshop):
     """This process, one job after the other.
 
     Args:
-        progress: show a bar when stderr is a terminal.
+        progress: show a bar where stderr is a terminal, else a line per epoch.
     """
 
     def __init__(self, *, progress: bool) -> None:
@@ -118,22 +119,25 @@ class Pool(Workshop):
     Args:
         processes: how many at a time, >= 1.
         devices: processes that each of them starts for itself.
+        progress: print a line per epoch of each run on stderr.
 
     Raises:
         UsageError: `processes` is not positive.
     """
 
-    def __init__(self, processes: int, *, devices: int = 1) -> None:
+    def __init__(self, processes: int, *, devices: int = 1, progress: bool = False) -> None:
         if processes < 1:
             raise UsageError(f"processes must be at least 1; got {processes}")
         self.processes = processes
         self.threads = max(1, cores() // (processes * devices))
+        self.progress = progress
 
     def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """See `Workshop.work`."""
         waiting = list(jobs)
         failed: set[str] = set()
         running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+        epochs = EpochLines(show=self.progress)
         try:
             while waiting or running:
                 for job in list(waiting):
@@ -145,9 +149,12 @@ class Pool(Workshop):
                         yield job, message, {}
                     elif job.run.starts_from not in pending and len(running) < self.processes:
                         waiting.remove(job)
+                        epochs.follow(job.run, job.out)
                         running[job.run.id] = (job, begin(job.for_process(threads=self.threads), os.environ))
                 for name, (job, process) in list(running.items()):
-                    if process.poll() is None:
+                    ended = process.poll() is not None
+                    epochs.tell(name)
+                    if not ended:
                         continue
                     del running[name]
                     message = failure(job.out, process.returncode)

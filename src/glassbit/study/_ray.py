@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import UsageError
+from glassbit._packages import install
 
 from . import _node, _process
 from ._jobs import Ended, Job, Workshop, blocked
@@ -182,7 +183,7 @@ def _ray() -> Any:
     try:
         ray: Any = import_module("ray")
     except ImportError:
-        raise UsageError("--on: needs Ray, which is not installed; pip install 'glassbit[ray]'") from None
+        raise UsageError(f"--on: needs Ray, which is not installed; {install('ray')}") from None
     for module in (_node, _process):
         ray.cloudpickle.register_pickle_by_value(module)
     return ray

@@ -71,7 +71,7 @@ def run_one(
         data: the run's data set when it is loaded already.
         command: what was called, for the record.
         download: fetch a catalogue data set that is not there yet.
-        progress: show a bar when stderr is a terminal.
+        progress: show a bar where stderr is a terminal, else a line per epoch.
         tensorboard: also write TensorBoard events.
         wait: seconds to wait for the end of another process in `out`.
 

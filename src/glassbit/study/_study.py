@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
@@ -66,7 +67,7 @@ def run_study(
         on: a Ray cluster to train on, `ray` or `ray://HOST:PORT`; then `processes` are the most runs at a time, and
             None stands for as many as there is room for.
         download: fetch a catalogue data set that is not there yet.
-        progress: show a bar a run when stderr is a terminal; never with several processes.
+        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always lines.
         say: called with a line of text when something happened.
 
     Raises:
@@ -98,7 +99,7 @@ def run_study(
             if run.id not in skipped
         ]
         if skipped:
-            tell(f"{len(skipped)} of {len(runs)} runs are finished already")
+            tell(f"{len(skipped)} of {counted(len(runs), 'run is', 'runs are')} finished already")
         finished: list[str] = []
         for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
@@ -120,7 +121,7 @@ def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int,
 
         return Cluster(on, folder=out, at_once=processes)
     count = 1 if processes is None else processes
-    return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices)
+    return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices, progress=progress)
 
 
 class _Study:

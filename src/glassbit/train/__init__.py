@@ -13,3 +13,4 @@ from ._muon import Muon as Muon
 from ._objective import CrossEntropy as CrossEntropy
 from ._objective import Losses as Losses
 from ._objective import Objective as Objective
+from ._progress import told as told

@@ -1,15 +1,18 @@
-"""The display of a training run, silent when nobody watches."""
+"""The display of a training run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from glassbit._progress import line
+
 
 class Display:
-    """A bar over all steps with loss, accuracy and speed; draws on stderr when that is a terminal, else does nothing.
+    """Progress on stderr: a bar over all steps where that is a terminal, else one line per epoch.
 
     `with display.progress:` shows it.
 
@@ -23,6 +26,7 @@ class Display:
     def __init__(self, title: str, *, epochs: int, steps: int, done: int, enabled: bool) -> None:
         console = Console(stderr=True)
         self.epochs = epochs
+        self.lines = enabled and not console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -44,10 +48,17 @@ class Display:
 
     def epoch(self, record: dict[str, Any]) -> None:
         """An epoch is done; `record` is its line of the log."""
-        train, validation = record["train"], record["validation"]
-        shown = f"loss {train['loss']:.3f} = ce {train['classification']:.3f}"
-        if train["consistency"]:
-            shown += f" + kl {train['consistency']:.3f}"
-        shown += f", train {train['accuracy']:.2%}, val {validation['accuracy']:.2%}"
-        shown += f", {record['images_per_second']:.0f} images/s"
-        self.progress.update(self.task, news=shown)
+        news = told(record)
+        self.progress.update(self.task, news=news)
+        if self.lines:
+            line(f"{self.title} epoch {record['epoch']}/{self.epochs}: {news}")
+
+
+def told(record: Mapping[str, Any]) -> str:
+    """Loss, accuracy and speed of an epoch, from its line of the log."""
+    train, validation = record["train"], record["validation"]
+    loss = f"loss {train['loss']:.3f} = ce {train['classification']:.3f}"
+    if train["consistency"]:
+        loss += f" + kl {train['consistency']:.3f}"
+    accuracy = f"train {train['accuracy']:.2%}, val {validation['accuracy']:.2%}"
+    return f"{loss}, {accuracy}, {record['images_per_second']:.0f} images/s"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import UsageError
+from glassbit._packages import install
 
 
 def open_writer(out: Path, done: int) -> Any:
@@ -17,7 +18,7 @@ def open_writer(out: Path, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError("tensorboard is not installed; pip install 'glassbit[tensorboard]'") from None
+        raise UsageError(f"tensorboard is not installed; {install('tensorboard')}") from None
     return SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
 
 

@@ -9,7 +9,7 @@ ort.env.wasm.numThreads = 1;
 ort.env.logLevel = "error";
 
 const answers = [];
-for (const [number, { model, optimize, input, batches }] of job.runs.entries()) {
+for (const [number, { model, optimize, input, target, predicted, batches }] of job.runs.entries()) {
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["wasm"],
     graphOptimizationLevel: optimize ? "all" : "disabled",
@@ -18,7 +18,11 @@ for (const [number, { model, optimize, input, batches }] of job.runs.entries()) 
   const shapes = [];
   for (const [batch, { file, shape }] of batches.entries()) {
     const image = new ort.Tensor("uint8", new Uint8Array(readFileSync(file)), shape);
-    const outputs = await session.run({ [input]: image });
+    const feeds = { [input]: image };
+    if (session.inputNames.includes(target)) {
+      feeds[target] = new ort.Tensor("int64", BigInt64Array.of(BigInt(predicted)), [1]);
+    }
+    const outputs = await session.run(feeds);
     const dims = {};
     for (const [name, value] of Object.entries(outputs)) {
       const { buffer, byteOffset, byteLength } = value.data;
