@@ -103,7 +103,7 @@ def _repeated(data: Dataset) -> list[str]:
     found = marks(data.train), marks(data.test)
     count = int(shared(*found).sum())
     texts = (
-        [f"{counted(count, 'test image is', 'test images are')} among the training images too, pixel for pixel"]
+        [f"{count} of {counted(len(data.test), 'test image')} are among the training images too, pixel for pixel"]
         if count
         else []
     )
