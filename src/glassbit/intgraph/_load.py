@@ -16,7 +16,7 @@ from glassbit._errors import ArtifactError, GraphError
 
 from ._decode import decode
 from ._encode import Encoded
-from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSION, plain
+from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSIONS, plain, version_of
 from ._graph import IntGraph
 
 _LARGEST_FILE = 2**30
@@ -55,6 +55,11 @@ def load(path: str | Path) -> IntGraph:
         raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{error}") from error
     except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
         raise ArtifactError(f"{path}: holds no network that can be read: {error}; export it again") from error
+    if metadata["version"] != str(version_of(graph.nodes)):
+        raise ArtifactError(
+            f"{path}: format version must be {version_of(graph.nodes)}, which its nodes need; got "
+            f"{metadata['version']}; export it again"
+        )
     if certificate != plain(graph.certificate):
         raise ArtifactError(f"{path}: the certificate is not that of the network in the file; export it again")
     return graph
@@ -74,9 +79,9 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
         raise ArtifactError(f"{foreign}: its header is not that of a network") from error
     if found != FORMAT:
         raise ArtifactError(f"{foreign}: its format must be {FORMAT!r}; got {found[:80]!r}")
-    if version != VERSION:
+    if version not in VERSIONS:
         raise ArtifactError(
-            f"{path}: format version {version}; this Glassbit reads version {VERSION}; update Glassbit, "
+            f"{path}: format version {version}; this Glassbit reads versions up to {VERSIONS[-1]}; update Glassbit, "
             "or export the network again"
         )
     return dict(metadata)
