@@ -48,6 +48,28 @@ class Own(nn.Module):
         return self.last(self.drop(y.view(y.size(0), -1)))
 
 
+class Pools(nn.Module):
+    """Means over windows of several sizes, of every kind."""
+
+    def __init__(self, channels: int, classes: int = 4) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, 6, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.padded = nn.AvgPool2d(3, 1, padding=1)
+        self.uncounted = nn.AvgPool2d((3, 2), 2, padding=(1, 0), ceil_mode=True, count_include_pad=False)
+        self.conv = nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(6)
+        self.conv_relu = nn.ReLU()
+        self.adaptive = nn.AdaptiveAvgPool2d((5, None))
+        self.last = nn.Linear(6 * 3 * 9, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.uncounted(self.padded(self.relu(self.stem(x))))
+        x = self.adaptive(self.conv_relu(self.norm(self.conv(x))))
+        x = F.avg_pool2d(x, 2, 1, ceil_mode=True, divisor_override=3)
+        return self.last(F.adaptive_avg_pool2d(x, (3, 9)).flatten(1))
+
+
 class MLP(nn.Module):
     """Linear layers only."""
 
@@ -74,9 +96,11 @@ NETWORKS = {
     "resnet8-A": lambda channels: ResNet("resnet8", 1, 4, channels, "A"),
     "resnet8-B": lambda channels: ResNet("resnet8", 1, 4, channels, "B"),
     "own": Own,
+    "pools": Pools,
+    "cnn_bn-uneven": lambda channels: models.cnn_bn(4, channels, width=3),
     "mlp": MLP,
 }
-SIZES = {"cnn_bn": 28, "resnet20-A": 8, "resnet20-B": 8, "resnet8-A": 8, "resnet8-B": 8}
+SIZES = {"cnn_bn": 28, "cnn_bn-uneven": 41, "resnet20-A": 8, "resnet20-B": 8, "resnet8-A": 8, "resnet8-B": 8}
 
 
 def pictures(channels: int, side: int = SIDE, n: int = 16, seed: int = 0) -> Tensor:

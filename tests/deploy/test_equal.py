@@ -15,10 +15,12 @@ from .networks import pictures, quantized, side
 PLANS = ("w2a2", "w3a3", "w4a4", "w8a8", "layers-4-2", "w4a2")
 SMALL = ("cnn", "cnn_bn", "resnet8-A", "resnet8-B", "own", "mlp")
 CASES = [
-    *((name, plan, "sawb", "pact", "8", 1) for name in ("cnn_bn", "own", "mlp") for plan in PLANS),
+    *((name, plan, "sawb", "pact", "8", 1) for name in ("cnn_bn", "own", "mlp", "pools") for plan in PLANS),
     *((name, "w4a4", "sawb", "pact", "same", 3) for name in SMALL),
     *((name, "w2a2", "lsq", "lsq", "same", 1) for name in SMALL),
     *((name, "w3a3", "dorefa", "pact", "8", 3) for name in SMALL),
+    *(("cnn_bn-uneven", plan, "sawb", "pact", "8", 1) for plan in ("w2a2", "w4a4", "w8a8")),
+    ("pools", "w4a4", "lsq", "lsq", "same", 3),
     ("own", "w4a4", "lsq", "lsq", "8", 3),
     ("own", "w8a8", "lsq", "lsq", "same", 3),
     ("cnn", "w8a8", "sawb", "pact", "same", 3),

@@ -60,8 +60,10 @@ CASES = [
     (Net(sequence, a=nn.Sigmoid()), "a: Sigmoid has no integer form"),
     (Net(sequence, a=nn.MaxPool2d(3, 2, ceil_mode=True), features=64), "a: a pool with ceil_mode=True must not have"),
     (Net(sequence, a=nn.MaxPool2d(2, 1, dilation=2), features=144), "a: a max pool must have dilation=1"),
-    (Net(sequence, a=nn.AvgPool2d(3, 1, padding=1)), "a: an average pool must have no padding"),
-    (Net(sequence, a=nn.AdaptiveAvgPool2d(3), features=36), "a: a map of 8 x 8 does not fall into 3 x 3 equal windows"),
+    (
+        Net(sequence, a=nn.AvgPool2d(3, 1, 1, divisor_override=-2)),
+        "a: divisor_override must be at least 1; got -2; leave it out to divide by the size of the window",
+    ),
     (
         Net(lambda net, x: x.mean(1, keepdim=True), features=64),
         r"a mean must be over height and width, the axes \(2, 3\)",
@@ -170,6 +172,21 @@ def test_the_image_is_special(call: Callable[..., Tensor], side: int, reason: st
     quantize_(network, Plan.named("w4a4"))
     with pytest.raises(UsageError, match=reason):
         Deployed(network, IMAGES)
+
+
+def test_sums_of_windows_that_float32_cannot_hold_are_refused():
+    """Windows of 4, 5, 6 and 7 pixels a side: the weights of one add up to 420 on each axis."""
+    network = Net(sequence, a=nn.AvgPool2d(7, 1, padding=3, count_include_pad=False))
+    quantize_(network, Plan.named("w8a8", edges="same"))
+    with pytest.raises(UsageError) as caught:
+        Deployed(network, IMAGES)
+    assert str(caught.value).splitlines()[1] == (
+        "  - a: the sums of an average pool must be at most 255 x 2^16, so that float32 rounds as integers do; "
+        "got up to 176400 x 255; make its windows smaller or of one size, or give the activation before it fewer bits"
+    )
+    network = Net(sequence, a=nn.AvgPool2d(7, 1, padding=3, count_include_pad=False))
+    quantize_(network, Plan.named("w4a4", edges="same"))
+    assert Deployed(network, IMAGES)(IMAGES).shape == (2, 3)
 
 
 def test_dorefa_weights_of_8_bits_are_refused():

@@ -10,7 +10,17 @@ import torch
 from glassbit import saliency
 from glassbit._errors import UsageError
 from glassbit.deploy import TorchGraph
-from glassbit.intgraph import IntGraph
+from glassbit.intgraph import (
+    AveragePool,
+    Flatten,
+    Input,
+    IntGraph,
+    Linear,
+    Logits,
+    Preprocessing,
+    Requantize,
+    Weights,
+)
 
 EXTREMES = [
     graphs.extreme_graph(grid, bits, lowest=lowest, multiplier=multiplier, exponent=exponent, bias=bias)
@@ -46,6 +56,36 @@ def test_ties(seed: int):
 def test_extremes(graph: IntGraph):
     images = graphs.images_for(graph, 8)
     assert np.array_equal(TorchGraph(graph)(torch.from_numpy(images)).numpy(), graph.run(images))
+
+
+def test_the_sum_of_a_large_window_is_exact():
+    """Up to 22,950,000: above 2^24, where float32 holds every second integer."""
+    one = np.ones(1, np.int32)
+    nodes = (
+        Input("image", 1, 300, 300, 0),
+        AveragePool("sum", "image", (300, 300), (300, 300)),
+        Requantize("codes", "sum", one * (100 - 255 * 300 * 300), one, 0 * one, 0, 255),
+        Flatten("flat", "codes"),
+        Linear("fc", "flat", Weights(np.full((2, 1), 3, np.uint8), 2, "signed")),
+        Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    )
+    graph = IntGraph(nodes, ("a", "b"), Preprocessing(1, 300, 300))
+    images = np.full((9, 1, 300, 300), 255, np.uint8)
+    images[:, 0, 0, 0] -= np.arange(9, dtype=np.uint8)
+    assert graph.run(images)[:, 0].tolist() == [*range(100, 91, -1)]
+    assert np.array_equal(TorchGraph(graph)(torch.from_numpy(images)).numpy(), graph.run(images))
+
+
+@pytest.mark.parametrize("pixels", [(59, 63), (23, 7)])
+def test_weighted_sums_are_exact_in_reduced_precision(pixels: tuple[int, int]):
+    graph = graphs.uneven_graph(8, pixels=pixels, windows=(4, 4))
+    images = graphs.images_for(graph, 8)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        assert_equal(graph, images)
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_it_refuses_other_images_and_keeps_no_state():

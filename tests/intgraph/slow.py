@@ -95,6 +95,16 @@ def _averagepool(node: ig.AveragePool, zero: int, x: Tensor) -> Tensor:
     return {index: sum(seen) for index, seen in _windows(x, node.kernel, node.stride, (0, 0))}
 
 
+def _sumpool(node: ig.SumPool, zero: int, x: Tensor) -> Tensor:
+    made = {}
+    for c, (i, row), (j, column) in itertools.product(
+        range(_size(x)[0]), enumerate(node.rows), enumerate(node.columns)
+    ):
+        pixels = itertools.product(range(row[0], row[1]), range(column[0], column[1]))
+        made[c, i, j] = sum(row[2] * column[2] * x[c, u, v] for u, v in pixels)
+    return made
+
+
 def _subsample(node: ig.Subsample, zero: int, x: Tensor) -> Tensor:
     channels, height, width = _size(x)
     down, right = node.stride

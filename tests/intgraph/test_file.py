@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 import pytest
 import safetensors.numpy
-from graphs import extreme_graph, images_for, random_graph, resnet_graph
+from graphs import extreme_graph, images_for, random_graph, resnet_graph, uneven_graph
 
 from glassbit import intgraph as ig
 from glassbit._errors import ArtifactError, GraphError
@@ -30,6 +30,9 @@ def refusal(path):
         ig.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     return str(caught.value).removeprefix(f"{path}: ")
+
+
+UNREADABLE = "holds no network that can be read: "
 
 
 def same(a, b):
@@ -73,7 +76,7 @@ def contents(whole, path):
 
 
 def test_round_trip(path):
-    for graph in [*map(random_graph, range(15)), extreme_graph("odd", 7, lowest=True)]:
+    for graph in [*map(random_graph, range(15)), extreme_graph("odd", 7, lowest=True), uneven_graph(3)]:
         graph.save(path)
         loaded = ig.load(path)
         assert len(loaded.nodes) == len(graph.nodes)
@@ -198,11 +201,56 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_other_versions_are_refused(contents, path):
-    text = "this Glassbit reads version 1; update Glassbit, or export the network again"
-    contents.write(path, version="2")
-    assert refusal(path) == f"format version 2; {text}"
+    text = "this Glassbit reads versions up to 2; update Glassbit, or export the network again"
+    for version in (0, 3):
+        contents.write(path, version=str(version))
+        assert refusal(path) == f"format version {version}; {text}"
     contents.write(path, version="one")
     assert "its header is not that of a network" in refusal(path)
+
+
+@pytest.mark.parametrize(("bits", "version", "other"), [(None, "1", "2"), (4, "2", "1")])
+def test_the_version_is_the_lowest_that_has_all_nodes(whole, path, bits, version, other):
+    """So that an older Glassbit reads what it can, and says `format version 2` of what it cannot."""
+    graph = whole if bits is None else uneven_graph(bits)
+    graph.save(path)
+    contents = Contents(path.read_bytes())
+    assert contents.metadata["version"] == version
+    contents.write(path, version=other)
+    text = f"format version must be {version}, which its nodes need; got {other}; export it again"
+    assert refusal(path) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "must be tuple[tuple[int, int, int], ...]; got 3"),
+        ([3], "must be tuple[int, int, int]; got 3"),
+        ([[0, 1]], "must be tuple[int, int, int]; got [0, 1]"),
+        ([[0, 1, 1.0]], "must be <class 'int'>; got 1.0"),
+        ([[0, 1, True]], "must be <class 'int'>; got True"),
+    ],
+)
+def test_windows_that_are_none_are_refused(path, value, text):
+    uneven_graph(4).save(path)
+    contents = Contents(path.read_bytes())
+    contents.node("mean").update(rows=value)
+    contents.write(path)
+    assert refusal(path) == f"{UNREADABLE}{text}; export it again"
+
+
+SPANS = "rows must be windows (first, stop, weight) with 0 <= first < stop <= 65535 and a weight of 1..65535"
+
+
+def test_windows_that_break_rules_are_refused(path):
+    uneven_graph(4).save(path)
+    contents = Contents(path.read_bytes())
+    contents.node("mean").update(rows=[[0, 2**70, 1]], columns=[[0, 1, 1]] * 2**17)
+    contents.write(path)
+    assert refusal(path).splitlines()[2:] == [
+        f"  - mean: {SPANS}; got (0, {2**70}, 1)",
+        "  - mean: columns must be a tuple of 1..65535 windows; got 131072 of them",
+    ]
 
 
 def test_a_resigned_file_is_read(contents, whole, path):
@@ -239,9 +287,6 @@ def lie(**settings):
 
 def weights(**settings):
     return lambda contents, name: contents.node(name)["weights"].update(settings)
-
-
-UNREADABLE = "holds no network that can be read: "
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from graphs import GRIDS, extreme_graph, graphs, images_for, random_graph, tie_graph, whole_graph
+from graphs import (
+    GRIDS,
+    extreme_graph,
+    graphs,
+    images_for,
+    random_graph,
+    tie_graph,
+    uneven_graph,
+    whole_graph,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,8 +76,10 @@ def test_extremes(grid, lowest):
 
 
 def test_every_kind_of_node(whole):
-    assert {type(node) for node in whole.nodes} == set(ig.Node.__args__)
-    assert_equals_the_slow_twin(whole, images_for(whole, 7))
+    uneven = uneven_graph(4)
+    assert {type(node) for node in (*whole.nodes, *uneven.nodes)} == set(ig.Node.__args__)
+    for graph in (whole, uneven):
+        assert_equals_the_slow_twin(graph, images_for(graph, 7))
 
 
 @given(st.integers(-(2**39), 2**39), st.integers(0, 30))

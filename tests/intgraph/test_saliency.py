@@ -50,6 +50,13 @@ def autograd_map(graph, images, target):
                 values[node.name] = F.max_pool2d(reads[0], node.kernel, node.stride, node.padding)
             case ig.AveragePool():
                 values[node.name] = F.avg_pool2d(reads[0], node.kernel, node.stride, divisor_override=1)
+            case ig.SumPool():
+                read = reads[0]
+                rows = [
+                    torch.stack([s * r * read[:, :, a:b, c:d].sum((2, 3)) for c, d, s in node.columns], 2)
+                    for a, b, r in node.rows
+                ]
+                values[node.name] = torch.stack(rows, 2)
             case ig.Subsample():
                 kept = reads[0][:, :, :: node.stride[0], :: node.stride[1]]
                 values[node.name] = F.pad(kept, (0, 0, 0, 0, 0, node.channels))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import graphs
 import numpy as np
 import pytest
 
@@ -166,6 +167,48 @@ def test_one_rule(whole, name, settings, text):
     assert text in problems(whole, nodes=changed(whole, name, **settings))
 
 
+SPANS = "must be windows (first, stop, weight) with 0 <= first < stop <= 65535 and a weight of 1..65535"
+
+
+@pytest.mark.parametrize(
+    ("settings", "texts"),
+    [
+        ({"rows": ()}, ["mean: rows must be a tuple of 1..65535 windows; got 0 of them"]),
+        ({"rows": [(0, 1, 1)]}, ["mean: rows must be a tuple of 1..65535 windows; got [(0, 1, 1)]"]),
+        ({"columns": ((0, 1, 1),) * 2**16}, ["mean: columns must be a tuple of 1..65535 windows; got 65536 of them"]),
+        ({"columns": ((0, 1, 1), (2, 2, 1))}, [f"mean: columns {SPANS}; got (2, 2, 1)"]),
+        ({"rows": ((-1, 1, 1),)}, [f"mean: rows {SPANS}; got (-1, 1, 1)"]),
+        ({"rows": ((0, 2**16, 1),)}, [f"mean: rows {SPANS}; got (0, 65536, 1)"]),
+        ({"rows": ((0, 1, 0),)}, [f"mean: rows {SPANS}; got (0, 1, 0)"]),
+        ({"rows": ((0, 1, 2**16),)}, [f"mean: rows {SPANS}; got (0, 1, 65536)"]),
+        ({"rows": ((0, 1, 1.0),), "columns": ((0, 1),)}, [f"mean: rows {SPANS}; got (0, 1, 1.0)", f"mean: columns {SPANS}; got (0, 1)"]),
+        ({"rows": ((0, 7, 1), (1, 8, 1))}, ["mean: rows must lie inside the map, 0..7; got (1, 8)"]),
+        ({"columns": ((5, 6, 1),)}, ["mean: columns must lie inside the map, 0..5; got (5, 6)"]),
+        ({"rows": ((0, 7, 2**16 - 1),)}, [f"mean: its sums must be at most 2^24, so that float32 holds them; got up to {7 * (2**16 - 1) * 6} x 15"]),
+    ],
+)  # fmt: skip
+def test_the_rules_of_windows(settings, texts):
+    graph = graphs.uneven_graph(4)
+    assert problems(graph, nodes=changed(graph, "mean", **settings))[: len(texts)] == texts
+
+
+def test_windows_and_their_pixels_are_bounded():
+    graph = graphs.uneven_graph(4, pixels=(2**15, 1), windows=(2**7, 1))
+    (pool,) = (node for node in graph.nodes if isinstance(node, ig.SumPool))
+    more = changed(graph, "mean", rows=(*pool.rows, pool.rows[0]))
+    assert problems(graph, nodes=more)[0] == (
+        "mean: rows times the pixels that they are of must be at most 4194304; got 129 x 32768"
+    )
+
+
+def test_sums_of_windows_reach_their_bound():
+    graph = graphs.uneven_graph(4)
+    assert graph.tensors()["mean"] == ig.TensorInfo((3, 4, 3), 0, 6 * 6 * 15, "accumulators")
+    (pool,) = (node for node in graph.nodes if isinstance(node, ig.SumPool))
+    rows, columns = pool.matrices(7, 5)
+    assert (rows.sum(1).max() * columns.sum(1).max(), pool.reach) == (36, 36)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "text"),
     [
@@ -243,6 +286,7 @@ def head(read, features):
     [
         (ig.MaxPool("x", "image", (2, 2), (2, 2), (1, 1)), 9, "codes"),
         (ig.AveragePool("x", "image", (2, 2), (2, 2)), 4, "accumulators"),
+        (ig.SumPool("x", "image", ((0, 2, 1), (1, 4, 2)), ((0, 4, 1), (3, 4, 9))), 4, "accumulators"),
         (ig.Subsample("x", "image", (2, 2), 0), 4, "codes"),
         (ig.Add("x", "image", "image"), 16, "accumulators"),
         (ig.Requantize("x", "image", ints(0), ints(1), ints(0), 0, 255), 16, "codes"),

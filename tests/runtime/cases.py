@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from graphs import extreme_graph, random_graph, tie_graph
+from graphs import extreme_graph, random_graph, tie_graph, uneven_graph
 
 from glassbit.intgraph import Grid, IntGraph
 
@@ -20,6 +20,9 @@ CASES: dict[str, Callable[[], IntGraph]] = {
         for grid, bits in (("odd", 2), ("odd", 7), ("signed", 4), ("signed", 8))
         for lowest in (True, False)
     },
+    **{f"uneven-{bits}": lambda bits=bits: uneven_graph(bits) for bits in (2, 4, 8)},
+    "uneven-many": lambda: uneven_graph(4, pixels=(23, 7), windows=(13, 11)),
+    "uneven-heavy": lambda: uneven_graph(8, pixels=(59, 63), windows=(4, 4)),
     "extreme-16-bits-behind": lambda: extreme_graph("signed", 8, lowest=True, multiplier=1, exponent=16, bias=0),
     "saturating": lambda: extreme_graph("signed", 8, lowest=False, multiplier=1, exponent=12, bias=0),
 }

@@ -19,6 +19,7 @@ from glassbit.intgraph import (
     Preprocessing,
     Requantize,
     Subsample,
+    SumPool,
     Weights,
 )
 from glassbit.runtime import Session, kernels, onnx_model
@@ -114,8 +115,15 @@ def test_every_convolution_is_an_integer_kernel(name):
     counts = kernels(onnx_model(graph))
     convolutions = sum(isinstance(node, Conv) for node in graph.nodes)
     assert counts["QLinearConv"] >= convolutions
-    assert not counts.keys() & {"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "MatMul", "QLinearAdd"}
-    assert counts["MatMulInteger"] == sum(isinstance(node, Linear) for node in graph.nodes)
+    assert not counts.keys() & {"Conv", "FusedConv", "ConvTranspose", "Gemm", "FusedGemm", "FusedMatMul", "QLinearAdd"}
+    pools = [node for node in graph.nodes if isinstance(node, SumPool)]
+    few = sum(
+        len(node.rows) * len(node.columns) <= 64
+        and max(row[2] for row in node.rows) * max(column[2] for column in node.columns) <= 255
+        for node in pools
+    )
+    assert counts["MatMulInteger"] == few + sum(isinstance(node, Linear) for node in graph.nodes)
+    assert counts["MatMul"] == 2 * (len(pools) - few)
 
 
 def test_weights_whose_products_could_saturate_are_uint8():

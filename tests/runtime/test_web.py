@@ -15,7 +15,7 @@ from glassbit.runtime import Web, WebJob, find_web, onnx_model, relative_error
 
 from .cases import CASES
 
-NAMES = ["random-1", "random-4", "2-bits", "8-bits", "ties-0", "saturating"]
+NAMES = ["random-1", "random-4", "2-bits", "8-bits", "ties-0", "saturating", "uneven-4", "uneven-many", "uneven-heavy"]
 
 
 @pytest.fixture(scope="module")

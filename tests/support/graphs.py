@@ -4,6 +4,7 @@ random_graph(seed)        one of everything that a network can be: strides, padd
 graphs()                  the same for hypothesis, which can make it smaller
 tie_graph(seed)           every second rounding is a tie, in both kinds of 8-bit windows
 resnet_graph(bits)        ResNet-20, with random weights
+uneven_graph(...)         a mean over windows of several sizes
 extreme_graph(...)        the largest codes, biases, multipliers and accumulators
 images_for(graph, n)      random images, blank ones, and flat areas where maxima are equal
 first_version(model)      an ONNX file with a saliency map as Glassbit wrote it before
@@ -36,8 +37,10 @@ from glassbit.intgraph import (
     Preprocessing,
     Requantize,
     Subsample,
+    SumPool,
     TensorInfo,
     Weights,
+    Window,
     inputs,
 )
 from glassbit.intgraph._infer import infer
@@ -119,6 +122,7 @@ def tie_graph(seed: int) -> IntGraph:
     left, right = layer(first, 4, 3, exponent=4, low=-128), layer(first, 4, 1, exponent=3, low=-128)
     total = build.halve(build.add(Add(build.name("sum"), left, right)), 0, exponent=1)
     pool = build.halve(build.add(AveragePool(build.name("mean"), total, (1, 2), (1, 2))), 0, exponent=1)
+    pool = build.halve(build.add(SumPool(build.name("uneven"), pool, uneven(7, 5), uneven(3, 2))), 0, exponent=1)
     pool = build.add(MaxPool(build.name("max"), pool, (2, 2), (1, 1)))
     return build.finish(layer(build.flat(pool), 6, 1, exponent=6), classes=4)
 
@@ -206,6 +210,31 @@ def whole_graph() -> IntGraph:
         Logits("logits", "fc", np.array([1, 2, 3], np.int32), np.array([0.5, 0.25, 2], np.float32)),
     )
     return IntGraph(nodes, ("a", "b", "c"), Preprocessing(1, 4, 4))
+
+
+def uneven_graph(
+    bits: int, *, pixels: tuple[int, int] = (7, 5), windows: tuple[int, int] = (4, 3), seed: int = 0
+) -> IntGraph:
+    """A convolution, a mean over overlapping windows of two sizes on each axis, and a linear layer.
+
+    Args:
+        bits: of weights and codes.
+        pixels: the height and width of the images, of two channels.
+        windows: rows and columns of the means.
+        seed: of the weights.
+    """
+    build = _Builder(lambda options: options[0], np.random.default_rng([seed, 4]), [bits], GRIDS[bits == 8 :])
+    x = build.requantize(build.conv(build.image(channels=2, height=pixels[0], width=pixels[1], zero=9), 3, (1, 1)))
+    rows, columns = (uneven(*axis) for axis in zip(pixels, windows, strict=True))
+    x = build.requantize(build.add(SumPool("mean", x, rows, columns)))
+    return build.finish(build.flat(x), classes=3)
+
+
+def uneven(pixels: int, count: int) -> tuple[Window, ...]:
+    """The windows of an adaptive pool, window i from `floor(i n / o)` to `ceil((i + 1) n / o)`."""
+    spans = [(math.floor(i * pixels / count), math.ceil((i + 1) * pixels / count)) for i in range(count)]
+    common = math.lcm(*(stop - first for first, stop in spans))
+    return tuple((first, stop, common // (stop - first)) for first, stop in spans)
 
 
 class _Builder:
@@ -325,7 +354,7 @@ def _build(
     for number in range(count):
         makers = [_conv_block, _conv_block, _grouped_block, _max_pool]
         if zero == 0 or (number and build.infos[x].zero == 0):
-            makers += [_residual_block, _residual_block, _average_pool, _subsample]
+            makers += [_residual_block, _residual_block, _average_pool, _sum_pool, _subsample]
         x = choose(makers)(build, x)
     if count and build.infos[x].zero == 0 and choose([True, False]):
         whole = build.shape(x)[1:]
@@ -368,6 +397,20 @@ def _average_pool(build: _Builder, x: str) -> str:
     kernel = _kernel(build, x, [(2, 2), (3, 3), (1, 2)])
     stride = build.choose([kernel, (1, 1), (2, 1)])
     return build.requantize(build.add(AveragePool(build.name("mean"), x, kernel, stride)))
+
+
+def _sum_pool(build: _Builder, x: str) -> str:
+    """Windows anywhere, of any size and weight, in any number: some pixels are in many, some in none."""
+
+    def windows(pixels: int) -> tuple[Window, ...]:
+        count = build.choose([2, 1, 4, 9])
+        if build.choose([True, False]):
+            return uneven(pixels, count)
+        spans = build.generator.integers(0, pixels, (count, 2))
+        return tuple((int(min(span)), int(max(span)) + 1, build.choose([1, 2, 3, 19])) for span in spans)
+
+    _, height, width = build.shape(x)
+    return build.requantize(build.add(SumPool(build.name("sums"), x, windows(height), windows(width))))
 
 
 def _subsample(build: _Builder, x: str) -> str:

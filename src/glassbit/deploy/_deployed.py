@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.models import Classifier
 
 from . import _ops
@@ -137,7 +137,7 @@ class Deployed(nn.Module):
 
 
 def _reads(step: Folded) -> tuple[str, ...]:
-    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
         return reads(step)
     return reads(step.step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import torch
@@ -23,7 +24,9 @@ def power_of_two(exponent: Int64[Tensor, "*c"]) -> Float64[Tensor, "*c"]:
     return ((exponent + _BIAS_OF_FLOAT64) << _FRACTION_OF_FLOAT64).view(torch.float64)
 
 
-def dyadic(ratio: Float64[Tensor, " c"], *, low: int, high: int) -> tuple[Int64[Tensor, " c"], Int64[Tensor, " c"]]:
+def dyadic(
+    ratio: Float64[Tensor, " c"], *, low: int, high: int, below: float = math.inf
+) -> tuple[Int64[Tensor, " c"], Int64[Tensor, " c"]]:
     """The multipliers and exponents of a requantizer.
 
         ratio ~ m 2^-e,    m odd, 1..255,    0 <= e <= 24 - ceil(log2(max(|low|, |high|) + 1))
@@ -34,6 +37,7 @@ def dyadic(ratio: Float64[Tensor, " c"], *, low: int, high: int) -> tuple[Int64[
     Args:
         ratio: codes per accumulator step, > 0.
         low, high: the window of the codes.
+        below: numbers from here on are left out, but never the least.
 
     Returns:
         m and e, one a ratio.
@@ -45,7 +49,8 @@ def dyadic(ratio: Float64[Tensor, " c"], *, low: int, high: int) -> tuple[Int64[
     """
     table, multipliers, exponents = _table(largest_exponent(low, high), ratio.device)
     above = torch.searchsorted(table, ratio).clamp(1, len(table) - 1)
-    nearest = torch.where(ratio - table[above - 1] <= table[above] - ratio, above - 1, above)
+    lower = (ratio - table[above - 1] <= table[above] - ratio) | (table[above] >= below)
+    nearest = torch.where(lower, above - 1, above)
     return multipliers[nearest], exponents[nearest]
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from glassbit.intgraph import AveragePool, Flatten, Grid, Input, MaxPool, Subsample
+from glassbit.intgraph import AveragePool, Flatten, Grid, Input, MaxPool, Subsample, SumPool
 from glassbit.models import Classifier
 from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
 
@@ -169,7 +169,16 @@ class FoldedReadout:
 
 
 Folded = (
-    Input | MaxPool | AveragePool | Subsample | Flatten | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedReadout
+    Input
+    | MaxPool
+    | AveragePool
+    | SumPool
+    | Subsample
+    | Flatten
+    | FoldedLayer
+    | FoldedRequantizer
+    | FoldedSum
+    | FoldedReadout
 )
 
 
@@ -192,6 +201,7 @@ class Folder:
         self.shifts = shifts
         self.scales: dict[str, Scale] = {}
         self._operands = {step.name: step for step in program.steps if isinstance(step, Operand)}
+        self._divisors = {step.input: step.divisor for step in program.steps if isinstance(step, Rescale)}
         self._from_image = {step.name for step in program.steps if isinstance(step, Input)}
 
     def __iter__(self) -> Iterator[Folded]:
@@ -212,10 +222,12 @@ class Folder:
                 yield self._sum(step)
             elif isinstance(step, Readout):
                 yield self._readout(step)
-            elif isinstance(step, AveragePool):
+            elif isinstance(step, AveragePool | SumPool):
                 read = self.scales[step.input]
-                area = step.kernel[0] * step.kernel[1]
-                self.scales[step.name] = Scale(read.step / area, area * read.low, area * read.high)
+                reach = step.reach if isinstance(step, SumPool) else step.kernel[0] * step.kernel[1]
+                self.scales[step.name] = Scale(
+                    read.step / self._divisors[step.name], reach * read.low, reach * read.high
+                )
                 yield step
             else:
                 self.scales[step.name] = self.scales[step.input]
@@ -259,7 +271,8 @@ class Folder:
     def _rescale(self, step: Rescale) -> FoldedRequantizer:
         """Codes as large as 8 bits hold; their step follows from the dyadic factor, which therefore is exact."""
         read = self.scales[step.input]
-        multiplier, exponent = dyadic(self._constant(255 / read.high).view(1), low=0, high=255)
+        ratio = self._constant(255 / read.high).view(1)
+        multiplier, exponent = dyadic(ratio, low=0, high=255, below=256 / read.high)
         return self._requantizer(step, read.step / (multiplier * power_of_two(-exponent)).view(()), (0, 255))
 
     def _requantizer(

@@ -13,7 +13,18 @@ from torch import Tensor, nn
 from glassbit import intgraph
 from glassbit._count import counted
 from glassbit._errors import UsageError
-from glassbit.intgraph import About, AveragePool, Flatten, Input, IntGraph, MaxPool, Node, Preprocessing, Subsample
+from glassbit.intgraph import (
+    About,
+    AveragePool,
+    Flatten,
+    Input,
+    IntGraph,
+    MaxPool,
+    Node,
+    Preprocessing,
+    Subsample,
+    SumPool,
+)
 
 from ._deployed import Deployed
 from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
@@ -93,7 +104,7 @@ def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preproces
 
 
 def _node(step: Folded) -> Node:
-    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
         return step
     if isinstance(step, FoldedLayer):
         at = step.step

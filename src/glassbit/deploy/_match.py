@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.quant import LSQ, PACT, DoReFa, QuantizedConv2d, QuantizedLinear
 
 from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
+from ._windows import Windows
 
 _IMAGE = "image"
+_LARGEST_SUM = 255 * 2**16
+"""Of an average pool, whose requantizer to 0..255 has at least the factor 2^-16."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Builder:
         self.peaks: list[float] = []
         self.image: Symbol = Codes(_IMAGE, _IMAGE)
         self._names = {_IMAGE}
+        self._highest = {_IMAGE: 255}
         self._plain: set[str] = set()
 
     def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
@@ -118,6 +122,7 @@ class Builder:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
         self.steps.append(Activate(made, self._taken(x), name))
+        self._highest[made] = module.codes[1]
         return self._pooled(x, Codes(made, made))
 
     def add(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
@@ -154,16 +159,28 @@ class Builder:
         self.steps.append(MaxPool(made, x.name, kernel, stride, padding))
         return Codes(made, x.unit)
 
-    def average_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair) -> Symbol:
-        """The mean of each window, as codes of 8 bits."""
-        if kernel == stride == (1, 1):
+    def average_pool(self, name: str, x: Symbol, rows: Windows, columns: Windows, divisor: int = 1) -> Symbol:
+        """The mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+        divisor *= rows.divisor * columns.divisor
+        kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
+        if kernel == stride == (1, 1) and divisor == 1:
             return x
         codes = self._codes(x)
         if codes.unit == _IMAGE:
             raise RefusedError("an average pool cannot read the image")
-        sums = self._fresh(name)
+        pool = SumPool(self._fresh(name), codes.name, rows.weighted, columns.weighted)
+        highest = self._highest[codes.unit]
+        if pool.reach * highest > _LARGEST_SUM:
+            raise RefusedError(
+                "the sums of an average pool must be at most 255 x 2^16, so that float32 rounds as integers do; "
+                f"got up to {pool.reach} x {highest}; make its windows smaller or of one size, or give the activation "
+                "before it fewer bits"
+            )
         made = self._fresh(f"{name}.mean")
-        self.steps += [AveragePool(sums, codes.name, kernel, stride), Rescale(made, sums)]
+        self._highest[made] = 255
+        even = None if kernel[0] is None or kernel[1] is None else (kernel[0], kernel[1])
+        self.steps += [AveragePool(pool.name, pool.input, even, stride) if even else pool]
+        self.steps += [Rescale(made, pool.name, divisor)]
         return Codes(made, made)
 
     def subsample(self, name: str, x: Symbol, stride: Pair, channels: int) -> Symbol:

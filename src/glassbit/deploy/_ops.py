@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample
+from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample, SumPool
 
 from ._dyadic import power_of_two
 from ._program import Pair
@@ -264,16 +265,29 @@ class _Logits(torch.autograd.Function):
         return grad_acc, grad_gain, grad_shift, None, None, None
 
 
-def pool(node: MaxPool | AveragePool | Subsample | Flatten, x: Tensor) -> Tensor:
+def pool(node: MaxPool | AveragePool | SumPool | Subsample | Flatten, x: Tensor) -> Tensor:
     """The operations without numbers of their own; an average is a sum."""
     if isinstance(node, MaxPool):
         return F.max_pool2d(x, node.kernel, node.stride, node.padding)
     if isinstance(node, AveragePool):
         return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
+    if isinstance(node, SumPool):
+        rows, columns = _matrices(node, x.shape[2], x.shape[3], x.device)
+        return (rows @ x.double() @ columns.T).to(x.dtype)
     if isinstance(node, Subsample):
         vertical, horizontal = node.stride
         return F.pad(x[:, :, ::vertical, ::horizontal], (0, 0, 0, 0, 0, node.channels))
     return x.flatten(1)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _matrices(
+    node: SumPool, height: int, width: int, device: torch.device
+) -> tuple[Float64[Tensor, "i h"], Float64[Tensor, "j w"]]:
+    """The weights of the rows and of the columns: float64, because TF32 and bfloat16 would round what is in between."""
+    rows, columns = (torch.from_numpy(matrix).double().to(device) for matrix in node.matrices(height, width))
+    return rows, columns
 
 
 def add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from glassbit import intgraph
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 
 Pair = tuple[int, int]
 
@@ -74,10 +74,17 @@ class Sum:
 
 @dataclass(frozen=True)
 class Rescale:
-    """The sums of an average pool to unsigned 8-bit codes."""
+    """The sums of an average pool to unsigned 8-bit codes.
+
+    Args:
+        name: of the codes.
+        input: the sums.
+        divisor: what makes means of them.
+    """
 
     name: str
     input: str
+    divisor: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,20 @@ class Readout:
     input: str
 
 
-Step = Input | Weighted | Activate | Operand | Sum | Rescale | Readout | MaxPool | AveragePool | Subsample | Flatten
+Step = (
+    Input
+    | Weighted
+    | Activate
+    | Operand
+    | Sum
+    | Rescale
+    | Readout
+    | MaxPool
+    | AveragePool
+    | SumPool
+    | Subsample
+    | Flatten
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import Add, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
+from glassbit.intgraph import Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
 
 from . import _ops
 
@@ -87,7 +87,8 @@ class TorchGraph(nn.Module):
             return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
         if isinstance(node, Logits):
             return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
-        return _ops.pool(node, x)
+        large = isinstance(node, AveragePool) and self._infos[node.name].bound > _ops.EXACT
+        return _ops.pool(node, x.double() if large else x)
 
     def _keep(self, node: Node, **tensors: Tensor) -> None:
         for name, tensor in tensors.items():

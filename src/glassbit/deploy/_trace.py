@@ -19,6 +19,7 @@ from glassbit.quant import QuantizedConv2d, QuantizedLinear, is_activation_quant
 
 from ._match import UNKNOWN, Builder, RefusedError, Symbol, Unknown
 from ._program import Pair, Program
+from ._windows import adaptive, sliding
 
 _BATCH = 64
 _TWICE = 2
@@ -203,8 +204,7 @@ class _Recorder(TorchFunctionMode):
         dims = dims if isinstance(dims, tuple | list) else (dims,)
         if value.dim() != 4 or None in dims or {dim % 4 for dim in dims} != {2, 3}:
             raise RefusedError(f"a mean must be over height and width, the axes (2, 3); got {given.get('dim')}")
-        size = (value.shape[2], value.shape[3])
-        pooled = self.builder.average_pool(name, x, size, size)
+        pooled = self.builder.average_pool(name, x, adaptive(value.shape[2], 1), adaptive(value.shape[3], 1))
         return pooled if result.dim() == 4 else self.builder.flatten(f"{name}.flat", pooled)
 
     def _max_pool(self, name: str, x: Symbol, value: Tensor, result: Tensor, given: dict[str, Any]) -> Symbol:
@@ -214,20 +214,24 @@ class _Recorder(TorchFunctionMode):
         return self.builder.max_pool(name, x, kernel, stride, padding)
 
     def _average_pool(self, name: str, x: Symbol, value: Tensor, result: Tensor, given: dict[str, Any]) -> Symbol:
-        kernel, stride, padding = _windows(value, result, given)
-        if padding != (0, 0) or given.get("divisor_override"):
-            raise RefusedError("an average pool must have no padding and no divisor_override")
-        return self.builder.average_pool(name, x, kernel, stride)
+        kernel = _pair(given["kernel_size"])
+        stride, padding = _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
+        counted, divisor = given.get("count_include_pad", True), given.get("divisor_override") or 1
+        if divisor < 1:
+            raise RefusedError(
+                f"divisor_override must be at least 1; got {divisor}; leave it out to divide by the size of the window"
+            )
+        rows, columns = (
+            sliding(value.shape[2 + i], result.shape[2 + i], kernel[i], stride[i], padding[i], counted=counted)
+            for i in (0, 1)
+        )
+        if given.get("divisor_override"):
+            rows, columns = rows.summed(), columns.summed()
+        return self.builder.average_pool(name, x, rows, columns, divisor)
 
     def _adaptive(self, name: str, x: Symbol, value: Tensor, result: Tensor) -> Symbol:
-        (height, width), (rows, columns) = value.shape[2:], result.shape[2:]
-        if height % rows or width % columns:
-            raise RefusedError(
-                f"a map of {height} x {width} does not fall into {rows} x {columns} equal windows; "
-                "choose an image size or an output size so that it does"
-            )
-        window = (height // rows, width // columns)
-        return self.builder.average_pool(name, x, window, window)
+        rows, columns = (adaptive(value.shape[axis], result.shape[axis]) for axis in (2, 3))
+        return self.builder.average_pool(name, x, rows, columns)
 
     def _attempt(self, owner: str, make: Callable[[], Symbol], before: list[tuple[Tensor, Symbol | None]]) -> Symbol:
         """What `make` makes; where it refuses, its reason is noted. What follows a noted problem is passed over."""

@@ -19,5 +19,7 @@ from ._nodes import Node as Node
 from ._nodes import Preprocessing as Preprocessing
 from ._nodes import Requantize as Requantize
 from ._nodes import Subsample as Subsample
+from ._nodes import SumPool as SumPool
 from ._nodes import Weights as Weights
+from ._nodes import Window as Window
 from ._nodes import inputs as inputs

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,15 @@ from safetensors.numpy import save as to_container
 from glassbit._files import replacing
 
 from ._encode import encode
+from ._nodes import Node, SumPool
 
 if TYPE_CHECKING:
     from ._certificate import Certificate
     from ._graph import IntGraph
 
 FORMAT = "glassbit-intgraph"
-VERSION = 1
+VERSIONS = (1, 2)
+"""Those that are read. A file has the lowest one that can hold its network, so that older Glassbits read it as well."""
 DIGEST_KEY = b'"digest":"'
 NO_DIGEST = b"0" * 64
 """What stands in the place of the digest while it is computed."""
@@ -36,7 +39,7 @@ def save(graph: IntGraph, path: Path) -> None:
     encoded = encode(graph)
     metadata = {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": str(version_of(graph.nodes)),
         "digest": NO_DIGEST.decode(),
         "graph": _squeeze(encoded.description),
         "certificate": _squeeze(plain(graph.certificate)),
@@ -46,6 +49,11 @@ def save(graph: IntGraph, path: Path) -> None:
     digest = hashlib.sha256(data).hexdigest().encode()
     with replacing(path) as temporary:
         temporary.write_bytes(data[:begin] + digest + data[begin + len(digest) :])
+
+
+def version_of(nodes: Sequence[Node]) -> int:
+    """The version of the format that has all these nodes: 2 has `SumPool`, 1 all others."""
+    return 2 if any(isinstance(node, SumPool) for node in nodes) else 1
 
 
 def _in_order(container: bytes, metadata: dict[str, str]) -> bytes:

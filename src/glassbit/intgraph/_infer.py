@@ -20,6 +20,7 @@ from ._nodes import (
     Pair,
     Requantize,
     Subsample,
+    SumPool,
     Weights,
 )
 
@@ -70,7 +71,7 @@ def infer(node: Node, reads: Sequence[TensorInfo]) -> TensorInfo:
 
 def kind(node: Node) -> Kind:
     """What a node makes."""
-    if isinstance(node, Conv | Linear | Add | AveragePool):
+    if isinstance(node, Conv | Linear | Add | AveragePool | SumPool):
         return "accumulators"
     return "logits" if isinstance(node, Logits) else "codes"
 
@@ -93,6 +94,8 @@ def shape(node: Node, reads: Sequence[TensorInfo]) -> tuple[int, ...]:
             return (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, node.padding))
         case AveragePool():
             return (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, (0, 0)))
+        case SumPool():
+            return (reads[0].shape[0], len(node.rows), len(node.columns))
         case Subsample():
             channels, height, width = reads[0].shape
             return (channels + node.channels, -(-height // node.stride[0]), -(-width // node.stride[1]))
@@ -122,6 +125,8 @@ def interval(node: Node, reads: Sequence[TensorInfo]) -> tuple[int, int]:
         case AveragePool():
             area = node.kernel[0] * node.kernel[1]
             return area * reads[0].low, area * reads[0].high
+        case SumPool():
+            return node.reach * reads[0].low, node.reach * reads[0].high
         case Subsample() | MaxPool() | Flatten():
             return reads[0].low, reads[0].high
         case Logits():

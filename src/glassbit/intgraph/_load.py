@@ -18,7 +18,7 @@ from glassbit._text import printable
 
 from ._decode import decode
 from ._encode import Encoded
-from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSION, plain
+from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSIONS, plain, version_of
 from ._graph import IntGraph
 from ._limits import WEIGHTS
 
@@ -64,6 +64,11 @@ def load(path: str | Path) -> IntGraph:
     except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
         text = printable(error)[:_LONGEST_MESSAGE]
         raise ArtifactError(f"{path}: holds no network that can be read: {text}; export it again") from error
+    if metadata["version"] != str(version_of(graph.nodes)):
+        raise ArtifactError(
+            f"{path}: format version must be {version_of(graph.nodes)}, which its nodes need; got "
+            f"{metadata['version']}; export it again"
+        )
     if certificate != plain(graph.certificate):
         raise ArtifactError(f"{path}: the certificate is not that of the network in the file; export it again")
     return graph
@@ -85,9 +90,9 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
         raise ArtifactError(f"{foreign}: its format must be {FORMAT!r}; got {found[:80]!r}")
     if not all(isinstance(text, str) for text in metadata.values()):
         raise ArtifactError(f"{foreign}: its header is not that of a network")
-    if version != VERSION:
+    if version not in VERSIONS:
         raise ArtifactError(
-            f"{path}: format version {version}; this Glassbit reads version {VERSION}; update Glassbit, "
+            f"{path}: format version {version}; this Glassbit reads versions up to {VERSIONS[-1]}; update Glassbit, "
             "or export the network again"
         )
     return dict(metadata)

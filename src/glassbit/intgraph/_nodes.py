@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int32, Int64, UInt8
 Grid = Literal["odd", "signed"]
 Resize = Literal["stretch", "crop", "pad"]
 Pair = tuple[int, int]
+Window = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +185,53 @@ class AveragePool:
 
 
 @dataclass(frozen=True, eq=False)
+class SumPool:
+    """The weighted sum of the codes of each window, as accumulators, for means over windows of several sizes.
+
+        acc[c, i, j] = r_i s_j sum over u in row window i, v in column window j of code[c, u, v]
+
+    With `r_i = L / size_i`, L the least common multiple of the sizes, `acc / L` is the mean along the rows; the same
+    along the columns. That is an adaptive pool whose windows do not divide the map, and a pool that does not count its
+    padding. Dividing is the requantizer's. Windows lie inside the map, may overlap, and need not cover it.
+
+    Args:
+        name: of the pool.
+        input: the codes.
+        rows: `(first, stop, weight)`, one per row of the result: pixel rows first..stop - 1 and r_i, 1..65535.
+        columns: the same for its columns.
+    """
+
+    name: str
+    input: str
+    rows: tuple[Window, ...]
+    columns: tuple[Window, ...]
+
+    @property
+    def reach(self) -> int:
+        """The largest sum of weights in one window, so that `acc <= reach code_max`."""
+        down, right = (
+            max((stop - first) * weight for first, stop, weight in windows) for windows in (self.rows, self.columns)
+        )
+        return down * right
+
+    def matrices(self, height: int, width: int) -> tuple[Int64[np.ndarray, "i h"], Int64[np.ndarray, "j w"]]:
+        """R and S with `acc[c] = R code[c] S^T`.
+
+        Args:
+            height, width: of the map.
+        """
+        return _matrix(self.rows, height), _matrix(self.columns, width)
+
+
+def _matrix(windows: tuple[Window, ...], size: int) -> Int64[np.ndarray, "i n"]:
+    """The weight of every pixel in every window of one axis."""
+    weights = np.zeros((len(windows), size), np.int64)
+    for row, (first, stop, weight) in zip(weights, windows, strict=True):
+        row[first:stop] = weight
+    return weights
+
+
+@dataclass(frozen=True, eq=False)
 class Subsample:
     """Every `stride`-th pixel, followed by channels of zeros: the shortcut without parameters (He et al. 2015, A).
 
@@ -230,7 +278,7 @@ class Logits:
     scale: Float32[np.ndarray, " k"]
 
 
-Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | Subsample | Flatten | Logits
+Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | SumPool | Subsample | Flatten | Logits
 
 
 def inputs(node: Node) -> tuple[str, ...]:

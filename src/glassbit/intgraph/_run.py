@@ -26,6 +26,7 @@ from ._nodes import (
     Pair,
     Requantize,
     Subsample,
+    SumPool,
     inputs,
 )
 
@@ -103,6 +104,9 @@ def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) 
             result = windows(x, node.kernel, node.stride, node.padding, fill=_LOWEST).max((-2, -1))
         case AveragePool():
             result = windows(x, node.kernel, node.stride).sum((-2, -1))
+        case SumPool():
+            rows, columns = node.matrices(x.shape[2], x.shape[3])
+            result = rows @ x @ columns.T
         case Subsample():
             kept = x[:, :, :: node.stride[0], :: node.stride[1]]
             result = np.pad(kept, ((0, 0), (0, node.channels), (0, 0), (0, 0)))
@@ -179,5 +183,7 @@ def _columns(node: Node, tensor: TensorInfo) -> int:
             return math.prod(node.weights.codes.shape[1:]) * tensor.shape[1] * tensor.shape[2]
         case MaxPool() | AveragePool():
             return node.kernel[0] * node.kernel[1] * tensor.size
+        case SumPool():
+            return math.prod(tensor.shape[:2]) * max(stop for _, stop, _ in node.columns)
         case _:
             return 0

@@ -24,6 +24,7 @@ from ._nodes import (
     Pair,
     Requantize,
     Subsample,
+    SumPool,
     inputs,
 )
 from ._run import batches, blocks, windows
@@ -78,6 +79,9 @@ def reverse(
         case AveragePool():
             spread = np.broadcast_to(gradient[..., None, None], (*gradient.shape, *node.kernel))
             return (fold(spread, values[node.input].shape[2:], node.stride),)
+        case SumPool():
+            rows, columns = node.matrices(*values[node.input].shape[2:])
+            return (rows.T @ gradient @ columns,)
         case Subsample():
             read: np.ndarray[Any, Any] = np.zeros(values[node.input].shape)
             read[:, :, :: node.stride[0], :: node.stride[1]] = gradient[:, : read.shape[1]]

@@ -27,9 +27,12 @@ from ._nodes import (
     Requantize,
     Resize,
     Subsample,
+    SumPool,
     Weights,
     inputs,
 )
+from ._window_rules import LONGEST as _LONGEST
+from ._window_rules import inside, spans
 
 if TYPE_CHECKING:
     from ._graph import IntGraph
@@ -38,7 +41,6 @@ EXACT = 2**24
 """Below it every integer is a float32."""
 
 _BITS = (2, 8)
-_LONGEST = 2**16 - 1
 _LARGEST_BIAS = 2**30
 _LARGEST_SUM = 2**31
 _SCALES = (2.0**-100, 2.0**90)
@@ -129,6 +131,9 @@ def _of_the_geometry(node: Node) -> Iterator[str]:
         case AveragePool():
             yield from _pair(node, "kernel", node.kernel, 1)
             yield from _pair(node, "stride", node.stride, 1)
+        case SumPool():
+            yield from spans(node, "rows", node.rows)
+            yield from spans(node, "columns", node.columns)
         case Subsample():
             yield from _pair(node, "stride", node.stride, 1)
             yield from _whole(node, "channels", node.channels, 0)
@@ -242,7 +247,7 @@ def _of_the_fit(node: Node, reads: Sequence[TensorInfo]) -> Iterator[str]:
                 f"{node.name}: the zero of {name} is {read.zero}, which only Conv, Linear, Flatten and a MaxPool "
                 "without padding know of; it must be 0"
             )
-    if isinstance(node, Conv | MaxPool | AveragePool | Subsample | Flatten) and len(reads[0].shape) != 3:
+    if isinstance(node, Conv | MaxPool | AveragePool | SumPool | Subsample | Flatten) and len(reads[0].shape) != 3:
         yield f"{node.name}: must read maps (c, h, w); {inputs(node)[0]} has the shape {reads[0].shape}"
         return
     match node:
@@ -275,6 +280,9 @@ def _of_the_fit(node: Node, reads: Sequence[TensorInfo]) -> Iterator[str]:
                 yield f"{node.name}: padding must be at most half the kernel {node.kernel}; got {node.padding}"
         case AveragePool():
             yield from _of_the_kernel(node, node.kernel, (0, 0), reads[0])
+        case SumPool():
+            yield from inside(node, "rows", node.rows, reads[0].shape[1])
+            yield from inside(node, "columns", node.columns, reads[0].shape[2])
         case Logits():
             if not len(node.bias) == len(node.scale) == reads[0].shape[0]:
                 yield (
@@ -307,7 +315,12 @@ def _of_the_kernel(node: Node, kernel: Pair, padding: Pair, read: TensorInfo) ->
 
 
 def _of_the_sums(node: Node, reads: Sequence[TensorInfo]) -> Iterator[str]:
-    """Accumulators, alone and with the bias, are int32."""
+    """Accumulators, alone and with the bias, are int32; weighted sums are exact in float32."""
+    if isinstance(node, SumPool) and node.reach * reads[0].bound > EXACT:
+        yield (
+            f"{node.name}: its sums must be at most 2^24, so that float32 holds them; got up to "
+            f"{node.reach} x {reads[0].bound}"
+        )
     if isinstance(node, Requantize | Logits):
         largest = max(abs(int(value)) for value in node.bias)
         if reads[0].bound + largest >= _LARGEST_SUM:

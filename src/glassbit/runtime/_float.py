@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def float_twin(graph: IntGraph) -> onnx.ModelProto:
-    """The network that full precision would have run: `Conv`, `Relu`, `Add`, `MaxPool`, `AveragePool`, `Gemm`.
+    """The network that full precision would have run: `Conv`, `Relu`, `Add`, `MaxPool`, `AveragePool`, `Gemm`,
+    and `MatMul` for means over windows of several sizes.
 
     Weights are float32 initializers, requantizers become bias and ReLU, and nothing is rounded or clipped from above;
     so its logits are near those of the graph where its windows do not clip much. It takes the same uint8 images.

@@ -25,6 +25,7 @@ from glassbit.intgraph import (
     Node,
     Requantize,
     Subsample,
+    SumPool,
     inputs,
 )
 
@@ -78,7 +79,7 @@ class FloatForward:
                 self._reals[node.name] = _Real(self._move(node, read.tensor), read.unit)
             case Logits():
                 self._logits(node)
-            case Conv() | Linear() | Add() | AveragePool():
+            case Conv() | Linear() | Add() | AveragePool() | SumPool():
                 pass  # written with what reads it
             case _:
                 assert_never(node)
@@ -105,6 +106,9 @@ class FloatForward:
                 source = self._reals[read.input]
                 area = read.kernel[0] * read.kernel[1]
                 return self._step(node, _Real(self._mean(read, source.tensor), source.unit / area))
+            case SumPool():
+                source = self._reals[read.input]
+                return self._step(node, _Real(self._means(read, source.tensor), source.unit / read.reach))
             case _:
                 return self._step(node, self._reals[node.input])
 
@@ -160,6 +164,13 @@ class FloatForward:
             return self._op("GlobalAveragePool", tensor, name=pool.name)
         attributes = {"kernel_shape": pool.kernel, "strides": pool.stride}
         return self._op("AveragePool", tensor, name=pool.name, attributes=attributes)
+
+    def _means(self, pool: SumPool, tensor: str) -> str:
+        """The sums over their largest weights."""
+        rows, columns = pool.matrices(*self.tensors[pool.input].shape[1:])
+        across = self._constant(columns.T / columns.sum(1).max())
+        tensor = self._op("MatMul", tensor, across, name=f"{pool.name}.columns")
+        return self._op("MatMul", self._constant(rows / rows.sum(1).max()), tensor, name=pool.name)
 
     def _move(self, node: MaxPool | Subsample | Flatten, tensor: str) -> str:
         if isinstance(node, Flatten):

@@ -30,6 +30,7 @@ from glassbit.intgraph import (
     Node,
     Requantize,
     Subsample,
+    SumPool,
 )
 
 from ._names import LOGITS, SALIENCY, TARGET
@@ -97,6 +98,8 @@ class _Reverse:
                 self.parts[node.input].append(self._max_pool(node, gradient))
             case AveragePool():
                 self.parts[node.input].append(self._average_pool(node, gradient))
+            case SumPool():
+                self.parts[node.input].append(self._sum_pool(node, gradient))
             case Subsample():
                 self.parts[node.input].append(self._subsample(node, gradient))
             case Flatten():
@@ -243,6 +246,14 @@ class _Reverse:
         return _Gradient(
             self._op("ConvTranspose", gradient.tensor, ones, name=node.name, attributes=attributes), gradient.factor
         )
+
+    def _sum_pool(self, node: SumPool, gradient: _Gradient) -> _Gradient:
+        """Every pixel gets the gradients of its windows times their weights, `R^T g S`."""
+        rows, columns = node.matrices(*self._shape(node.input)[1:])
+        across = self.body.constant(columns.astype(np.float32))
+        down = self.body.constant(rows.T.astype(np.float32))
+        tensor = self._op("MatMul", gradient.tensor, across, name=f"{node.name}.columns")
+        return _Gradient(self._op("MatMul", down, tensor, name=node.name), gradient.factor)
 
     def _subsample(self, node: Subsample, gradient: _Gradient) -> _Gradient:
         """Back to the pixels that were kept; what arrives at the channels of zeros is dropped."""

@@ -20,6 +20,7 @@ from glassbit.intgraph import (
     Node,
     Requantize,
     Subsample,
+    SumPool,
 )
 
 from ._names import IMAGE, LOGITS, QONNX
@@ -74,6 +75,10 @@ class QuantForward:
                 ones = self._real(np.ones((channels, 1, *node.kernel)))
                 attributes = {"strides": node.stride, "group": channels, "kernel_shape": node.kernel}
                 return self._op("Conv", self._made[node.input], ones, name=node.name, attributes=attributes)
+            case SumPool():
+                rows, columns = node.matrices(*self.tensors[node.input].shape[1:])
+                across = self._op("MatMul", self._made[node.input], self._real(columns.T), name=f"{node.name}.columns")
+                return self._op("MatMul", self._real(rows), across, name=node.name)
             case Subsample():
                 return self._subsample(node)
             case Flatten():
