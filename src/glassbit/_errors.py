@@ -2,7 +2,8 @@
 
     GlassbitError
     ├── UsageError      the caller asked for something impossible: a recipe, a flag, an argument (exit code 2)
-    │   └── RecipeError several problems of one recipe, reported together
+    │   ├── RecipeError several problems of one recipe, reported together
+    │   └── ExportError several reasons why one network has no form in integers, reported together
     ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
     ├── RunError        a run that could not be trained, resumed or read back (exit code 1)
     ├── GraphError      several problems of one integer network, reported together (exit code 1)
@@ -38,6 +39,19 @@ class RecipeError(UsageError):
         self.source = source
         self.problems = tuple(problems)
         super().__init__(_listed(source, problems))
+
+
+class ExportError(UsageError):
+    """All reasons why a network cannot be computed in integers.
+
+    Args:
+        problems: one line each, which starts with the name of the layer.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = counted(len(problems), "thing has", "things have")
+        super().__init__("\n".join([f"deploy: {count} no form in integer arithmetic", *(f"  - {p}" for p in problems)]))
 
 
 class DataError(GlassbitError):

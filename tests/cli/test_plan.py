@@ -20,6 +20,7 @@ def test_the_table_of_a_plan(call):
     assert int(total[3].replace(",", "")) == sum(int(row[6].replace(",", "")) for row in rows)
     assert "left in full precision: nothing" in lines
     assert any(line.startswith("against full precision: ") for line in lines)
+    assert lines[-1] == "exportable: yes"
 
 
 def test_full_precision_has_nothing_to_compare_with(call):
@@ -28,6 +29,7 @@ def test_full_precision_has_nothing_to_compare_with(call):
     assert out.startswith("cnn-bn, full precision, on images of 1 x 28 x 28")
     assert "against" not in out
     assert "left in" not in out
+    assert out.endswith("\nexportable: no (the network is in full precision; choose a bit plan)\n")
 
 
 def test_what_stays_in_full_precision_is_named_with_its_reason(call, tmp_path):
@@ -42,6 +44,14 @@ def test_what_stays_in_full_precision_is_named_with_its_reason(call, tmp_path):
     assert "\n  1: GELU is not ReLU-like" in out
     assert "\n  0: the plan says so" in out
     assert "\n  2: its weights are quantized, but its inputs are not" in out
+    refused = [line.split(";")[0] for line in out.partition("exportable: ")[2].splitlines()]
+    assert refused == [
+        "no (4 things)",
+        "  - 0: this Conv2d stays in full precision",
+        "  - 1: GELU has no integer form",
+        "  - 3: this ReLU stays in full precision",
+        "  - 6: this Linear stays in full precision",
+    ]
 
 
 def test_own_images_decide_the_shape(call, tiny):

@@ -39,7 +39,7 @@ def test_train_then_report_then_explain(call, tiny, tmp_path):
     code, said, err = call(*words, "--out", out)
     assert code == 0
     assert re.fullmatch(EPOCH.format(name="tiny-cnn-bn-sgt[+]pact-w4a4-s0"), err)
-    assert "test accuracy" in said
+    assert said.startswith("exportable: yes\ntest accuracy")
     assert said.endswith(f"run: {out}\n")
     assert json.loads((out / "run.json").read_text())["arm"] == "sgt+pact"
     code, said, _ = call(*words, "--out", out)
@@ -58,6 +58,33 @@ def test_train_then_report_then_explain(call, tiny, tmp_path):
     for path in pictures:
         with Image.open(path) as image:
             image.load()
+
+
+def test_what_cannot_be_exported_is_said_before_training(call, tiny, tmp_path):
+    (tmp_path / "mine_of_train.py").write_text(
+        "from torch import nn\n"
+        "def make(classes, channels):\n"
+        "    return nn.Sequential(nn.Conv2d(channels, 4, 3), nn.GELU(), nn.Conv2d(4, 4, 1, padding=1), nn.ReLU(),\n"
+        "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes), nn.Softplus())\n"
+    )
+    problems = "\n".join(
+        f"  - {problem}"
+        for problem in (
+            "1: GELU has no integer form",
+            "2: padding must be below the kernel (1, 1); got (1, 1)",
+            "7: Softplus has no integer form",
+        )
+    )
+    words = ("train", "--data", tiny, "--model", "mine_of_train:make", "--plan", "w4a4", *SHORT)
+    code, said, err = call(*words, "--deploy-epochs", "1", "--out", tmp_path / "deployed")
+    assert code == 2
+    assert said == f"exportable: no (3 things)\n{problems}\n"
+    refusal = "deploy_epochs must be 0 for a network that cannot be exported; change what is listed, or train without"
+    assert f"glassbit: {refusal} them\n{problems}\n" in err
+    assert not (tmp_path / "deployed" / "run.json").exists()
+    code, said, err = call(*words, "--out", tmp_path / "plain")
+    assert code == 0
+    assert said.startswith(f"exportable: no (3 things)\n{problems}\ntest accuracy ")
 
 
 def test_the_methods_of_the_help_are_those_of_the_library():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glassbit import models
-from glassbit._errors import GlassbitWarning, UsageError
-from glassbit.deploy import Deployed
+from glassbit._errors import ExportError, GlassbitWarning, UsageError
+from glassbit.deploy import Deployed, lower
 from glassbit.quant import DoReFa, Plan, Rule, quantize_
 
 IMAGES = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
@@ -81,7 +83,10 @@ CASES = [
         "b: it needs running statistics; build it with track_running_stats=True",
     ),
     (Net(both, a=conv(), b=nn.BatchNorm2d(4), c=nn.ReLU()), r"Net: it reads a, which must feed b and nothing else"),
-    (Net(lambda net, x: net.a(x + x[:, :1]), a=nn.ReLU()), "Net: the function __getitem__ has no integer form"),
+    (
+        Net(lambda net, x: net.a(x + x[:, [3, 2, 1, 0]]), a=nn.ReLU()),
+        "Net: the function __getitem__ has no integer form",
+    ),
     (
         Net(lambda net, x: net.b(net.a(x) + x + x), a=conv(), b=nn.ReLU()),
         r"Net: a sum reads the sum sum; put an activat",
@@ -148,8 +153,13 @@ def test_everything_is_reported_at_once():
         quantize_(network, Plan.named("w4a4"))
     with pytest.raises(UsageError) as caught:
         Deployed(network, IMAGES)
-    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["deploy", "  - Net", "  - b"]
-    assert str(caught.value).startswith("deploy: 2 things have no form")
+    plain = "the signed values of a plain residual sum have no codes; an nn.ReLU behind the sum makes another network"
+    assert str(caught.value).splitlines() == [
+        "deploy: 3 things have no form in integer arithmetic",
+        "  - Net: the function tanh has no integer form (2 times)",
+        "  - b: Softmax has no integer form",
+        f"  - Net: it flattens sum with no activation quantizer in between: {plain}, to be trained anew",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +197,122 @@ def test_sums_of_windows_that_float32_cannot_hold_are_refused():
     network = Net(sequence, a=nn.AvgPool2d(7, 1, padding=3, count_include_pad=False))
     quantize_(network, Plan.named("w4a4", edges="same"))
     assert Deployed(network, IMAGES)(IMAGES).shape == (2, 3)
+
+
+REASONS = [
+    (
+        Net(lambda net, x: net.b(F.gelu(net.a(x))), a=nn.Sequential(conv(), nn.ReLU()), b=conv(dilation=2, padding=2)),
+        ["Net: the function gelu has no integer form", r"b: dilation must be 1; got \(2, 2\)"],
+    ),
+    (
+        Net(sequence, a=nn.Conv2d(4, 4, 1, padding=1), b=nn.ReLU(), features=400),
+        [r"a: padding must be below the kernel \(1, 1\); got \(1, 1\)"],
+    ),
+    (
+        Net(sequence, a=nn.Conv2d(4, 4, 2, padding=2, dilation=2, padding_mode="reflect"), b=nn.ReLU(), features=400),
+        [
+            "a: padding must be of zeros; got padding_mode='reflect'",
+            r"a: dilation must be 1; got \(2, 2\)",
+            r"a: padding must be below the kernel \(2, 2\); got \(2, 2\)",
+        ],
+    ),
+    (Net(lambda net, x: net.b(net.p(net.a(x)) + x), a=conv(), b=nn.ReLU(), p=nn.MaxPool2d(3, 1, 1)), [
+        "Net: a sum reads the max pool p of a, which has no codes; put an activation in front of the pool",
+    ]),
+    (Net(sequence, a=conv(), b=conv(), c=nn.ReLU()), [
+        r"b: it reads a with no activation quantizer .*: signed values between two layers \(a linear bottleneck\) have",
+    ]),
+    (Net(lambda net, x: net.b(net.a(x) + x), a=conv(), b=nn.Sequential(conv(), nn.ReLU())), [
+        r"b\.0: it reads sum with no activation quantizer in between: the signed values of a plain residual sum have",
+    ]),
+    (Net(lambda net, x: torch.cat(x.chunk(2, 1), 1)), [
+        "Net: the function chunk has no integer form", "Net: the function cat has no integer form",
+    ]),
+    (Net(lambda net, x: torch.cat(torch.unbind(x, 1)).view(2, 4, 8, 8) + torch.cat(x.split(2, 1), 1)), [
+        "Net: the function unbind has no integer form",
+        "Net: the function split has no integer form",
+        "Net: the function cat has no integer form",
+        "Net: it flattens sum with no activation",
+    ]),
+    (Net(lambda net, x: net.a(x)[0], a=nn.MaxPool2d(2, return_indices=True), features=64), [
+        "a: a max pool must have dilation=1 and return_indices=False",
+    ]),
+    (Net(lambda net, x: x if (x > 1).any().item() else -x), [
+        "Net: the function gt has no integer form", "Net: the function any has no integer form",
+        "Net: the function neg has no integer form",
+    ]),
+    (Net(lambda net, x: x if x.tolist() else -x), ["Net: tolist reads values out of a tensor; what a network"]),
+    (Net(sequence, a=nn.SiLU(inplace=True)), ["a: SiLU has no integer form"]),
+    (Net(sequence, a=nn.Hardtanh(-1, 1)), ["a: Hardtanh has no integer form"]),
+    (Net(sequence, a=nn.LSTM(8, 8)), ["a: raised"]),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::glassbit._errors.GlassbitWarning")
+@pytest.mark.parametrize(("network", "reasons"), REASONS, ids=[reasons[0][:40] for _, reasons in REASONS])
+def test_all_reasons_are_given_and_no_others(network: nn.Module, reasons: list[str]):
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(ExportError) as caught:
+        Deployed(network, IMAGES)
+    found = caught.value.problems
+    assert len(found) == len(reasons), found
+    for problem, reason in zip(found, reasons, strict=True):
+        assert re.match(reason, problem), problem
+
+
+@pytest.mark.filterwarnings("ignore::glassbit._errors.GlassbitWarning")
+@pytest.mark.parametrize(
+    ("tail", "reason"),
+    [
+        ((nn.Conv2d(4, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+         "3: it averages 2 with .*: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.L"),
+        ((nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 3, 1), nn.Flatten()),
+         "4: it averages 3 with .*: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.L"),
+        ((nn.Conv2d(4, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+         "3: it averages 2 with .*; an nn.ReLU between them, or an nn.Linear behind the average in its place, makes a"),
+        ((nn.Conv2d(4, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+         "Sequential: the logits .*; what comes last are codes; an nn.Linear at the end makes another network"),
+        ((nn.Flatten(), nn.Linear(256, 1)), "Sequential: there must be 2 classes or more; got 1"),
+    ],
+)  # fmt: skip
+def test_heads_are_told_what_they_are(tail: tuple[nn.Module, ...], reason: str):
+    network = nn.Sequential(conv(1), nn.ReLU(), *tail)
+    quantize_(network, Plan.named("w4a4"))
+    with pytest.raises(ExportError) as caught:
+        Deployed(network, IMAGES)
+    assert len(caught.value.problems) == 1
+    assert re.match(reason, caught.value.problems[0]), caught.value
+
+
+def test_a_linear_head_in_the_place_of_a_1x1_convolution_computes_the_same():
+    torch.manual_seed(0)
+    head, x = nn.Conv2d(4, 3, 1), torch.rand(2, 4, 5, 5)
+    linear = nn.Linear(4, 3)
+    linear.load_state_dict({"weight": head.weight.flatten(1), "bias": head.bias})
+    assert torch.allclose(head(x).mean((2, 3)), linear(x.mean((2, 3))), atol=1e-6)
+
+
+def test_sums_that_could_overflow_name_their_layer():
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 220 * 220, 2, bias=False))
+    quantize_(network, Plan.named("w8a8"))
+    with torch.no_grad():
+        network[3].layer.weight.fill_(0.01)
+    with pytest.raises(
+        ExportError, match=r"3: its sums, with the bias, must stay below 2\^31; they can reach 3\d{9}; "
+    ):
+        Deployed(network, torch.zeros(1, 1, 220, 220, dtype=torch.uint8))
+
+
+def test_what_passes_here_passes_the_rules_of_a_graph():
+    """Kernels, strides and paddings at the edge of what is allowed, in NumPy's integers too."""
+    two = np.int64(2)
+    network = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=2, stride=(np.int64(1), np.int64(1))), nn.ReLU(), nn.MaxPool2d(two, two, padding=1),
+        nn.Conv2d(4, 4, (1, 3), padding=(0, 2), groups=4), nn.ReLU(), nn.AvgPool2d(1, 2), nn.AvgPool2d(two),
+        nn.Flatten(), nn.Linear(8, 2),
+    )  # fmt: skip
+    quantize_(network, Plan.named("w4a4"))
+    lower(network, images=IMAGES)
 
 
 def test_dorefa_weights_of_8_bits_are_refused():

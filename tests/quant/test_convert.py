@@ -278,10 +278,18 @@ class TestLeft:
     @pytest.mark.parametrize(
         ("odd", "reason"),
         [
-            (nn.GELU(), "GELU is not ReLU-like"),
-            (nn.LeakyReLU(), "LeakyReLU is not ReLU-like"),
-            (nn.PReLU(), "PReLU is not ReLU-like"),
-            (nn.Hardtanh(-1.0, 1.0), "Hardtanh is not ReLU-like"),
+            (
+                nn.GELU(),
+                "GELU is not ReLU-like: its output can be negative, and the quantizers of activations clip at 0",
+            ),
+            (nn.LeakyReLU(), "LeakyReLU is not ReLU-like: its output can be negative"),
+            (nn.PReLU(), "PReLU is not ReLU-like: its output can be negative"),
+            (nn.Tanh(), "Tanh is not ReLU-like: its output can be negative"),
+            (nn.SiLU(), "SiLU is not ReLU-like: its output can be negative"),
+            (nn.Sigmoid(), "Sigmoid is not ReLU-like: its output is never negative, but no quantizer has its curve"),
+            (nn.Softplus(), "Softplus is not ReLU-like: its output is never negative, but no quantizer has its curve"),
+            (nn.Threshold(0.1, 0.0), "Threshold is not ReLU-like: no quantizer has a step at its threshold"),
+            (nn.Hardtanh(-1.0, 1.0), "Hardtanh is not ReLU-like: it clips at -1.0, and the quantizers of activations"),
             (nn.ConvTranspose2d(3, 3, 3), "ConvTranspose2d is not supported; Conv2d and Linear are"),
             (nn.Conv1d(3, 3, 3), "Conv1d is not supported; Conv2d and Linear are"),
             (nn.LayerNorm(3), "LayerNorm has parameters and no quantizer"),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glassbit._errors import RunError
+from glassbit._errors import RunError, UsageError
 from glassbit._files import read_json, read_lines
 from glassbit.recipe import Recipe
 from glassbit.study import run_study, saved_run, trained_model
@@ -32,7 +32,13 @@ def test_a_study_runs_every_arm_and_says_so(recipe: Make, tmp_path: Path) -> Non
     outcome = run_study(asked, tmp_path, text="name: tiny", command="glassbit study", progress=False, say=said.append)
     assert outcome.ok
     assert outcome.finished == outcome.runs
-    assert [line.partition(":")[0] for line in said] == [f"[{i + 1}/4] {name}" for i, name in enumerate(outcome.runs)]
+    assert said[:2] == [
+        "cnn-bn-width-2, full precision: exportable: no (the network is in full precision; choose a bit plan)",
+        "cnn-bn-width-2, w2a2: exportable: yes",
+    ]
+    assert [line.partition(":")[0] for line in said[2:]] == [
+        f"[{i + 1}/4] {name}" for i, name in enumerate(outcome.runs)
+    ]
     head = read_json(tmp_path / "study.json")
     assert (head["name"], head["recipe_text"], head["command"]) == ("tiny", "name: tiny", "glassbit study")
     assert Recipe.model_validate(head["recipe"]) == asked
@@ -52,6 +58,54 @@ def test_runs_side_by_side_tell_their_epochs(recipe: Make, tmp_path: Path, capsy
     assert out == ""
     lines = sorted(line.partition(":")[0] for line in err.splitlines())
     assert lines == [f"{name} epoch {epoch}/2" for name in sorted(outcome.finished) for epoch in (1, 2)]
+
+
+NETWORKS = """
+from torch import nn
+from torch.nn import functional as F
+
+class Functions(nn.Module):
+    def __init__(self, classes, channels):
+        super().__init__()
+        self.a, self.relu, self.b = nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, dilation=2)
+        self.last, self.fc = nn.ReLU(), nn.Linear(4, classes)
+
+    def forward(self, x):
+        x = F.gelu(self.relu(self.a(x)))
+        x *= 2
+        return self.fc(self.last(self.b(x)).mean((2, 3)))
+"""
+PROBLEMS = (
+    "Functions: the function gelu has no integer form",
+    "Functions: the function mul_ has no integer form",
+    "b: dilation must be 1; got (2, 2)",
+)
+
+
+def test_what_cannot_be_exported_is_said_once_before_the_first_run(
+    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "networks_of_study.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    asked = recipe("model: networks_of_study:Functions\narms: pact\nplans: w4a4\nseeds: [0, 1]")
+    assert run_study(asked, tmp_path / "s", progress=False, say=said.append).ok
+    listed = "\n".join(f"  - {problem}" for problem in PROBLEMS)
+    assert said[0] == f"Functions, w4a4: exportable: no (3 things)\n{listed}"
+    assert [line[:5] for line in said[1:]] == ["[1/2]", "[2/2]"]
+
+
+def test_epochs_in_integers_of_what_cannot_be_exported_are_refused_before_the_first_run(
+    recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "networks_refused.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    epochs = "training: {epochs: 1, batch_size: 20, device: cpu, deploy_epochs: 1}"
+    models = "model: [networks_refused:Functions, {name: cnn-bn, arguments: {width: 2}}]"
+    with pytest.raises(UsageError, match="deploy_epochs must be 0 for a network that cannot be exported") as caught:
+        run_study(recipe(f"{models}\narms: pact\nplans: w4a4\n{epochs}"), tmp_path / "s", progress=False)
+    assert str(caught.value).splitlines()[1:] == [f"  - Functions, w4a4: {problem}" for problem in PROBLEMS]
+    assert not (tmp_path / "s" / "runs").exists()
 
 
 def test_masking_arms_start_from_cross_entropy_of_the_same_bits(recipe: Make, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from glassbit._errors import RunError, UsageError
+from glassbit._errors import ExportError, RunError, UsageError
 from glassbit.deploy import Deployed, lower
 from glassbit.train import CrossEntropy, Losses, SaliencyGuided, evaluate, fit, load_checkpoint, save_checkpoint
 from glassbit.train._setup import splits
@@ -101,6 +101,18 @@ def test_the_second_set_of_batchnorm_learns_in_float_epochs_and_rests_in_deploye
     assert {name.rpartition(".")[2] for name in states[0]} >= {"weight", "bias", "running_mean", "running_var"}
     assert not any(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert_same_bits(states[1], states[2])
+
+
+def test_a_network_that_cannot_be_deployed_is_refused_before_the_first_epoch(tmp_path: Path) -> None:
+    model, heard = network(), []
+    model.append(torch.nn.Sigmoid())
+    with pytest.raises(ExportError, match=r"\d+: Sigmoid has no integer form"):
+        fit(
+            CrossEntropy(model), made_up(), epochs=1, deploy_epochs=1, batch_size=24, out=tmp_path / "run",
+            progress=False, probes=lambda epoch, model: heard.append(epoch),
+        )  # fmt: skip
+    assert heard == []
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_objective_hears_how_much_is_done(tmp_path: Path) -> None:

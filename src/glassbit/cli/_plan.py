@@ -9,7 +9,7 @@ from glassbit._errors import GlassbitWarning
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA_OF_PLAN, MODEL, PLAN, recipe_of
 from glassbit.cli._say import table
-from glassbit.recipe import DataRecipe, RunRecipe
+from glassbit.recipe import RunRecipe
 
 if TYPE_CHECKING:
     from glassbit.quant import Conversion, Cost
@@ -23,16 +23,19 @@ _UNITS = (
 
 @takes(MODEL, PLAN, DATA_OF_PLAN)
 def plan(values: Values) -> int:
-    """Print the bits and the cost of every layer."""
+    """Print the bits and the cost of every layer, and whether the network can be exported."""
     model = values.get("model", {}).get("name", "cnn-bn")
     if "name" not in values.get("data", {}):
         values.setdefault("data", {})["name"] = "cifar10" if model.startswith("resnet") else "fashion-mini"
     run = recipe_of(values)
 
-    from glassbit.build import build_network, build_plan
+    import torch
+
+    from glassbit.build import build_network, build_plan, exportable, image_shape
+    from glassbit.deploy import export_problems
     from glassbit.quant import Conversion, cost, quantize_
 
-    classes, shape = _images(run.data)
+    classes, shape = image_shape(run.data)
     network = build_network(run.model, classes=classes, channels=shape[0], size=shape[1:])
     full = cost(network, shape)
     conversion = Conversion((), ())
@@ -42,20 +45,8 @@ def plan(values: Values) -> int:
             conversion = quantize_(network, build_plan(run.plan))
     for line in _lines(run, shape, cost(network, shape), full, conversion):
         print(line)
+    print(f"\n{exportable(export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8)))}")
     return 0
-
-
-def _images(data: DataRecipe) -> tuple[int, tuple[int, int, int]]:
-    """Number of classes, and (c, h, w); files of the catalogue are not needed."""
-    from glassbit import datasets
-    from glassbit.build import build_data
-
-    known = next((entry for entry in datasets.catalogue() if entry.name == data.name), None)
-    if known is None:
-        loaded = build_data(data, download=False)
-        return len(loaded.classes), (loaded.channels, *loaded.size)
-    channels = {"auto": known.channels, "grey": 1, "rgb": 3}[data.color]
-    return len(known.classes), (channels, *(data.size or (known.side, known.side)))
 
 
 def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, conversion: Conversion) -> list[str]:

@@ -51,6 +51,7 @@ def train(
         download=not offline,
         progress=not quiet,
         tensorboard=tensorboard,
+        say=lambda text: print(text, flush=True),
     )
     if outcome.status == "worker":
         return 0

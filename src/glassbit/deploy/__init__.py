@@ -2,5 +2,6 @@
 
 from ._deployed import Deployed as Deployed
 from ._lower import lower as lower
+from ._problems import export_problems as export_problems
 from ._reestimate import reestimate_ as reestimate_
 from ._torch_graph import TorchGraph as TorchGraph

@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from glassbit._errors import UsageError
+from glassbit._errors import ExportError, UsageError
 from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.models import Classifier
 
 from . import _ops
+from ._bounds import too_large
 from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization
 from ._program import Operand, Sum, reads
 from ._trace import trace
@@ -44,7 +45,8 @@ class Deployed(nn.Module):
             range (some hundred are enough).
 
     Raises:
-        UsageError: something in the network has no integer form; every such thing by the name of its layer.
+        UsageError: the network is not quantized, or there is no image.
+        ExportError: something in the network has no integer form; every such thing by the name of its layer.
 
     Example:
         >>> import torch
@@ -70,6 +72,9 @@ class Deployed(nn.Module):
         device = next((parameter.device for parameter in model.parameters()), images.device)
         self.register_buffer("shifts", torch.zeros(len(self.program.peaks), dtype=torch.int64, device=device))
         self.shifts.copy_(self._calibrated())
+        problems = [*too_large(self.folded())]
+        if problems:
+            raise ExportError(problems)
         self.train(model.training)
 
     @property

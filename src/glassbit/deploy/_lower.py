@@ -70,8 +70,7 @@ def lower(
     for name, tensor in deployed.state_dict().items():
         if not tensor.isfinite().all():
             raise UsageError(f"lower: {name} holds values that are not finite; its training diverged")
-    with torch.no_grad():
-        nodes = tuple(_node(step) for step in deployed.folded())
+    nodes = integer_nodes(deployed)
     readout = nodes[-1]
     assert isinstance(readout, intgraph.Logits)
     names = tuple(map(str, range(len(readout.bias)))) if classes is None else tuple(classes)
@@ -85,6 +84,12 @@ def lower(
     if told != shape:
         raise UsageError(f"lower: preprocessing must make images of {shape}, which the network reads; got {told}")
     return IntGraph(nodes, names, preprocessing, about or About())
+
+
+@torch.no_grad()
+def integer_nodes(deployed: Deployed) -> tuple[Node, ...]:
+    """The nodes of a network on the CPU; that they obey the rules of a graph is not checked."""
+    return tuple(_node(step) for step in deployed.folded())
 
 
 def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preprocessing | None) -> Deployed:

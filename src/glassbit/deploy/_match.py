@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import SupportsIndex
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -50,15 +53,46 @@ class Accumulators:
 
 @dataclass(frozen=True)
 class Unknown:
-    """What an operation made that has been reported."""
+    """A map or features that a refused operation made: taken for whatever the next operation reads."""
 
 
-Symbol = Codes | Accumulators | Unknown
+@dataclass(frozen=True)
+class Lost(Unknown):
+    """Numbers that a refused operation made and that are neither a map nor features."""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """What a tensor held, before it was changed in place under another name.
+
+    Args:
+        owner: the layer that changed it.
+        reason: why it must not be read any more.
+    """
+
+    owner: str
+    reason: str
+
+
+Symbol = Codes | Accumulators | Unknown | Stale
 UNKNOWN = Unknown()
+LOST = Lost()
+_BLANK = "?"
+_NEW = "makes another network, to be trained anew"
+_HEAD = f"what comes last are codes; an nn.Linear at the end {_NEW}"
+_LEAST_CLASSES = 2
 
 
 class RefusedError(Exception):
-    """Why one operation cannot be deployed; collected, and reported together with all others."""
+    """Why one operation cannot be deployed; collected, and reported together with all others.
+
+    Args:
+        reasons: one or more.
+    """
+
+    def __init__(self, *reasons: str) -> None:
+        super().__init__(*reasons)
+        self.reasons = reasons
 
 
 class Builder:
@@ -76,32 +110,31 @@ class Builder:
         self._names = {_IMAGE}
         self._highest = {_IMAGE: 255}
         self._plain: set[str] = set()
+        self._layers: dict[str, nn.Module] = {}
 
     def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
         """A layer with weights."""
-        codes = self._codes(x)
-        if isinstance(module.quantizer, DoReFa) and module.quantizer.bits == 8:
-            raise RefusedError("DoReFa weights of 8 bits do not fit int8; use sawb or lsq, or fewer bits")
-        made = self._fresh(name)
+        if isinstance(x, Lost) and isinstance(module, QuantizedLinear):
+            return x
+        misread = self._misread(x, "reads")
+        reasons = [*([misread] if misread else []), *_of_the_layer(module, value)]
+        if reasons:
+            raise RefusedError(*reasons)
+        codes, made = self._codes(x, "reads"), self._fresh(name)
+        self._layers[made] = module.layer
         if isinstance(module, QuantizedLinear):
-            if value.dim() != 2:
-                raise RefusedError(
-                    f"a linear layer reads flat features (n, c); got {tuple(value.shape)}; flatten them before"
-                )
             self.steps.append(Weighted(made, codes.name, name))
-            return Accumulators(made, "layer")
-        layer = module.layer
-        if layer.padding_mode != "zeros":
-            raise RefusedError(f"padding must be of zeros; got padding_mode={layer.padding_mode!r}")
-        if _pair(layer.dilation) != (1, 1):
-            raise RefusedError(f"dilation must be 1; got {layer.dilation}")
-        self.steps.append(Weighted(made, codes.name, name, None, _pair(layer.stride), _padding(layer)))
+        else:
+            layer = module.layer
+            self.steps.append(Weighted(made, codes.name, name, None, pair(layer.stride), _padding(layer)))
         return Accumulators(made, "layer")
 
     def norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Symbol) -> Symbol:
         """A BatchNorm: part of the layer in front of it."""
         if module.running_mean is None or module.running_var is None:
             raise RefusedError("it needs running statistics; build it with track_running_stats=True")
+        if isinstance(x, Unknown):
+            return x
         if not isinstance(x, Accumulators) or x.origin != "layer" or x.pools:
             raise RefusedError(
                 "it must come right behind a quantized convolution or linear layer, to be folded into it"
@@ -132,11 +165,20 @@ class Builder:
                 f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
             )
         for side in (left, right):
+            if isinstance(side, Accumulators) and side.pools:
+                raise RefusedError(
+                    f"a sum reads the max pool {side.pools[-1][0]} of {side.name}, which has no codes; put an "
+                    "activation in front of the pool"
+                )
             if isinstance(side, Codes) and side.unit == _IMAGE:
                 raise RefusedError("a sum cannot read the image")
             if isinstance(side, Accumulators) and side.origin == "sum":
                 raise RefusedError(f"a sum reads the sum {side.name}; put an activation between the two")
         made = f"{name}.sum" if name else "sum"
+        if isinstance(left, Unknown) or isinstance(right, Unknown):
+            made = self._fresh(made)
+            self.steps.append(Sum(made, _BLANK, _BLANK))
+            return Accumulators(made, "sum")
         if isinstance(left, Codes):
             right = self._operand(right, left, right_value)
         elif isinstance(right, Codes):
@@ -152,6 +194,8 @@ class Builder:
         """The largest of each window."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
+        if isinstance(x, Unknown):
+            return x
         assert isinstance(x, Codes)
         if x.unit == _IMAGE and padding != (0, 0):
             raise RefusedError("a max pool of the image must have no padding")
@@ -163,9 +207,9 @@ class Builder:
         """The mean of each window, as codes of 8 bits; `divisor` divides it once more."""
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
-        if kernel == stride == (1, 1) and divisor == 1:
+        if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
             return x
-        codes = self._codes(x)
+        codes = self._codes(x, "averages")
         if codes.unit == _IMAGE:
             raise RefusedError("an average pool cannot read the image")
         pool = SumPool(self._fresh(name), codes.name, rows.weighted, columns.weighted)
@@ -185,25 +229,37 @@ class Builder:
 
     def subsample(self, name: str, x: Symbol, stride: Pair, channels: int) -> Symbol:
         """Every second pixel, and channels of zeros."""
-        codes = self._codes(x)
+        if isinstance(x, Unknown):
+            return x
+        codes = self._codes(x, "subsamples")
         if codes.unit == _IMAGE:
             raise RefusedError("a shortcut cannot read the image")
         made = self._fresh(name)
         self.steps.append(Subsample(made, codes.name, stride, channels))
         return Codes(made, codes.unit)
 
-    def flatten(self, name: str, x: Symbol) -> Symbol:
+    def flatten(self, name: str, x: Symbol, value: Tensor) -> Symbol:
         """Maps to features."""
-        codes = self._codes(x)
+        if isinstance(x, Unknown):
+            return x
+        codes = self._codes(x, "averages" if tuple(value.shape[2:]) == (1, 1) else "flattens")
         made = self._fresh(name)
         self.steps.append(Flatten(made, codes.name))
         return Codes(made, codes.unit)
 
     def finish(self, x: Symbol, value: Float[Tensor, "n k"]) -> Program:
         """The program that ends with the logits."""
+        if isinstance(x, Lost):
+            return Program(tuple(self.steps), ())
         linear = {step.name for step in self.steps if isinstance(step, Weighted)}
-        if not isinstance(x, Accumulators) or x.name not in linear or value.dim() != 2:
-            raise RefusedError("the logits (n, classes) must come straight from a quantized linear layer")
+        is_linear = isinstance(x, Accumulators) and x.name in linear and not x.pools
+        if value.dim() != 2 or not (is_linear or isinstance(x, Unknown)):
+            raise RefusedError(
+                "the logits (n, classes) must come straight from a quantized linear layer; "
+                + (_HEAD if isinstance(x, Codes) else f"got a tensor of {tuple(value.shape)}")
+            )
+        if value.shape[1] < _LEAST_CLASSES:
+            raise RefusedError(f"there must be {_LEAST_CLASSES} classes or more; got {value.shape[1]}")
         self.steps.append(Readout(self._fresh("logits"), self._taken(x)))
         return Program(self._used(), tuple(self.peaks))
 
@@ -228,14 +284,44 @@ class Builder:
         assert isinstance(result, Codes)
         return result
 
-    def _codes(self, x: Symbol) -> Codes:
-        if isinstance(x, Accumulators):
-            raise RefusedError(f"it reads {x.name} with no activation quantizer in between; put a ReLU module there")
-        assert isinstance(x, Codes)
-        return x
+    def _codes(self, x: Symbol, verb: str) -> Codes:
+        """`x`, which must be codes.
+
+        Args:
+            verb: what the reader does with it.
+        """
+        misread = self._misread(x, verb)
+        if misread:
+            raise RefusedError(misread)
+        return x if isinstance(x, Codes) else Codes(_BLANK, _BLANK)
+
+    def _misread(self, x: Symbol, verb: str) -> str | None:
+        """Why something that needs codes cannot read `x`."""
+        if not isinstance(x, Accumulators):
+            return None
+        what = f"it {verb} {x.name} with no activation quantizer in between"
+        if x.origin == "sum":
+            return f"{what}: the signed values of a plain residual sum have no codes; an nn.ReLU behind the sum {_NEW}"
+        layer = self._layers[x.name]
+        if verb == "averages" and isinstance(layer, nn.Conv2d) and not x.pools:
+            pointwise = layer.kernel_size == layer.stride == (1, 1) and _padding(layer) == (0, 0) and layer.groups == 1
+            if pointwise:
+                return (
+                    f"{what}: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.Linear "
+                    "with its weights in its place, which computes the same"
+                )
+            return f"{what}; an nn.ReLU between them, or an nn.Linear behind the average in its place, {_NEW}"
+        if verb == "reads":
+            return (
+                f"{what}: signed values between two layers (a linear bottleneck) have no codes; an nn.ReLU between "
+                f"them {_NEW}"
+            )
+        return f"{what}; an nn.ReLU between them {_NEW}"
 
     def _taken(self, x: Symbol) -> str:
         """The name of what a quantizer is about to read."""
+        if isinstance(x, Unknown):
+            return _BLANK
         assert isinstance(x, Codes | Accumulators)
         if isinstance(x, Accumulators) and not x.normed:
             norm = next((step.norm for step in self.steps if isinstance(step, Weighted) and step.name == x.name), None)
@@ -253,6 +339,8 @@ class Builder:
 
     def _fresh(self, name: str) -> str:
         """`name`, or with a number when it is taken: a layer may be called several times."""
+        if not name.isprintable():
+            raise RefusedError(f"the name of a layer must be printable; got {name!r}")
         found, count = name, 1
         while found in self._names:
             count += 1
@@ -261,19 +349,36 @@ class Builder:
         return found
 
 
-def _pair(value: int | tuple[int, ...]) -> Pair:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+def _of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:
+    """What a layer with weights must be, whatever it reads."""
+    if isinstance(module.quantizer, DoReFa) and module.quantizer.bits == 8:
+        yield "DoReFa weights of 8 bits do not fit int8; use sawb or lsq, or fewer bits"
+    if isinstance(module, QuantizedLinear):
+        if value.dim() != 2:
+            yield f"a linear layer reads flat features (n, c); got {tuple(value.shape)}; flatten them before"
+        return
+    layer = module.layer
+    if layer.padding_mode != "zeros":
+        yield f"padding must be of zeros; got padding_mode={layer.padding_mode!r}"
+    if pair(layer.dilation) != (1, 1):
+        yield f"dilation must be 1; got {layer.dilation}"
+    height, width = layer.kernel_size
+    if layer.padding == "same" and (height % 2 == 0 or width % 2 == 0):
+        yield f"padding='same' needs an odd kernel; got {layer.kernel_size}; give the padding in pixels"
+    elif any(pad >= size for pad, size in zip(_padding(layer), layer.kernel_size, strict=True)):
+        yield f"padding must be below the kernel {tuple(layer.kernel_size)}; got {_padding(layer)}"
 
 
 def _padding(layer: nn.Conv2d) -> Pair:
     if layer.padding == "valid":
         return (0, 0)
     if layer.padding == "same":
-        height, width = layer.kernel_size
-        if height % 2 == 0 or width % 2 == 0:
-            raise RefusedError(
-                f"padding='same' needs an odd kernel; got {layer.kernel_size}; give the padding in pixels"
-            )
-        return (height // 2, width // 2)
+        return (layer.kernel_size[0] // 2, layer.kernel_size[1] // 2)
     assert not isinstance(layer.padding, str)
-    return _pair(layer.padding)
+    return pair(layer.padding)
+
+
+def pair(value: int | tuple[int, ...]) -> Pair:
+    """Height and width; NumPy's integers become Python's."""
+    values = (value,) if isinstance(value, SupportsIndex) else tuple(value)
+    return operator.index(values[0]), operator.index(values[-1])

@@ -182,10 +182,20 @@ def _why_left(module: nn.Module) -> str | None:
     if isinstance(module, nn.modules.conv._ConvNd):
         return f"{kind} is not supported; Conv2d and Linear are"
     if type(module).__module__ == nn.ReLU.__module__ and not list(module.children()):
-        return f"{kind} is not ReLU-like: its output is not clipped at zero, so unsigned codes cannot hold it"
+        return f"{kind} is not ReLU-like: {_why_not_relu(module)}"
     if next(module.parameters(), None) is not None:
         return f"{kind} has parameters and no quantizer; Conv2d and Linear are supported"
     return None
+
+
+def _why_not_relu(module: nn.Module) -> str:
+    if isinstance(module, nn.Hardtanh):
+        return f"it clips at {module.min_val}, and the quantizers of activations clip at 0"
+    if isinstance(module, nn.Sigmoid | nn.Hardsigmoid | nn.Softplus | nn.Softmax | nn.Softmax2d | nn.Softmin):
+        return "its output is never negative, but no quantizer has its curve"
+    if isinstance(module, nn.Threshold):
+        return "no quantizer has a step at its threshold"
+    return "its output can be negative, and the quantizers of activations clip at 0"
 
 
 def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | None) -> nn.Module:

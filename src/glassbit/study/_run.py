@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,14 @@ import torch
 
 from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
 from glassbit._files import read_json, write_json, write_text
-from glassbit.build import Built, build, build_data, fit_arguments
+from glassbit.build import Built, build, build_data, exportable, fit_arguments
 from glassbit.datasets import Dataset, remarks, with_classes
-from glassbit.deploy import Deployed
+from glassbit.deploy import Deployed, export_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
 from glassbit.train import History, fit, load_checkpoint
 
 from ._deployed import measure_deployed
+from ._exportable import not_deployable
 from ._facts import hardware, now, versions
 from ._images import changes, check_finished, data_there, digests
 from ._lock import locked, sweep
@@ -60,6 +61,7 @@ def run_one(
     progress: bool = True,
     tensorboard: bool = False,
     wait: float = 5.0,
+    say: Callable[[str], None] | None = None,
 ) -> RunOutcome:
     """Train and measure `run` in the folder `out`; go on where it stopped, or do nothing where it is finished.
 
@@ -74,9 +76,11 @@ def run_one(
         progress: show a bar where stderr is a terminal, else a line per epoch.
         tensorboard: also write TensorBoard events.
         wait: seconds to wait for the end of another process in `out`.
+        say: called before the first epoch with whether the network can be exported, and why not.
 
     Raises:
-        UsageError: the recipe does not fit the data or the network.
+        UsageError: the recipe does not fit the data or the network, or asks for epochs in deployed arithmetic of a
+            network that cannot be exported.
         DataError: the images are not there or not readable.
         RunError: `out` holds another run or is in use, `start` another one than the origin, the loss is not finite any
             more, or a checkpoint is damaged.
@@ -91,7 +95,7 @@ def run_one(
             sweep(out)
         with noting_failure(out) if main else nullcontext():
             return _run(
-                run, out, start, probes or out / "probes.npz", data, command, download, progress, tensorboard, main
+                run, out, start, probes or out / "probes.npz", data, command, download, progress, tensorboard, main, say
             )
 
 
@@ -106,6 +110,7 @@ def _run(
     progress: bool,
     tensorboard: bool,
     main: bool,
+    say: Callable[[str], None] | None,
 ) -> RunOutcome:
     data = data or build_data(run.data, download=download, progress=progress)
     weights = _start_weights(run, start)
@@ -116,6 +121,12 @@ def _run(
         for text in remarks(data, validation=run.data.validation, seed=run.seed):
             warnings.warn(text, GlassbitWarning, stacklevel=3)
     built = build(run, data, start=weights)
+    if say or run.deploy_epochs:
+        problems = export_problems(built.model, data.train.take(torch.arange(1)))
+        if say and main:
+            say(exportable(problems))
+        if run.deploy_epochs and problems:
+            raise UsageError(not_deployable(problems))
     probes = Probes(data, run.evaluation.probes)
     if main and (not (out / "run.json").is_file() or extends(out, run)):
         for name in ("result.json", MEASURED):

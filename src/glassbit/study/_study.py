@@ -12,6 +12,7 @@ from glassbit._errors import RunError
 from glassbit._files import read_json, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
 
+from ._exportable import say_exportable
 from ._facts import hardware, now, versions
 from ._images import check_finished, data_there
 from ._jobs import Here, Job, Pool, Workshop
@@ -72,7 +73,8 @@ def run_study(
 
     Raises:
         RunError: the folder holds runs with other settings, all of them named, or another process is working in it.
-        UsageError: `processes` is not positive, or the cluster cannot do it.
+        UsageError: `processes` is not positive, the cluster cannot do it, or runs ask for epochs in deployed
+            arithmetic of networks that cannot be exported.
     """
     workshop = _workshop(out, on, processes, devices=recipe.training.devices, progress=progress)
     tell = say or _silent
@@ -100,6 +102,7 @@ def run_study(
         ]
         if skipped:
             tell(f"{len(skipped)} of {counted(len(runs), 'run is', 'runs are')} finished already")
+        say_exportable((job.run for job in jobs), tell)
         finished: list[str] = []
         for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"

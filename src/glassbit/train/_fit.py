@@ -15,11 +15,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from glassbit._errors import GlassbitWarning, RunError
+from glassbit._errors import ExportError, GlassbitWarning, RunError
 from glassbit._files import append_line
 from glassbit._random import derive
 from glassbit.datasets import Augment, Batches, Dataset, calibration_images
-from glassbit.deploy import Deployed, reestimate_
+from glassbit.deploy import Deployed, export_problems, reestimate_
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import FLOOR
 
@@ -134,11 +134,16 @@ def fit(
         title: what the bar calls the run.
 
     Raises:
-        UsageError: a number is out of range, or a network that cannot be deployed is to be.
+        UsageError: a number is out of range.
+        ExportError: a network that cannot be deployed is to be; before the first epoch.
         RunError: `out` holds another run's checkpoint, or the loss stopped being finite.
     """
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     check(settings)
+    if deploy_epochs and not isinstance(objective.model, Deployed):
+        problems = export_problems(objective.model, data.train.take(torch.arange(1)))
+        if problems:
+            raise ExportError(problems)
     out = None if out is None else Path(out)
     fabric = make_fabric(device, devices, precision)
     train_split, validation_split = splits(data.train, validation, seed)

@@ -1,0 +1,46 @@
+"""Integers that would not fit: found when a network becomes integers, by the name of its layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, Folder
+
+_LARGEST_SUM = 2**31
+
+
+@torch.no_grad()
+def too_large(folder: Folder) -> Iterator[str]:
+    """Sums of layers that, with their bias, are no 32-bit integers.
+
+    Args:
+        folder: the steps with their integers; they are made here.
+    """
+    steps: dict[str, Folded] = {}
+    for step in folder:
+        steps[step.name] = step
+        if not isinstance(step, FoldedRequantizer | FoldedReadout):
+            continue
+        source = steps[step.step.input]
+        if isinstance(source, FoldedLayer):
+            bias = int(step.bias.abs().max())
+            if source.bound + bias >= _LARGEST_SUM:
+                most = _reached(source, folder)
+                if most + bias >= _LARGEST_SUM:
+                    yield (
+                        f"{source.step.layer}: its sums, with the bias, must stay below 2^31; they can reach "
+                        f"{most + bias}; pool in front of it, or give it and what it reads fewer bits"
+                    )
+
+
+def _reached(layer: FoldedLayer, folder: Folder) -> int:
+    """The largest absolute sum that a layer can make of its codes, exactly."""
+    read = folder.scales[layer.step.input]
+    low, high = read.low - layer.zero, read.high - layer.zero
+    values: Tensor = layer.weights.detach().double().flatten(1)
+    positive, negative = values.clamp(min=0).sum(1), values.clamp(max=0).sum(1)
+    ends = torch.stack([positive * low + negative * high, positive * high + negative * low])
+    return int(ends.abs().max())

@@ -1,0 +1,69 @@
+"""What a network carries from one forward pass to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._writes import storage
+
+
+class Kept:
+    """The tensors and counters of a network before a forward pass, to be compared with those after it.
+
+    An exported network keeps nothing from one image to the next, so what a pass in eval mode changes would be lost.
+
+    Args:
+        network: the network, before the pass.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._tensors = {name: (tensor, tensor.detach().clone()) for name, tensor in _registered(network)}
+        self._plain = dict(_plain(network))
+
+    def changed(self, written: set[int]) -> Iterator[tuple[str, str]]:
+        """(layer, reason) of everything that the pass changed.
+
+        Args:
+            written: the storages that were written into.
+        """
+        for name, tensor in _registered(self._network):
+            before = self._tensors.get(name)
+            if before is None or before[0] is not tensor or storage(tensor) in written or _differs(before[1], tensor):
+                owner, _, own = name.rpartition(".")
+                yield owner, _reason(f"{own}, a parameter or buffer,")
+        for owner, module in self._network.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor) and storage(value) in written:
+                    yield owner, _reason(name)
+        for (owner, name), value in _plain(self._network):
+            if self._plain.get((owner, name), value) != value:
+                yield owner, _reason(name)
+
+
+def _registered(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from network.named_parameters(remove_duplicate=False)
+    yield from network.named_buffers(remove_duplicate=False)
+
+
+def _differs(before: Tensor, after: Tensor) -> bool:
+    return before.shape != after.shape or not torch.equal(before.nan_to_num(), after.detach().nan_to_num())
+
+
+def _plain(network: nn.Module) -> Iterator[tuple[tuple[str, str], Any]]:
+    """Whole numbers and switches that modules keep as attributes; counters are among them."""
+    for owner, module in network.named_modules():
+        for name, value in vars(module).items():
+            if isinstance(value, int):
+                yield (owner, name), value
+
+
+def _reason(what: str) -> str:
+    return (
+        f"its forward changes {what} in eval mode too, and an exported network keeps nothing from one image to the "
+        "next; change it only `if self.training`"
+    )

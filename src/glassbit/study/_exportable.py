@@ -1,0 +1,56 @@
+"""What a study says of its networks before the first run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+from glassbit._errors import GlassbitError, UsageError
+from glassbit.build import exportable, recipe_problems
+from glassbit.recipe import RunRecipe, data_slug, model_slug
+
+
+def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> None:
+    """Say of every network with every plan whether it can be exported, once, not per seed.
+
+    Args:
+        runs: those that are about to start. One whose network cannot be built is passed over: it will say so itself.
+        say: called with a line of text.
+
+    Raises:
+        UsageError: a run asks for epochs in deployed arithmetic and its network cannot be exported; all such networks.
+    """
+    distinct = _distinct(runs)
+    several = len({data_slug(run.data) for run in distinct}) > 1
+    refused: list[str] = []
+    for run in distinct:
+        try:
+            problems = recipe_problems(run)
+        except GlassbitError:
+            continue
+        name = f"{model_slug(run.model)}, {'full precision' if run.plan is None else run.plan.slug}"
+        name = f"{name}, {data_slug(run.data)}" if several else name
+        say(f"{name}: {exportable(problems)}")
+        if run.deploy_epochs and problems:
+            refused += [f"{name}: {problem}" for problem in problems]
+    if refused:
+        raise UsageError(not_deployable(refused))
+
+
+def not_deployable(problems: Iterable[str]) -> str:
+    """The text of a refusal to train in deployed arithmetic."""
+    listed = "\n".join(f"  - {problem}" for problem in problems)
+    return (
+        "deploy_epochs must be 0 for a network that cannot be exported; change what is listed, or train without them\n"
+        + listed
+    )
+
+
+def _distinct(runs: Iterable[RunRecipe]) -> list[RunRecipe]:
+    """The first run of each network, plan and data set; of those with epochs in deployed arithmetic, if there are."""
+    first: dict[str, RunRecipe] = {}
+    for run in sorted(runs, key=lambda run: not run.deploy_epochs):
+        plan = None if run.plan is None else run.plan.model_dump(mode="json")
+        key = json.dumps([run.model.model_dump(mode="json"), plan, run.data.model_dump(mode="json")], sort_keys=True)
+        first.setdefault(key, run)
+    return list(first.values())
