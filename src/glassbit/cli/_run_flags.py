@@ -16,7 +16,9 @@ from glassbit.recipe import (
     RunRecipe,
     SaliencyRecipe,
     TrainingRecipe,
+    read_text,
     run_recipe,
+    yaml_values,
 )
 
 _WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
@@ -89,18 +91,9 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        found = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}") from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise UsageError(f"--plan: {path} must be a readable YAML file; {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"--plan: {path} must be a mapping with the keys name and rules; got {type(found).__name__}")
-    return {str(key): value for key, value in found.items()}
+    if not path.exists():
+        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}")
+    return yaml_values(read_text(path), f"--plan: {path}")[0]
 
 
 def _start(given: dict[str, Any], arm: str) -> None:

@@ -25,3 +25,5 @@ from ._recipe import data_slug as data_slug
 from ._recipe import differences as differences
 from ._recipe import expand as expand
 from ._recipe import model_slug as model_slug
+from ._yaml import read_text as read_text
+from ._yaml import yaml_values as yaml_values
