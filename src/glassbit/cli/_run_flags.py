@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cyclopts import Parameter
+
 from glassbit._errors import RecipeError, UsageError
 from glassbit.cli._flags import Section, Values
 from glassbit.recipe import (
@@ -26,6 +28,11 @@ _MASKING_WITHOUT_START = tuple(name for name in SaliencyRecipe.model_fields if n
 _PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
 _MASKED = ("sgt", "random")
 
+TRUST = Parameter(
+    help="import the network that run.json names, where it does not come with Glassbit; its code is run",
+    negative="",
+    show_default=False,
+)
 IMAGES = Section("data", DataRecipe, "Images", 1, only=("dir", "size", "resize", "color"), names=(("dir", "data_dir"),))
 DATA_OF_PLAN = Section("data", DataRecipe, "Images", 1, only=("name", *IMAGES.only), names=IMAGES.names)
 DATA = Section("data", DataRecipe, "Images", 1, names=IMAGES.names)

@@ -1,6 +1,7 @@
 """Recipes: what is to be trained and measured, as frozen values. Never imports torch."""
 
 from ._options import DEPLOY_OPTIONS as DEPLOY_OPTIONS
+from ._options import NETWORKS as NETWORKS
 from ._options import DataRecipe as DataRecipe
 from ._options import EvaluationRecipe as EvaluationRecipe
 from ._options import FinetuningRecipe as FinetuningRecipe
