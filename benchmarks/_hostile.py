@@ -1,8 +1,9 @@
-"""Files that were made to break whoever reads them: artifacts with a right digest, and ONNX files of Glassbit's form."""
+"""Files that were made to break their reader: artifacts with a right digest, and ONNX files of Glassbit's form."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import hashlib
 import json
@@ -44,10 +45,9 @@ class Contents:
 
     def data(self) -> bytes:
         """The file."""
-        try:
+        ours = (GlassbitError, KeyError, ValueError, TypeError, RecursionError, AttributeError)
+        with contextlib.suppress(*ours):  # then what is wrong is found before the certificate is looked at
             self.certificate = plain(decode(Encoded(copy.deepcopy(self.graph), dict(self.arrays))).certificate)
-        except (GlassbitError, KeyError, ValueError, TypeError, RecursionError, AttributeError):
-            pass  # then what is wrong is found before the certificate is looked at
         for name, value in (("graph", self.graph), ("certificate", self.certificate)):
             text = self.text if name == "graph" and self.text is not None else json.dumps(value)
             self.metadata[name] = base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 1)).decode()
@@ -254,7 +254,8 @@ def onnx_files(plain_file: bytes, explained: bytes, seed: int) -> Iterator[tuple
 def _changed(whole: bytes, changes: list[Callable[[Any, random.Random], None]], chance: random.Random) -> bytes:
     model = onnx.load_from_string(whole)
     for change in changes:
-        change(model, chance)
+        with contextlib.suppress(IndexError, StopIteration, ValueError):  # nothing is left that it could change
+            change(model, chance)
     return bytes(model.SerializeToString())
 
 
@@ -286,7 +287,7 @@ def _make_external(tensor: Any, location: str) -> None:
 
 
 def _external_inside(where: str) -> Callable[[Any, random.Random], None]:
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         tensor = numpy_helper.from_array(np.zeros(1, np.float32), "hidden")
         _make_external(tensor, "../secret")
         match where:
@@ -310,7 +311,7 @@ def _external_inside(where: str) -> Callable[[Any, random.Random], None]:
 
 
 def _metadata(key: str, value: str | None) -> Callable[[Any, random.Random], None]:
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         for entry in [entry for entry in model.metadata_props if entry.key == key]:
             if value is None:
                 model.metadata_props.remove(entry)
@@ -320,7 +321,7 @@ def _metadata(key: str, value: str | None) -> Callable[[Any, random.Random], Non
     return change
 
 
-def _twice(model: Any, chance: random.Random) -> None:
+def _twice(model: Any, _: random.Random) -> None:
     model.metadata_props.add().CopyFrom(model.metadata_props[0])
 
 
@@ -333,7 +334,7 @@ def _operator(kind: str, domain: str = "", **attributes: Any) -> Callable[[Any, 
     return change
 
 
-def _loop(model: Any, chance: random.Random) -> None:
+def _loop(model: Any, _: random.Random) -> None:
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["d"])],
         "body",
@@ -349,12 +350,13 @@ def _loop(model: Any, chance: random.Random) -> None:
 
 
 def _attribute(name: str, value: Any) -> Callable[[Any, random.Random], None]:
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         for node in model.graph.node:
             if name in [attribute.name for attribute in node.attribute]:
                 kept = [attribute for attribute in node.attribute if attribute.name != name]
                 del node.attribute[:]
-                node.attribute.extend([*kept, helper.make_attribute(name, value)])
+                kind = onnx.AttributeProto.INTS if isinstance(value, list) else None
+                node.attribute.extend([*kept, helper.make_attribute(name, value, attr_type=kind)])
 
     return change
 
@@ -362,7 +364,7 @@ def _attribute(name: str, value: Any) -> Callable[[Any, random.Random], None]:
 def _filled(shape: list[int]) -> Callable[[Any, random.Random], None]:
     """Something huge out of nothing, on the way to the logits."""
 
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         model.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), "huge.shape"))
         last = next(node for node in model.graph.node if "logits" in node.output)
         last.output[list(last.output).index("logits")] = "logits.before"
@@ -374,7 +376,7 @@ def _filled(shape: list[int]) -> Callable[[Any, random.Random], None]:
 
 
 def _float_values(value: float) -> Callable[[Any, random.Random], None]:
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         for tensor in model.graph.initializer:
             if tensor.data_type == TensorProto.FLOAT and tensor.raw_data:
                 size = len(tensor.raw_data) // 4
@@ -395,7 +397,7 @@ def _dims(value: list[int]) -> Callable[[Any, random.Random], None]:
 def _end(side: str, name: str, kind: int, shape: list[Any] | None) -> Callable[[Any, random.Random], None]:
     """Another type or shape of an input or output; None takes it away."""
 
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         ends = getattr(model.graph, side)
         for entry in [entry for entry in ends if entry.name == name]:
             ends.remove(entry)
@@ -408,7 +410,7 @@ def _end(side: str, name: str, kind: int, shape: list[Any] | None) -> Callable[[
 def _constants(value: int) -> Callable[[Any, random.Random], None]:
     """All shapes and places that are constants."""
 
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         for tensor in model.graph.initializer:
             if tensor.data_type == TensorProto.INT64 and tensor.raw_data:
                 tensor.raw_data = np.full(len(tensor.raw_data) // 8, value, np.int64).tobytes()
@@ -425,62 +427,109 @@ def _names(value: str) -> Callable[[Any, random.Random], None]:
     return change
 
 
-def _many(model: Any, chance: random.Random) -> None:
+def _many(model: Any, _: random.Random) -> None:
     for number in range(50_000):
         model.graph.node.add().CopyFrom(helper.make_node("Add", ["image", "image"], [f"n{number}"]))
 
 
-def _ballast(model: Any, chance: random.Random) -> None:
+def _ballast(model: Any, _: random.Random) -> None:
     model.doc_string = "x" * 2**23
 
 
 def _versions(opset: int, ir: int) -> Callable[[Any, random.Random], None]:
-    def change(model: Any, chance: random.Random) -> None:
+    def change(model: Any, _: random.Random) -> None:
         model.ir_version = ir
         model.opset_import[0].version = opset
 
     return change
 
 
-def _cleared(model: Any, chance: random.Random) -> None:
+def _cleared(model: Any, _: random.Random) -> None:
     del model.graph.node[:]
 
 
 ONNX_CHANGES: dict[str, Callable[[Any, random.Random], None]] = {
-    **{f"external {place[:20]}": _external(place) for place in ("../secret", "/etc/passwd", "weights.bin", "", "\x1b[2J\n")},
-    **{f"external in {where}": _external_inside(where) for where in ("attribute", "sparse", "graph", "function", "training")},
+    **{
+        f"external {place[:20]}": _external(place)
+        for place in ("../secret", "/etc/passwd", "weights.bin", "", "\x1b[2J\n")
+    },
+    **{
+        f"external in {where}": _external_inside(where)
+        for where in ("attribute", "sparse", "graph", "function", "training")
+    },
     **{
         f"classes {value[:30]}": _metadata("classes", value)
         for value in (
-            "3", "null", "{}", "[]", '["a"]', '["a","a"]', '"abc"', "[1,2,3]", "[[]]", "", "[" * 10**5, '["a\\nb","c","d"]',
-            '["\\u001b[2J","b","c"]', '["\\ud800","b","c"]', json.dumps(["a" * 10**6, "b", "c"]), json.dumps(list(map(str, range(10**5)))),
-            '{"a":1,"b":2,"c":3}', "[NaN,1e999,null]",
+            "3",
+            "null",
+            "{}",
+            "[]",
+            '["a"]',
+            '["a","a"]',
+            '"abc"',
+            "[1,2,3]",
+            "[[]]",
+            "",
+            "[" * 10**5,
+            '["a\\nb","c","d"]',
+            '["\\u001b[2J","b","c"]',
+            '["\\ud800","b","c"]',
+            json.dumps(["a" * 10**6, "b", "c"]),
+            json.dumps(list(map(str, range(10**5)))),
+            '{"a":1,"b":2,"c":3}',
+            "[NaN,1e999,null]",
         )
     },
     **{
         f"preprocessing {value[:40]}": _metadata("preprocessing", value)
         for value in (
-            "3", "null", "[]", "{}", '"crop"', '{"channels":1}', '{"channels":true,"height":12,"width":12,"resize":"crop"}',
-            '{"channels":1,"height":"12","width":12,"resize":"crop"}', '{"channels":1,"height":12.0,"width":12,"resize":"crop"}',
-            '{"channels":1,"height":-12,"width":12,"resize":"crop"}', '{"channels":1,"height":1e400,"width":12,"resize":"crop"}',
-            '{"channels":1,"height":12,"width":12,"resize":"zoom"}', '{"channels":1,"height":12,"width":12,"resize":["crop"]}',
-            '{"channels":1,"height":' + "9" * 5000 + ',"width":12,"resize":"crop"}', "[" * 10**5,
+            "3",
+            "null",
+            "[]",
+            "{}",
+            '"crop"',
+            '{"channels":1}',
+            '{"channels":true,"height":12,"width":12,"resize":"crop"}',
+            '{"channels":1,"height":"12","width":12,"resize":"crop"}',
+            '{"channels":1,"height":12.0,"width":12,"resize":"crop"}',
+            '{"channels":1,"height":-12,"width":12,"resize":"crop"}',
+            '{"channels":1,"height":1e400,"width":12,"resize":"crop"}',
+            '{"channels":1,"height":12,"width":12,"resize":"zoom"}',
+            '{"channels":1,"height":12,"width":12,"resize":["crop"]}',
+            '{"channels":1,"height":' + "9" * 5000 + ',"width":12,"resize":"crop"}',
+            "[" * 10**5,
             '{"channels":1,"height":12,"width":12,"resize":"crop","\\u001b":1}',
         )
     },
-    **{f"no {key}": _metadata(key, None) for key in ("format", "format_version", "classes", "preprocessing", "certificate")},
-    **{f"format_version {value[:8]!r}": _metadata("format_version", value) for value in ("", "99", "\x1b[2J\n", "9" * 5000)},
+    **{
+        f"no {key}": _metadata(key, None)
+        for key in ("format", "format_version", "classes", "preprocessing", "certificate")
+    },
+    **{
+        f"format_version {value[:8]!r}": _metadata("format_version", value)
+        for value in ("", "99", "\x1b[2J\n", "9" * 5000)
+    },
     "metadata twice": _twice,
     "loop": _loop,
-    **{f"operator {kind}": _operator(kind) for kind in ("Scan", "If", "Loop", "NonZero", "Tile", "Resize", "Einsum", "RandomNormal", "Nothing", "\x1b[2J")},
+    **{
+        f"operator {kind}": _operator(kind)
+        for kind in ("Scan", "If", "Loop", "NonZero", "Tile", "Resize", "Einsum", "RandomNormal", "Nothing", "\x1b[2J")
+    },
     "custom domain": _operator("Add", "com.evil"),
     "contrib domain": _operator("QAttention", "com.microsoft"),
-    **{f"{name} {value}": _attribute(name, value) for name in ("strides", "pads", "kernel_shape") for value in ([0, 0], [-1, -1], [2**62, 2**62], [1], [])},
+    **{
+        f"{name} {value}": _attribute(name, value)
+        for name in ("strides", "pads", "kernel_shape")
+        for value in ([0, 0], [-1, -1], [2**62, 2**62], [1], [])
+    },
     **{f"group {value}": _attribute("group", value) for value in (0, -1, 2**62)},
     "perm": _attribute("perm", [0, 0]),
     "axis": _attribute("axis", 2**40),
     "to": _attribute("to", 8),
-    **{f"filled {shape}": _filled(shape) for shape in ([2**40], [2**31, 2**31], [2**62], [-1], [65536, 65536, 3], [10**6, 1000, 3])},
+    **{
+        f"filled {shape}": _filled(shape)
+        for shape in ([2**40], [2**31, 2**31], [2**62], [-1], [65536, 65536, 3], [10**6, 1000, 3])
+    },
     **{f"floats {value}": _float_values(value) for value in (float("nan"), float("inf"), -float("inf"), 0.0, 1e38)},
     **{f"dims {value}": _dims(value) for value in ([2**62, 2**62], [-1], [0], [2**40], [1] * 100)},
     **{f"constants {value}": _constants(value) for value in (-1, 0, 2**40, 2**62, -(2**62))},
@@ -502,6 +551,9 @@ ONNX_CHANGES: dict[str, Callable[[Any, random.Random], None]] = {
     **{f"name {value[:10]!r}": _names(value) for value in ("", "\x1b[2J\n", "image", "logits", "a" * 10**6)},
     "many nodes": _many,
     "ballast": _ballast,
-    **{f"versions {opset} {ir}": _versions(opset, ir) for opset, ir in ((1, 3), (28, 14), (-1, 10), (2**40, 10), (21, 2**40))},
+    **{
+        f"versions {opset} {ir}": _versions(opset, ir)
+        for opset, ir in ((1, 3), (28, 14), (-1, 10), (2**40, 10), (21, 2**40))
+    },
     "no nodes": _cleared,
-}  # fmt: skip
+}

@@ -2,8 +2,9 @@
 
     python -m benchmarks.hostile_files --artifacts 5000 --onnx 1500
 
-Well is exit status 0, or 1 or 2 with a few printable lines on stderr that are not about a mistake of Glassbit's own, soon
-and in little memory. Artifacts have a right digest. Each file goes through `inspect`, `predict --explain` and `verify`.
+Well is exit status 0, or 1 or 2 with a few printable lines on stderr that are not about a mistake of Glassbit's, soon,
+and in little memory. Artifacts have a right digest. Each file goes through `inspect`, `predict` (also with `--explain`)
+and `verify`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def outcome(words: list[str]) -> str:
         faulthandler.cancel_dump_traceback_later()
     text = err.getvalue()
     lines = [line for line in text.splitlines() if not line.startswith(("comparing", "reading"))]
-    if code not in (0, 1, 2) or (code and not text.startswith(("glassbit: ", "note: "))):
+    if code not in (0, 1, 2) or (code and not (lines and lines[0].startswith(("glassbit: ", "note: ")))):
         return f"odd end: {code} {text[:200]!r}"
     if "mistake of its own" in text or "Traceback" in text or "not enough memory" in text:
         return f"not foreseen: {text[:300]}"
