@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glassbit._count import counted
+from glassbit._text import printable
 
 
 class GlassbitError(Exception):
@@ -88,8 +89,9 @@ _MOST_PROBLEMS, _LONGEST_PROBLEM = 50, 1000
 def _listed(source: str, problems: Sequence[str]) -> str:
     lines = [f"  - {_cut(problem)}" for problem in problems[:_MOST_PROBLEMS]]
     more = [f"  ... and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
-    return "\n".join([f"{source}: {counted(len(problems), 'problem')}", *lines, *more])
+    return "\n".join([f"{printable(source)}: {counted(len(problems), 'problem')}", *lines, *more])
 
 
 def _cut(problem: str) -> str:
-    return problem if len(problem) <= _LONGEST_PROBLEM else f"{problem[: _LONGEST_PROBLEM - 3]}..."
+    text = printable(problem[: _LONGEST_PROBLEM + 1])
+    return text if len(text) <= _LONGEST_PROBLEM else f"{text[: _LONGEST_PROBLEM - 3]}..."

@@ -148,8 +148,8 @@ def test_a_plan_from_a_file(tmp_path):
     ("text", "problem"),
     [
         (None, "there is no file"),
-        ("[", "must be a readable YAML file"),
-        ("- a", "must be a mapping with the keys name and rules; got list"),
+        ("[", "line 1: is not valid YAML"),
+        ("- a", "must be a mapping of keys, e.g. `name: my-study`; got no mapping"),
         ("name: mine\nrules: [{weight: 9, activation: 4}]", "--weight: must be one of 2, 3, 4, 5, 6, 7, 8, 32; got 9"),
     ],
 )

@@ -11,3 +11,4 @@ from ._network import import_network as import_network
 from ._objective import Built as Built
 from ._objective import build as build
 from ._plan import build_plan as build_plan
+from ._trust import check_trusted as check_trusted

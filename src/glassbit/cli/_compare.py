@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES, OTHER_SEED, OUT
+from glassbit.cli._run_flags import TRUST
 
 
 def compare(
@@ -19,12 +20,13 @@ def compare(
     data: Annotated[str | None, DATA] = None,
     data_dir: Annotated[Path | None, DATA_DIR] = None,
     images: Annotated[int, IMAGES] = 1000,
+    trust: Annotated[bool, TRUST] = False,
     out: Annotated[Path | None, OUT] = None,
 ) -> int:
     """Compare two networks and their explanations."""
     from glassbit.cli._measured import compared
 
-    folder, comparison = compared(a, b, other_seed, data, data_dir, images, out)
+    folder, comparison = compared(a, b, other_seed, data, data_dir, images, out, trust)
     for line in comparison.lines():
         print(line)
     print(f"report: {folder / 'compare.html'}")

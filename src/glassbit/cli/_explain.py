@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit._errors import UsageError
+from glassbit.cli._run_flags import TRUST
 
 METHODS = ("gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion")
 
@@ -25,6 +26,7 @@ def explain(
     target: Annotated[
         str | None, Parameter(help="the class to explain; left out: the predicted class of each image", metavar="CLASS")
     ] = None,
+    trust: Annotated[bool, TRUST] = False,
     out: Annotated[Path | None, Parameter(help="where the pictures go; left out: RUN/explain")] = None,
 ) -> int:
     """Draw saliency maps."""
@@ -38,7 +40,7 @@ def explain(
     pictures = probe_pictures(saved) if images is None else own_pictures(images, saved)
     folder = out or run / "explain"
     explained = explain_images(
-        trained_model(run),
+        trained_model(run, trust=trust),
         pictures.images,
         pictures.names,
         tuple(dict.fromkeys(method.split(","))),

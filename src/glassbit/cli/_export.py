@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from glassbit._count import counted
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit.cli._network_file import ARTIFACT, ONNX
+from glassbit.cli._run_flags import TRUST
 from glassbit.cli._say import is_first_process
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def export(
             help="folder with the files of the run's data set, where it has to be converted; left out: as in training"
         ),
     ] = None,
+    trust: Annotated[bool, TRUST] = False,
 ) -> int:
     """Write the integer network of a run."""
     _check(artifact, onnx, qonnx, explain)
@@ -49,7 +51,7 @@ def export(
 
     saved = saved_run(run)
     result = _result(saved)
-    graph = integer_graph(_deployed(saved, data_dir), saved.run, saved.classes)
+    graph = integer_graph(_deployed(saved, data_dir, trust), saved.run, saved.classes)
     for line in _write(graph, artifact, onnx, qonnx, explain):
         print(line)
     fake, integers = (found.get("test") for found in (result, result.get("deployed") or {}))
@@ -99,21 +101,21 @@ def _result(saved: SavedRun) -> dict[str, Any]:
     return result
 
 
-def _deployed(saved: SavedRun, data_dir: Path | None) -> Deployed:
+def _deployed(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
     """The run's best network in integer arithmetic: as it was trained, or converted now."""
     from glassbit.study import deployed_model
 
-    return deployed_model(saved.folder) or _converted(saved, data_dir)
+    return deployed_model(saved.folder, trust=trust) or _converted(saved, data_dir, trust)
 
 
-def _converted(saved: SavedRun, data_dir: Path | None) -> Deployed:
+def _converted(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
     from glassbit.build import build_data
     from glassbit.datasets import calibration_images, split_validation, with_classes
     from glassbit.deploy import Deployed
     from glassbit.study import changes, trained_model
     from glassbit.train import evaluate
 
-    model, run = trained_model(saved.folder), saved.run
+    model, run = trained_model(saved.folder, trust=trust), saved.run
     recipe = run.data if data_dir is None else run.data.model_copy(update={"dir": str(data_dir)})
     data = build_data(recipe, download=False, progress=is_first_process())
     data = with_classes(data, saved.classes, network=str(saved.folder))

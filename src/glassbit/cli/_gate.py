@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES, OTHER_SEED, OUT
+from glassbit.cli._run_flags import TRUST
 from glassbit.recipe import PolicyRecipe, load_policy
 
 
@@ -21,6 +22,7 @@ def gate(
     data: Annotated[str | None, DATA] = None,
     data_dir: Annotated[Path | None, DATA_DIR] = None,
     images: Annotated[int, IMAGES] = 1000,
+    trust: Annotated[bool, TRUST] = False,
     out: Annotated[Path | None, OUT] = None,
 ) -> int:
     """Fail when the candidate lost too much."""
@@ -29,7 +31,7 @@ def gate(
     from glassbit.cli._measured import compared
     from glassbit.evidence import Policy, judge
 
-    folder, comparison = compared(reference, candidate, other_seed, data, data_dir, images, out)
+    folder, comparison = compared(reference, candidate, other_seed, data, data_dir, images, out, trust)
     verdict = judge(comparison, Policy(**limits.model_dump()))
     for line in verdict.lines():
         print(line)

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES
+from glassbit.cli._run_flags import TRUST
 
 
 def measure(
@@ -17,6 +18,7 @@ def measure(
     data: Annotated[str | None, DATA] = None,
     data_dir: Annotated[Path | None, DATA_DIR] = None,
     images: Annotated[int, IMAGES] = 1000,
+    trust: Annotated[bool, TRUST] = False,
     out: Annotated[
         Path | None,
         Parameter(help="where the numbers and the page go; left out: the run's folder, or measured/ and the name"),
@@ -26,7 +28,7 @@ def measure(
     from glassbit.cli._measured import dataset, find, measured
     from glassbit.report import write_measurement
 
-    place = find(network)
+    place = find(network, trust=trust)
     folder = out or (Path("measured") / place.slug if place.folder is None or data is not None else place.folder)
     found = measured(place, dataset((place,), data, data_dir), folder, images)
     write_measurement(folder, found)

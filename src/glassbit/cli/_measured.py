@@ -64,8 +64,12 @@ class Place:
         return re.sub(r"[^A-Za-z0-9.+_]+", "-", stem).strip("-.") or "network"
 
 
-def find(text: str) -> Place:
+def find(text: str, *, trust: bool = False) -> Place:
     """The network that `text` names.
+
+    Args:
+        text: as it was named.
+        trust: whether the network of a saved run may be imported from anywhere; see `trained_model`.
 
     Raises:
         UsageError: it names none.
@@ -73,7 +77,7 @@ def find(text: str) -> Place:
     """
     path = Path(text)
     if path.is_dir():
-        return _run(path)
+        return _run(path, trust)
     if path.suffix in (ARTIFACT, ONNX):
         if not path.is_file():
             raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it")
@@ -175,6 +179,7 @@ def compared(
     data_dir: Path | None,
     images: int,
     out: Path | None,
+    trust: bool = False,
 ) -> tuple[Path, Comparison]:
     """Measure two networks, compare them, and write the comparison with its pages.
 
@@ -186,8 +191,8 @@ def compared(
 
     if a == b:
         raise UsageError(f"compare: needs two networks; got {a} twice")
-    first, second = find(a), find(b)
-    third = _twin(first) if other_seed is None else find(other_seed)
+    first, second = find(a, trust=trust), find(b, trust=trust)
+    third = _twin(first, trust) if other_seed is None else find(other_seed, trust=trust)
     places = [place for place in (first, second, third) if place is not None]
     chosen = dataset(places, data, data_dir)
     folder = out or Path("compared") / f"{first.slug}-{second.slug}"
@@ -215,13 +220,15 @@ def saved_run(place: Place) -> SavedRun:
     return read(place.folder)
 
 
-def _run(folder: Path) -> Place:
+def _run(folder: Path, trust: bool) -> Place:
     from glassbit.study import run_facts, run_subject
     from glassbit.study import saved_run as read
 
     saved = read(folder)
     takes = Preprocessing(saved.channels, *saved.size, saved.run.data.resize)
-    return Place(str(folder), folder, saved.run.seed, takes, lambda _: run_subject(saved), run_facts(saved))
+    return Place(
+        str(folder), folder, saved.run.seed, takes, lambda _: run_subject(saved, trust=trust), run_facts(saved)
+    )
 
 
 def _artifact(path: Path) -> Subject:
@@ -247,7 +254,7 @@ def _own(text: str, data: Dataset) -> Subject:
     )
 
 
-def _twin(place: Place) -> Place | None:
+def _twin(place: Place, trust: bool) -> Place | None:
     """The same run with the lowest other seed that is finished, in the folder beside it."""
     if place.folder is None:
         return None
@@ -255,7 +262,7 @@ def _twin(place: Place) -> Place | None:
     for folder in sorted(place.folder.resolve().parent.iterdir()):
         if folder == place.folder.resolve() or not (folder / "result.json").is_file():
             continue
-        found = _run(folder)
+        found = _run(folder, trust)
         other = saved_run(found).run
         if other.model_copy(update={"seed": run.seed}).digest == run.digest:
             return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cyclopts import Parameter
+
 from glassbit._errors import RecipeError, UsageError
 from glassbit.cli._flags import Section, Values
 from glassbit.recipe import (
@@ -16,7 +18,9 @@ from glassbit.recipe import (
     RunRecipe,
     SaliencyRecipe,
     TrainingRecipe,
+    read_text,
     run_recipe,
+    yaml_values,
 )
 
 _WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
@@ -24,6 +28,11 @@ _MASKING_WITHOUT_START = tuple(name for name in SaliencyRecipe.model_fields if n
 _PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
 _MASKED = ("sgt", "random")
 
+TRUST = Parameter(
+    help="import the network that run.json names, where it does not come with Glassbit; its code is run",
+    negative="",
+    show_default=False,
+)
 IMAGES = Section("data", DataRecipe, "Images", 1, only=("dir", "size", "resize", "color"), names=(("dir", "data_dir"),))
 DATA_OF_PLAN = Section("data", DataRecipe, "Images", 1, only=("name", *IMAGES.only), names=IMAGES.names)
 DATA = Section("data", DataRecipe, "Images", 1, names=IMAGES.names)
@@ -89,18 +98,9 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        found = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}") from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise UsageError(f"--plan: {path} must be a readable YAML file; {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"--plan: {path} must be a mapping with the keys name and rules; got {type(found).__name__}")
-    return {str(key): value for key, value in found.items()}
+    if not path.exists():
+        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}")
+    return yaml_values(read_text(path), f"--plan: {path}")[0]
 
 
 def _start(given: dict[str, Any], arm: str) -> None:

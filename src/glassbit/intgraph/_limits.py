@@ -7,11 +7,11 @@ is exported: ResNet-56 at 512 x 512, ResNet-20 at 1024 x 1024, VGG-16 at 224 x 2
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ._infer import TensorInfo, kernel_of
-from ._nodes import AveragePool, Conv, Linear, MaxPool, Node
+from ._nodes import AveragePool, Conv, Linear, MaxPool, Node, SumPool, inputs
 
 if TYPE_CHECKING:
     from ._graph import IntGraph
@@ -82,12 +82,17 @@ def of_all_tensors(graph: IntGraph) -> Iterator[str]:
     elements = sum(tensor.size for tensor in tensors.values())
     if elements > TENSORS:
         yield f"tensors: all together must have at most {TENSORS} elements for an image; got {elements}"
-    products = sum(_products(node, tensors[node.name]) for node in graph.nodes)
+    products = sum(
+        _products(node, tensors[node.name], [tensors[name] for name in inputs(node)]) for node in graph.nodes
+    )
     if products > PRODUCTS:
         yield f"products: there must be at most {PRODUCTS} for an image; got {products}"
 
 
-def _products(node: Node, made: TensorInfo) -> int:
+def _products(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> int:
+    if isinstance(node, SumPool):
+        channels, height, width = reads[0].shape
+        return channels * len(node.rows) * width * (height + len(node.columns))
     if isinstance(node, Conv | Linear):
         return node.weights.codes.size * made.size // made.shape[0]
     return made.size

@@ -1,6 +1,7 @@
 """Recipes: what is to be trained and measured, as frozen values. Never imports torch."""
 
 from ._options import DEPLOY_OPTIONS as DEPLOY_OPTIONS
+from ._options import NETWORKS as NETWORKS
 from ._options import DataRecipe as DataRecipe
 from ._options import EvaluationRecipe as EvaluationRecipe
 from ._options import FinetuningRecipe as FinetuningRecipe
@@ -25,3 +26,5 @@ from ._recipe import data_slug as data_slug
 from ._recipe import differences as differences
 from ._recipe import expand as expand
 from ._recipe import model_slug as model_slug
+from ._yaml import read_text as read_text
+from ._yaml import yaml_values as yaml_values

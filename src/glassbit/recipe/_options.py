@@ -35,9 +35,13 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+_LARGEST = 2**1000
+"""Numbers from outside need not fit into a float."""
+
+
 def _clip(value: Any) -> float | str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "data" or (number and math.isfinite(value) and value > 0):
+    if value == "data" or (number and 0 < value < math.inf and value <= _LARGEST):
         return value if isinstance(value, str) else float(value)
     raise PydanticCustomError("clip", 'must be a number > 0, or "data" to set it from images')
 
@@ -48,6 +52,20 @@ def _network(value: str) -> str:
             "network", "must be one of {known}, or package.module:callable", {"known": ", ".join(NETWORKS)}
         )
     return value
+
+
+def _finite(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments are stored as JSON, which has no infinite numbers."""
+
+    def check(value: Any) -> None:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+        for item in inner:
+            check(item)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise PydanticCustomError("finite_arguments", "must hold finite numbers")
+
+    check(arguments)
+    return arguments
 
 
 Int = Annotated[int, Field(strict=True)]
@@ -89,7 +107,9 @@ class ModelRecipe(Options):
         default="cnn-bn",
         description="cnn, cnn-bn, resnet20, resnet32, resnet56, or package.module:callable for a network of your own",
     )
-    arguments: dict[str, Any] = Field(default_factory=dict, description="further keyword arguments of the network")
+    arguments: Annotated[dict[str, Any], AfterValidator(_finite)] = Field(
+        default_factory=dict, description="further keyword arguments of the network"
+    )
 
 
 class RuleRecipe(Options):

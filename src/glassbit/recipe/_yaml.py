@@ -6,17 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RecipeError, UsageError
+from glassbit._text import brief
 
 from ._problems import Path as Keys
+from ._yaml_limits import LARGEST, problem
 
 
 def read_text(path: Path) -> str:
     """The text of a file.
 
     Raises:
-        UsageError: it is not readable UTF-8.
+        UsageError: it is not readable UTF-8, or far too large.
     """
     try:
+        if not path.is_file():
+            raise UsageError(f"{path}: must be a file; got {'a folder' if path.is_dir() else 'none that can be read'}")
+        size = path.stat().st_size
+        if size > 4 * LARGEST:
+            raise UsageError(f"{path}: must have at most {4 * LARGEST} bytes; got {size}; delete what it does not need")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: must be a readable UTF-8 text file; {error}") from error
@@ -33,7 +40,12 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
+        wrong = problem(text)
+        if wrong is not None:
+            raise RecipeError(source, [wrong])
         tree = YAML(typ="rt").load(text)
+    except RecipeError:
+        raise
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
         raise RecipeError(
@@ -47,8 +59,14 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
         ) from error
     except YAMLError as error:
         raise RecipeError(source, [f"is not valid YAML: {error}"]) from error
+    except Exception as error:  # a date that is none, a number without an end: the parser lets anything through
+        text = f"holds a value that cannot be read ({error}); put it into quotes or correct it"
+        raise RecipeError(source, [text]) from error
     lines: dict[Keys, int] = {}
-    values = _plain(tree, (), lines)
+    odd: list[str] = []
+    values = _plain(tree, (), lines, odd)
+    if odd:
+        raise RecipeError(source, odd)
     if not isinstance(values, dict):
         raise RecipeError(
             source,
@@ -57,7 +75,8 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
     return values, lines
 
 
-def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
+def _plain(node: Any, path: Keys, lines: dict[Keys, int], odd: list[str]) -> Any:
+    """Plain values; what is neither text nor number, true, false, null, list or mapping goes to `odd`."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.scalarbool import ScalarBoolean
     from ruamel.yaml.scalarfloat import ScalarFloat
@@ -66,14 +85,20 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int]) -> Any:
     if isinstance(node, CommentedMap):
         for key in node:
             lines[(*path, str(key))] = node.lc.key(key)[0] + 1 if key in (node.lc.data or {}) else lines.get(path, 1)
-        return {str(key): _plain(value, (*path, str(key)), lines) for key, value in node.items()}
+            if not isinstance(key, str):
+                odd.append(
+                    f"{place((*path, str(key)), lines)}: keys must be text; got {brief(key, 60)}; put it into quotes"
+                )
+        return {str(key): _plain(value, (*path, str(key)), lines, odd) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for i in range(len(node)):
             lines[(*path, i)] = node.lc.item(i)[0] + 1
-        return [_plain(value, (*path, i), lines) for i, value in enumerate(node)]
+        return [_plain(value, (*path, i), lines, odd) for i, value in enumerate(node)]
     for kind, plain in ((ScalarBoolean, bool), (ScalarFloat, float), (ScalarInt, int), (str, str)):
         if isinstance(node, kind):
             return plain(node)
+    if not isinstance(node, bool | int | float | None):
+        odd.append(f"{place(path, lines)}: must be text or a number; got {brief(node, 60)}; put it into quotes")
     return node
 
 

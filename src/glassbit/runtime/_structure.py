@@ -48,8 +48,8 @@ def problem(model: onnx.ModelProto) -> str | None:
 
 def _problems(model: onnx.ModelProto) -> Iterator[str]:
     yield from _of_the_file(model)
-    yield from _of_the_tensors(model)
     yield from _of_the_nodes(model)
+    yield from _of_the_tensors(model)
     yield from _of_the_shapes(model)
 
 
@@ -93,6 +93,8 @@ def _of_the_nodes(model: onnx.ModelProto) -> Iterator[str]:
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             yield f"has the operator {brief(name)}, which Glassbit does not write"
             continue
+        if not all(node.output) or not node.output:
+            yield f"has an operator {node.op_type} whose result has no name"
         for attribute in node.attribute:
             if attribute.name not in OPERATORS[node.op_type]:
                 yield f"has an operator {node.op_type} with the attribute {brief(attribute.name)}, which is not read"
@@ -143,10 +145,11 @@ def _products(node: onnx.NodeProto, reads: list[tuple[int, ...]], made: tuple[in
     weights: Mapping[str, int] = {"Conv": 1, "QLinearConv": 3, "ConvTranspose": 1}
     size = math.prod(made)
     if node.op_type in weights:
-        other = reads[weights[node.op_type]]
+        place = weights[node.op_type]
+        other = reads[place] if place < len(reads) else ()
         return math.prod(reads[0] if node.op_type == "ConvTranspose" else made) * math.prod(other[1:])
     if node.op_type in ("MatMul", "MatMulInteger"):
-        return size * (reads[0][-1] if reads[0] else 1)
+        return size * (reads[0][-1] if reads and reads[0] else 1)
     if node.op_type == "MaxPool":
         return size * math.prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), ()))
     return size

@@ -53,7 +53,7 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
             from anywhere, also from the current folder.
     """
     onnx = need("onnx", "Reading an ONNX file")
-    model = onnx.ModelProto()
+    model: onnx.ModelProto = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except Exception as error:

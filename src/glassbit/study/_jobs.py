@@ -109,7 +109,7 @@ class Here(Workshop):
             download=job.download,
             progress=self.progress,
         )
-        measure_run(job.out, self._loaded[1], images=job.images, progress=self.progress)
+        measure_run(job.out, self._loaded[1], images=job.images, progress=self.progress, trust=job.run.model.name)
         return outcome.result
 
 

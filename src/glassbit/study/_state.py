@@ -14,7 +14,7 @@ from torch import nn
 
 from glassbit._errors import GlassbitWarning, RunError
 from glassbit._files import read_json
-from glassbit.build import build_network, build_plan
+from glassbit.build import build_network, build_plan, check_trusted
 from glassbit.deploy import Deployed
 from glassbit.models import Classifier
 from glassbit.quant import quantize_
@@ -121,36 +121,46 @@ def saved_run(folder: Path) -> SavedRun:
         ) from error
 
 
-def trained_model(folder: Path) -> Classifier:
+def trained_model(folder: Path, *, trust: bool | str = False) -> Classifier:
     """The network of a run with its best weights, on the CPU, in eval mode; the data set itself is not needed.
+
+    Args:
+        folder: of the run.
+        trust: whether a network that does not come with Glassbit may be imported: the folder may come from elsewhere,
+            and `run.json` can name any module. A name, as a recipe gives it, allows that one alone.
 
     Raises:
         RunError: the folder holds no run, or it has no checkpoint yet.
-        UsageError: a network of the user's cannot be imported any more.
+        UsageError: a network of the user's is not trusted, or cannot be imported any more.
     """
     saved = saved_run(folder)
-    model = _untrained(saved)
+    model = _untrained(saved, trust)
     _load(model, folder / "best.pt")
     return model.eval()
 
 
-def deployed_model(folder: Path) -> Deployed | None:
+def deployed_model(folder: Path, *, trust: bool | str = False) -> Deployed | None:
     """The network of a run with its best weights in deployed arithmetic, on the CPU, in eval mode; None where the run
     did not train in it.
 
+    Args:
+        folder: of the run.
+        trust: see `trained_model`.
+
     Raises:
         RunError: the folder holds no run, or it has no such checkpoint yet.
-        UsageError: a network of the user's cannot be imported any more.
+        UsageError: a network of the user's is not trusted, or cannot be imported any more.
     """
     saved = saved_run(folder)
     if not saved.run.deploy_epochs:
         return None
-    model = Deployed(_untrained(saved), torch.zeros(2, saved.channels, *saved.size, dtype=torch.uint8))
+    model = Deployed(_untrained(saved, trust), torch.zeros(2, saved.channels, *saved.size, dtype=torch.uint8))
     _load(model, folder / "deployed.pt")
     return model.eval()
 
 
-def _untrained(saved: SavedRun) -> Classifier:
+def _untrained(saved: SavedRun, trust: bool | str) -> Classifier:
+    check_trusted(saved.run.model.name, trust=trust, source=saved.folder / "run.json")
     network = build_network(
         saved.run.model, classes=len(saved.classes), channels=saved.channels, size=saved.size, seed=saved.run.seed
     )

@@ -26,14 +26,19 @@ _COMPARED = 300
 """Images that every two runs are compared on."""
 
 
-def run_subject(saved: SavedRun) -> Subject:
+def run_subject(saved: SavedRun, *, trust: bool | str = False) -> Subject:
     """The network of a run with its best weights, to be measured.
+
+    Args:
+        saved: the run.
+        trust: see `trained_model`.
 
     Raises:
         RunError: the run has no checkpoint yet.
+        UsageError: its network is not trusted.
     """
     return TorchSubject(
-        trained_model(saved.folder),
+        trained_model(saved.folder, trust=trust),
         name=saved.run.id,
         image_shape=(saved.channels, *saved.size),
         class_names=saved.classes,
@@ -67,8 +72,15 @@ def is_measured(folder: Path, images: int) -> bool:
         return False
 
 
-def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool) -> None:
+def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool, trust: bool | str = False) -> None:
     """Measure the finished run in `folder`, unless that is done, and keep the numbers there.
+
+    Args:
+        folder: of the run.
+        data: its images.
+        images: how many to measure on.
+        progress: show a bar when stderr is a terminal.
+        trust: see `trained_model`.
 
     Raises:
         UsageError: its network cannot be explained, or `data` has other classes.
@@ -84,7 +96,9 @@ def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool) -> 
             "Bring the old images back, or delete the folder to train on the new ones"
         )
     facts = {**run_facts(saved), "asked": images}
-    found = measure(run_subject(saved), data, images=images, seed=saved.run.seed, facts=facts, progress=progress)
+    found = measure(
+        run_subject(saved, trust=trust), data, images=images, seed=saved.run.seed, facts=facts, progress=progress
+    )
     found.save(folder)
 
 

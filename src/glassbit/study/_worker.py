@@ -43,7 +43,7 @@ def main(job_text: str) -> int:
         if outcome.status != "worker" and not is_measured(out, job["images"]):
             with noting_failure(out):
                 data = build_data(run.data, download=job["download"])
-                measure_run(out, data, images=job["images"], progress=False)
+                measure_run(out, data, images=job["images"], progress=False, trust=run.model.name)
     except KeyboardInterrupt:
         return 130
     except GlassbitError:
