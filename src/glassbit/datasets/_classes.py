@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -68,7 +69,7 @@ def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Data
         return data
     numbers = torch.tensor(places)
     train, test = (_renumbered(split, numbers) for split in (data.train, data.test))
-    return Dataset(data.name, train, test, tuple(classes), data.regions)
+    return replace(data, train=train, test=test, classes=tuple(classes))
 
 
 def listed(names: Sequence[str]) -> str:
