@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._text import printable
 
 from ._split import Dataset, Split
 
@@ -107,7 +108,7 @@ def _counted(names: Sequence[str], others: Sequence[str]) -> str:
 
 def _shown(name: str) -> str:
     """A name for a message: printable, and not too long."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in name)
+    text = printable(name)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
