@@ -50,7 +50,7 @@ def test_long_lists_are_shortened_to_what_differs() -> None:
     with pytest.raises(UsageError) as error:
         match_classes([*many[:-1], "x\n" * 30], data(*many), network="net")
     text = str(error.value)
-    assert "class-09 and 30 more (it alone has x?x?" in text
+    assert "class-09 and 30 more (it alone has x\\nx\\n" in text
     assert "and 30 more (it alone has class-39)" in text
     assert "\n" not in text
     assert len(text) < 500

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import os
+import re
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from glassbit._errors import DataError
+from glassbit._errors import DataError, GlassbitWarning
 from glassbit.pictures import Framing, decoded, settle
 
 Photo = Callable[..., Path]
@@ -42,7 +46,8 @@ def test_kinds_of_files(tmp_path: Path, photo: Photo, mode: str, suffix: str, ch
         image.convert(mode).save(path)
     with Image.open(path) as image:
         wanted = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    made = pixels(path)
+    with pytest.warns(GlassbitWarning) if mode == "CMYK" else nullcontext():
+        made = pixels(path)
     assert made.shape == (1, channels, 8, 8)
     assert np.array_equal(made[0].transpose(1, 2, 0).squeeze(), wanted)
 
@@ -61,9 +66,58 @@ def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
     image = Image.new(mode, (8, 8), (0,) * len(mode))
     image.putpixel((0, 0), (9,) * (len(mode) - 1) + (255,))
     image.save(tmp_path / "x.png")
-    made = pixels(tmp_path / "x.png")
+    with pytest.warns(GlassbitWarning, match=r"1 image has an alpha channel .* becomes white \(such as x.png\)"):
+        made = pixels(tmp_path / "x.png")
     assert made[:, :, 0, 0].max() == 9
     assert made[:, :, 1:].min() == 255
+
+
+def png16(path: Path, pixels: np.ndarray) -> Path:
+    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 2: 4, 4: 6}[channels], 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    data = b"".join(
+        struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part)) for kind, part in parts
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+    return path
+
+
+DEEP = np.random.default_rng(0).integers(0, 2**16, (8, 8, 4)).astype(np.uint16)
+
+
+def test_16_bits_a_channel_are_read_as_8_and_said(tmp_path: Path) -> None:
+    path = png16(tmp_path / "x.png", DEEP[..., :3])
+    text = r"1 image has 16 bits a channel, of which the upper 8 are read \(such as x.png\)"
+    with pytest.warns(GlassbitWarning, match=text):
+        made = pixels(path)
+    assert np.array_equal(made[0].transpose(1, 2, 0), DEEP[..., :3] >> 8)
+    (tmp_path / "x.ppm").write_bytes(b"P6 8 8 65535\n" + DEEP[..., :3].astype(">u2").tobytes())
+    with pytest.warns(GlassbitWarning, match="1 image has 16 bits a channel"):
+        pixels(tmp_path / "x.ppm")
+    with pytest.warns(GlassbitWarning) as told:
+        pixels(png16(tmp_path / "y.png", DEEP))
+    assert sorted(str(one.message)[12:27] for one in told) == ["16 bits a chann", "an alpha channe"]
+
+
+def test_16_bit_grey_is_refused_with_the_line_that_makes_it_right(tmp_path: Path) -> None:
+    path = png16(tmp_path / "x.png", DEEP[..., :1])
+    with pytest.raises(DataError, match="pixels of mode I;16; save it with 8 bits a channel") as error:
+        pixels(path)
+    (line,) = re.findall("`([^`]+)`", str(error.value))
+    with Image.open(path) as image:
+        made = eval(line, {"np": np, "image": image})
+    Image.fromarray(made).save(path)
+    assert np.array_equal(pixels(path)[0, 0], np.round(DEEP[..., 0] / 257))
+
+
+def test_a_palette_with_a_transparent_colour_is_said(tmp_path: Path, photo: Photo) -> None:
+    with Image.open(photo(tmp_path / "x.png")) as image:
+        image.convert("P").save(tmp_path / "x.png", transparency=0)
+    with pytest.warns(GlassbitWarning, match="1 image has an alpha channel or a transparent colour"):
+        pixels(tmp_path / "x.png")
 
 
 def test_photographs_are_upright(tmp_path: Path) -> None:
@@ -99,8 +153,8 @@ def odd_files(folder: Path, photo: Photo) -> dict[Path, str]:
         folder / "labels.csv": "not an image",
         photo(folder / "tiny.png", size=(1, 1)): "1 x 1 pixels; at least 4 a side",
         folder / "moving.gif": "2 frames",
-        folder / "deep.png": "convert it to 8 bits",
-        folder / "float.tif": "convert it to 8 bits",
+        folder / "deep.png": "save it with 8 bits a channel",
+        folder / "float.tif": "save it with 8 bits a channel",
         folder / "huge.png": "9000 x 9000 pixels; at most 64 million",
         folder / "bomb.png": "too many pixels; at most 64 million are read",
     }

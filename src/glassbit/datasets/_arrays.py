@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,9 +16,11 @@ from jaxtyping import UInt8
 
 from glassbit._count import counted
 from glassbit._errors import DataError
-from glassbit.pictures import LARGEST, SMALLEST, Images
+from glassbit.pictures import Images
 
+from ._levels import Levels, Range, Values, is_number, levels, look
 from ._official import Arrays
+from ._shapes import readings, shape_problem
 from ._split import SHORTCUT
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -27,22 +30,34 @@ CHUNK = 4096
 Collect = Callable[[str, Images], UInt8[np.ndarray, "n c h w"]]
 
 
-def read_npz(
-    source: Path | io.BufferedIOBase, *, name: str, collect: Collect
-) -> tuple[Arrays, Arrays, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Contents:
+    """What an `.npz` file holds.
+
+    Args:
+        train, test: the parts.
+        classes: the class names.
+        scaling: the line of NumPy that made pixels of the values, with `images` for them; empty where they were pixels.
+    """
+
+    train: Arrays
+    test: Arrays
+    classes: tuple[str, ...]
+    scaling: str
+
+
+def read_npz(source: Path | io.BufferedIOBase, *, name: str, collect: Collect) -> Contents:
     """Read `train_images`, `train_labels`, `test_images`, `test_labels` and, where they are there, `classes` and
     `test_regions`.
 
-    Images are uint8, `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)` with 1 or 3 channels; labels are whole numbers from
-    0, and every class has training images. Regions are uint8 `(n, h, w)`: 0 background, 1 the object, 2 a shortcut.
+    Images are `(n, h, w)`, `(n, h, w, c)` or `(n, c, h, w)` with 1 or 3 channels, uint8 or what `levels` can tell the
+    meaning of; a side has 4 pixels or more, or one of them has 1. Labels are whole numbers from 0, and every class has
+    training images. Regions are uint8 `(n, h, w)`: 0 background, 1 the object, 2 a shortcut.
 
     Args:
         source: a path or an open file.
         name: what to call it in an error.
         collect: makes an array of the images of a part, "train" or "test"; they are read a few at a time.
-
-    Returns:
-        The training part, the test part and the class names.
 
     Raises:
         DataError: an array is missing or not what it must be; all that is wrong, in one text.
@@ -57,17 +72,21 @@ def read_npz(
                 )
             heads = {key: _head(archive, key) for key in (*KEYS, REGIONS) if key in members}
             problems = [text for part in ("train", "test") for text in _problems(part, heads)]
+            known = _levels(archive, heads)
+            problems += [known] if isinstance(known, str) else []
             _complain(name, problems + _region_problems(heads))
+            assert isinstance(known, Levels)
             labels = {part: _small(archive, f"{part}_labels").astype(np.int64) for part in ("train", "test")}
-            classes = _small(archive, "classes") if "classes" in members else np.arange(labels["train"].max() + 1)
+            classes = _classes(archive) if "classes" in members else _numbers(int(labels["train"].max()) + 1)
             regions = _small(archive, REGIONS) if REGIONS in members else None
-            _complain(name, _label_problems(labels, len(classes)) + _region_values(regions))
+            _complain(name, _class_problems(classes) + _label_problems(labels, len(classes)) + _region_values(regions))
             train, test = (
-                collect(part, _images(archive, f"{part}_images", heads[f"{part}_images"])) for part in ("train", "test")
+                collect(part, _images(archive, f"{part}_images", heads[f"{part}_images"], known))
+                for part in ("train", "test")
             )
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name} cannot be read as .npz: {error}") from error
-    return Arrays(train, labels["train"]), Arrays(test, labels["test"], regions), tuple(map(str, classes))
+    return Contents(Arrays(train, labels["train"]), Arrays(test, labels["test"], regions), classes, known.rule)
 
 
 @dataclass(frozen=True)
@@ -104,54 +123,87 @@ def _small(archive: zipfile.ZipFile, key: str) -> np.ndarray:
         return array
 
 
-def _images(archive: zipfile.ZipFile, key: str, head: _Head) -> Images:
+def _raw(archive: zipfile.ZipFile, key: str, head: _Head) -> Iterator[Values]:
+    """The array as it is, a few images at a time."""
     count, *rest = head.shape
-    if len(rest) == 2:
-        arrange: tuple[int, ...] = (0, 1, 2)
-        channels, height, width = 1, *rest
-    elif rest[0] in (1, 3):
-        arrange = (0, 1, 2, 3)
-        channels, height, width = rest
-    else:
-        arrange = (0, 3, 1, 2)
-        height, width, channels = rest
+    with _opened(archive, key) as file:
+        _read_head(file)
+        for start in range(0, count, CHUNK):
+            some = min(CHUNK, count - start)
+            data = file.read(some * math.prod(rest) * head.dtype.itemsize)
+            yield np.frombuffer(data, head.dtype).reshape(some, *rest)
+
+
+def _images(archive: zipfile.ZipFile, key: str, head: _Head, known: Levels) -> Images:
+    seen = readings(head.shape)[0]
+    shape = (head.shape[0], *seen.shape)
 
     def chunks() -> Iterator[UInt8[np.ndarray, "k c h w"]]:
-        with _opened(archive, key) as file:
-            _read_head(file)
-            for start in range(0, count, CHUNK):
-                some = min(CHUNK, count - start)
-                data = file.read(some * channels * height * width)
-                images = np.frombuffer(data, np.uint8).reshape(some, *rest).transpose(arrange)
-                yield images.reshape(some, channels, height, width)
+        for values in _raw(archive, key, head):
+            pixels = known.apply(values)
+            yield (pixels if seen.arrange is None else pixels.transpose(seen.arrange)).reshape(len(values), *shape[1:])
 
-    return Images((count, channels, height, width), chunks)
+    return Images(shape, chunks)
+
+
+def _levels(archive: zipfile.ZipFile, heads: dict[str, _Head]) -> Levels | str:
+    """How values become pixels, or what is wrong with them."""
+    parts = [heads[f"{part}_images"] for part in ("train", "test")]
+    kinds = [head.dtype for head in parts]
+    if kinds[0] != kinds[1]:
+        return f"train_images and test_images must have one type, got {kinds[0]} and {kinds[1]}; save both as uint8"
+    if not is_number(kinds[0]):
+        return f"train_images and test_images must be numbers, got {kinds[0]}; save them as uint8, 0 ... 255"
+    if kinds[0] == np.uint8 or not all(head.shape and math.prod(head.shape) for head in parts):
+        return levels(np.dtype(np.uint8), Range(0, 0), Range(0, 0))
+    train, test = (look(_raw(archive, f"{part}_images", heads[f"{part}_images"])) for part in ("train", "test"))
+    every = train | test
+    known = levels(kinds[0], train, every)
+    if isinstance(known, Levels):
+        return known
+    return (
+        f"train_images and test_images must be uint8, 0 ... 255, got {kinds[0]} from {every.low:.6g} to "
+        f"{every.high:.6g}; {known}"
+    )
 
 
 def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
     images, labels = heads[f"{part}_images"], heads[f"{part}_labels"]
     shape, problems = images.shape, []
-    if images.dtype != np.uint8:
-        cure = "; multiply by 255 and round" if images.dtype.kind == "f" else ""
-        problems.append(f"{part}_images must be uint8, 0 ... 255, got {images.dtype}{cure}")
-    if len(shape) != 3 and not (len(shape) == 4 and {1, 3} & {shape[1], shape[3]}):
-        problems.append(f"{part}_images must be (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3, got {shape}")
-    elif not shape[0]:
+    if len(shape) > 2 and not shape[0]:
         problems.append(f"{part}_images is empty")
     else:
-        sides = _sides(shape)
-        if not all(SMALLEST <= side <= LARGEST for side in sides):
-            problems.append(f"{part}_images must have {SMALLEST} ... {LARGEST} pixels a side, got {sides}")
+        wrong = shape_problem(shape)
+        problems += [f"{part}_images {wrong}"] if wrong else []
     if images.by_columns and len(shape) > 1:
         problems.append(f"{part}_images is stored by columns: save np.ascontiguousarray(images)")
     if labels.dtype.kind not in "iu" or len(labels.shape) != 1:
-        problems.append(f"{part}_labels must be whole numbers (n,), got {labels.dtype} {labels.shape}")
+        cure = "labels.argmax(1)" if len(labels.shape) == 2 and labels.shape[1] > 1 else "labels.ravel().astype(int)"
+        problems.append(
+            f"{part}_labels must be whole numbers (n,), got {labels.dtype} {labels.shape}; if they are class numbers, "
+            f"save {cure}"
+        )
     elif shape and labels.shape[0] != shape[0]:
         problems.append(f"{part}_labels has {counted(labels.shape[0], 'label')} for {counted(shape[0], 'image')}")
     other = heads["train_images"].shape
     if part == "test" and shape[1:] != other[1:]:
         problems.append(f"test_images must have the shape of train_images, got {shape[1:]} and {other[1:]}")
     return problems
+
+
+def _classes(archive: zipfile.ZipFile) -> tuple[str, ...]:
+    return tuple(
+        item.decode() if isinstance(item, bytes) else str(item) for item in np.atleast_1d(_small(archive, "classes"))
+    )
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
+def _class_problems(classes: tuple[str, ...]) -> list[str]:
+    twice = sorted({name for name in classes if classes.count(name) > 1})
+    return [f"classes must be different names (k,), got {', '.join(twice[:10])} more than once"] if twice else []
 
 
 def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
@@ -173,9 +225,11 @@ def _region_problems(heads: dict[str, _Head]) -> list[str]:
         return []
     found, images = heads[REGIONS], heads["test_images"].shape
     if found.dtype != np.uint8 or len(found.shape) != 3:
-        return [f"{REGIONS} must be uint8 (n, h, w), got {found.dtype} {found.shape}"]
-    wanted = (*images[:1], *_sides(images))
-    if len(wanted) == 3 and found.shape != wanted:
+        got = f"{found.dtype} {found.shape}"
+        return [f"{REGIONS} must be uint8 (n, h, w), got {got}; save regions.astype(np.uint8), one for each image"]
+    seen = readings(images)
+    wanted = (*images[:1], *seen[0].shape[1:]) if seen else ()
+    if wanted and found.shape != wanted:
         return [f"{REGIONS} must be {wanted}, one for each pixel of test_images, got {found.shape}"]
     return []
 
@@ -184,11 +238,6 @@ def _region_values(regions: np.ndarray | None) -> list[str]:
     if regions is None or regions.max() <= SHORTCUT:
         return []
     return [f"{REGIONS} must hold 0 (background), 1 (the object) or 2 (a shortcut), got {regions.max()}"]
-
-
-def _sides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Height and width of images of that shape, as far as it has them."""
-    return shape[2:] if len(shape) == 4 and shape[1] in (1, 3) else shape[1:3]
 
 
 def _complain(name: str, problems: list[str]) -> None:

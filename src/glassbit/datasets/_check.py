@@ -16,7 +16,7 @@ from ._cache import cache_folder
 from ._catalogue import entry
 from ._load import load, locate
 from ._official import digests
-from ._repeats import majority, marks, shared, two_labels
+from ._repeats import faint, majority, marks, shared, two_labels
 from ._split import OBJECT, SHORTCUT, Dataset
 
 
@@ -99,13 +99,12 @@ def _shares(regions: UInt8[Tensor, "n h w"]) -> str:
 
 
 def _repeated(data: Dataset) -> list[str]:
-    """Images under several labels, and test images that are training images too."""
+    """Images under several labels, test images that are training images too, and pixels of 0 and 1."""
     found = marks(data.train), marks(data.test)
     count = int(shared(*found).sum())
-    texts = (
-        [f"{count} of {counted(len(data.test), 'test image')} are among the training images too, pixel for pixel"]
+    both = (
+        f"{count} of {counted(len(data.test), 'test image')} are among the training images too, pixel for pixel"
         if count
-        else []
+        else ""
     )
-    several = two_labels(data, found)
-    return [*texts, several] if several else texts
+    return [text for text in (faint(data), both, two_labels(data, found)) if text]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._text import printable
 
 from ._split import Dataset, Split
 
@@ -68,7 +70,7 @@ def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Data
         return data
     numbers = torch.tensor(places)
     train, test = (_renumbered(split, numbers) for split in (data.train, data.test))
-    return Dataset(data.name, train, test, tuple(classes), data.regions)
+    return replace(data, train=train, test=test, classes=tuple(classes))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -106,7 +108,7 @@ def _counted(names: Sequence[str], others: Sequence[str]) -> str:
 
 def _shown(name: str) -> str:
     """A name for a message: printable, and not too long."""
-    text = "".join(letter if letter.isprintable() else "?" for letter in name)
+    text = printable(name)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -97,8 +97,15 @@ def load(
     if not path.is_file() or path.suffix != ".npz":
         raise _unknown(str(name), path)
     holder = _Holder(path.stem, (path,), framing, cache_dir, limit)
-    train, test, classes = read_npz(path, name=str(path), collect=holder.whole)
-    return holder.dataset((train, test), classes)
+    found = read_npz(path, name=str(path), collect=holder.whole)
+    if found.scaling:
+        warnings.warn(
+            f"{path}: its images become 8-bit pixels by `{found.scaling}`, and the network reads only such pixels: do "
+            "the same with whatever it is given",
+            GlassbitWarning,
+            stacklevel=2,
+        )
+    return holder.dataset((found.train, found.test), found.classes, scaling=found.scaling)
 
 
 def locate(
@@ -132,11 +139,11 @@ class _Holder:
         """The images as they are."""
         return self._collect(images, part, "whole").numpy()
 
-    def dataset(self, parts: tuple[Arrays, Arrays], classes: tuple[str, ...]) -> Dataset:
+    def dataset(self, parts: tuple[Arrays, Arrays], classes: tuple[str, ...], *, scaling: str = "") -> Dataset:
         """The data set."""
         regions = self._regions(parts[1])
         train, test = (self._split(part, arrays) for part, arrays in zip(("train", "test"), parts, strict=True))
-        return Dataset(self.name, train, test, classes, regions)
+        return Dataset(self.name, train, test, classes, regions, scaling)
 
     def _regions(self, arrays: Arrays) -> UInt8[Tensor, "n h w"] | None:
         if arrays.regions is None:
@@ -162,7 +169,8 @@ class _Holder:
 
 def _included(known: Entry) -> tuple[Arrays, Arrays]:
     source = io.BytesIO((importlib.resources.files("glassbit.datasets") / "fashion_mini.npz").read_bytes())
-    train, test, _ = read_npz(source, name="fashion_mini.npz", collect=_in_memory)
+    found = read_npz(source, name="fashion_mini.npz", collect=_in_memory)
+    train, test = found.train, found.test
     return clutter(train, test, marks=MARKS[known.name]) if known.layout == "generated" else (train, test)
 
 

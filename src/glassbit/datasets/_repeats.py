@@ -71,7 +71,7 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
     """
     found = marks(data.train), marks(data.test)
     both = int(shared(*found).sum())
-    texts = [two_labels(data, found)]
+    texts = [faint(data), two_labels(data, found)]
     if both:
         texts.append(
             f"{both} of {len(data.test)} test images are among the training images too, pixel for pixel: the test "
@@ -85,6 +85,16 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
             "the best epoch may be chosen too late"
         )
     return tuple(f"{data.name}: {text}" for text in (*texts, _imbalance(data)) if text)
+
+
+def faint(data: Dataset) -> str:
+    """A sentence on training images whose brightest pixel is 1 of 255, or nothing."""
+    if any(int(images.max()) > 1 for images, _ in data.train.chunks(_CHUNK)):
+        return ""
+    return (
+        "its pixels are 0 and 1 only, of 0 ... 255, which is black: where they were made of floats in [0, 1], make "
+        "them again with np.round(images * 255).astype(np.uint8)"
+    )
 
 
 def majority(data: Dataset) -> str:

@@ -111,6 +111,8 @@ class Dataset:
         classes: the name of every class, in label order.
         regions: what each pixel of the test images is, where that is known: 0 background, 1 the object that the label
             names, 2 a shortcut to the label.
+        scaling: the line of NumPy, with `images` for the arrays of an `.npz` file, that made 8-bit pixels of them;
+            empty where they had 8 bits. Whoever feeds the exported network does the same.
 
     Raises:
         UsageError: two classes have one name, there is a label of no class, or the regions do not fit the test images.
@@ -121,6 +123,7 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     regions: UInt8[Tensor, "n h w"] | None = None
+    scaling: str = ""
 
     def __post_init__(self) -> None:
         twice = sorted({name for name in self.classes if self.classes.count(name) > 1})

@@ -316,6 +316,7 @@ class About:
         network: the name of the network.
         run: the id of the training run, or "".
         trained: whether its weights were trained in this arithmetic, or only converted to it.
+        notes: what else its users must know, a sentence each, such as how their arrays become pixels.
     """
 
     plan: str = ""

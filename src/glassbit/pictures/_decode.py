@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from glassbit._count import counted
-from glassbit._errors import DataError
+from glassbit._errors import DataError, GlassbitWarning
 from glassbit._text import printable
 
 from ._framing import LARGEST, SMALLEST, Framing
@@ -30,18 +30,28 @@ MOST_PIXELS = 64_000_000
 _GREY = ("1", "L", "LA", "La")
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
+_LOSSES = {
+    "opacity": "an alpha channel or a transparent colour: what is transparent becomes white",
+    "depth": "16 bits a channel, of which the upper 8 are read",
+    "mode": "colours of another kind (CMYK, YCbCr or LAB), which become red, green and blue",
+}
+_PLAIN = ("1", "L", "RGB", "P")
+_OPAQUE = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the head of an image file says: its colour and its size as it is shown."""
+    """What the head of an image file says: its colour, its size as it is shown, and what will be lost of it."""
 
     mode: str
     size: tuple[int, int]
+    losses: tuple[str, ...] = ()
 
 
 def settle(files: Sequence[Path], framing: Framing) -> Framing:
     """Look at the head of every file and fix what `framing` leaves open, so that all images come out alike.
+
+    A `GlassbitWarning` says what 8-bit pixels of grey or colour cannot keep: opacity, more bits, other colours.
 
     Raises:
         DataError: files that are not images, or odd ones, by name; grey among colour; several sizes and none asked for.
@@ -57,6 +67,11 @@ def settle(files: Sequence[Path], framing: Framing) -> Framing:
                 problems.append((path, _reason(error)))
     _complain(problems)
     color = _one_color(facts) if framing.color == "auto" else framing.color
+    for loss, text in _LOSSES.items():
+        names = [printable(path.name) for path, fact in facts.items() if loss in fact.losses]
+        if names:
+            such = f"{counted(len(names), 'image has', 'images have')} {text} (such as {', '.join(names[:3])})"
+            warnings.warn(such, GlassbitWarning, stacklevel=2)
     return replace(framing, color=color, size=framing.size or _one_size(facts))
 
 
@@ -121,11 +136,35 @@ def _inspect(path: Path) -> Facts:
         if min(width, height) < SMALLEST:
             raise ValueError(f"{width} x {height} pixels; at least {SMALLEST} a side are needed")
         if image.mode in _DEEP:
-            raise ValueError(f"pixels of mode {image.mode}; convert it to 8 bits a channel first")
+            raise ValueError(
+                f"pixels of mode {image.mode}; save it with 8 bits a channel, where 65535 is white as "
+                "`np.round(np.asarray(image) / 257).astype(np.uint8)`"
+            )
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
             raise ValueError(f"{getattr(image, 'n_frames', 1)} frames; save the one that is meant")
+        other = image.mode not in _PLAIN + _OPAQUE
+        losses = {"opacity": _is_transparent(image), "depth": _is_cut(image), "mode": other}
         turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-        return Facts("L" if _is_grey(image) else "RGB", (width, height) if turned else (height, width))
+        return Facts(
+            "L" if _is_grey(image) else "RGB",
+            (width, height) if turned else (height, width),
+            tuple(loss for loss, there in losses.items() if there),
+        )
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in _OPAQUE or "transparency" in image.info
+
+
+def _is_cut(image: Image.Image) -> bool:
+    """Whether Pillow keeps the upper halves of 16-bit values; it says so only in how it will unpack the file."""
+    for tile in image.tile:
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(arg, str) and ";16" in arg and not arg.startswith("BGR") for arg in args):
+            return True
+        if tile[0].startswith("ppm") and any(isinstance(arg, int) and arg > 255 for arg in args):
+            return True
+    return False
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -139,7 +178,7 @@ def _upright(image: Image.Image) -> Image.Image:
     """Turned as its camera says, transparent parts white, and of mode "L" or "RGB"."""
     grey = _is_grey(image)
     image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if _is_transparent(image):
         colors = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", colors.size, "white"), colors)
     return image.convert("RGB").convert("L") if grey and image.mode == "P" else image.convert("L" if grey else "RGB")

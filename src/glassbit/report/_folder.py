@@ -263,7 +263,21 @@ def _study(
     )
 
 
+def _check_images(folder: Path, runs: list[Run]) -> None:
+    """Refuse runs that cannot stand in one table, because they saw different images or other classes."""
+    for what in ("classes", "digests"):
+        told = [(run, run.images[what]) for run in runs if run.images.get(what)]
+        other = [run for run, value in told if value != told[0][1]]
+        if other:
+            first = told[0][0]
+            raise RunError(
+                f"{folder}: its runs on {first.data} must have the same images; {other[0].id} was trained on other "
+                f"{'classes' if what == 'classes' else 'images'} than {first.id}; train one of them again"
+            )
+
+
 def _group(folder: Path, runs: list[Run]) -> Group:
+    _check_images(folder, runs)
     plans = list(dict.fromkeys(run.variant.plan for run in runs))
     arms = list(dict.fromkeys(run.variant.arm for run in runs))
     variants = dict.fromkeys(run.variant for run in runs)

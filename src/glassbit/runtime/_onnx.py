@@ -85,6 +85,7 @@ def _metadata(graph: IntGraph, *, explain: bool) -> dict[str, str]:
         "plan": graph.about.plan,
         "network": graph.about.network,
         "onnxruntime": f">={oldest_onnxruntime(graph, explain=explain)}",
+        **({"notes": _json(graph.about.notes)} if graph.about.notes else {}),
         "certificate": _json(asdict(graph.certificate)),
     }
 

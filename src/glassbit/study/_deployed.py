@@ -32,7 +32,7 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
     """
     model.load_state_dict(load_checkpoint(out / "deployed.pt")["model"])
     model.eval()
-    graph = integer_graph(model, run, data.classes)
+    graph = integer_graph(model, run, data.classes, scaling=data.scaling)
     graph.save(out / ARTIFACT)
     test = evaluate(model, data.test)
     first = next(record for record in history.epochs if "converted" in record)
@@ -52,15 +52,28 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
     }
 
 
-def integer_graph(model: Deployed, run: RunRecipe, classes: tuple[str, ...]) -> IntGraph:
-    """The integer graph of a run's network, with what the run says of it."""
+def integer_graph(model: Deployed, run: RunRecipe, classes: tuple[str, ...], *, scaling: str = "") -> IntGraph:
+    """The integer graph of a run's network, with what the run says of it.
+
+    Args:
+        model: the network.
+        run: its recipe.
+        classes: the names of the logits.
+        scaling: how the arrays that it was trained on became pixels; see `Dataset`.
+    """
     assert run.plan is not None
     channels, height, width = model.image_shape
     return lower(
         model,
         classes=classes,
         preprocessing=Preprocessing(channels, height, width, run.data.resize),
-        about=About(plan=run.plan.slug, network=model_slug(run.model), run=run.id, trained=bool(run.deploy_epochs)),
+        about=About(
+            plan=run.plan.slug,
+            network=model_slug(run.model),
+            run=run.id,
+            trained=bool(run.deploy_epochs),
+            notes=(f"pixels: of the arrays that it was trained on, {scaling}",) if scaling else (),
+        ),
     )
 
 

@@ -188,6 +188,7 @@ def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) ->
             "mean": list(data.mean),
             "std": list(data.std),
             "digests": found,
+            "scaling": data.scaling,
         },
         "started": now(),
         "command": command,

@@ -77,6 +77,7 @@ class SavedRun:
         mean: of the training pixels, one number a channel, in [0, 1] units.
         std: as `mean`.
         counts: how many images each part had, "train" and "test", where `run.json` says so.
+        scaling: of its data set; see `Dataset`.
         digests: SHA-256 of the images and labels of each part (`datasets.digest`); empty in runs of earlier versions.
     """
 
@@ -89,6 +90,7 @@ class SavedRun:
     std: tuple[float, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    scaling: str = ""
 
 
 def saved_run(folder: Path) -> SavedRun:
@@ -113,6 +115,7 @@ def saved_run(folder: Path) -> SavedRun:
             mean=tuple(images["mean"]),
             std=tuple(images["std"]),
             counts={part: int(images[part]) for part in ("train", "test") if part in images},
+            scaling=str(images.get("scaling", "")),
             digests={str(part): str(value) for part, value in dict(images.get("digests") or {}).items()},
         )
     except (KeyError, TypeError, ValueError, IndexError, ValidationError) as error:
