@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
+from ._ceiling import ceiling
 from ._convert import is_activation_quantizer, quantizers
 from ._lsq import LSQ
 from ._pact import PACT
@@ -24,7 +25,10 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     """Set every activation quantizer to the clipping level with the least squared error on `images`, in place, front to
     back.
 
-        alpha = argmin over a in max(x) {1/60, ..., 60/60} of sum (clip(x, 0, inf) - quantize(x; a))^2
+        alpha = argmin over a in max(y) {1/60, ..., 60/60} of sum (y - quantize(y; a))^2,    y = clip(x, 0, ceiling)
+
+    where the ceiling is that of the activation which the quantizer replaced: 6 for ReLU6, c for `Hardtanh(0, c)`, none
+    for ReLU.
 
     Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are
     neither used nor changed; each layer sees the quantized activations of those before it. A layer that never fires
@@ -42,7 +46,15 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     """
     originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
-        raise UsageError("calibrate_: the model has no quantized activation; call quantize_ first")
+        got = "weights only" if next(quantizers(model), None) else "none"
+        raise UsageError(
+            f"calibrate_: the model must have quantized activations; got {got}; "
+            + (
+                "give each activation that is called as a function (F.relu) an nn.ReLU module, and quantize_ again"
+                if got == "weights only"
+                else "call quantize_ first"
+            )
+        )
     twin = copy.deepcopy(model).train()
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
@@ -68,7 +80,7 @@ class _Fit:
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self.name in self.levels:
             return
-        x = inputs[0].detach().float().relu().flatten()
+        x = inputs[0].detach().float().clamp(0.0, ceiling(module)).flatten()
         if x.numel() > _SAMPLES:
             generator = torch.Generator().manual_seed(derive("calibrate", self.name))
             x = x[torch.randint(x.numel(), (_SAMPLES,), generator=generator).to(x.device)]
