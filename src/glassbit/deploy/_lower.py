@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from glassbit import intgraph
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images
 from glassbit.intgraph import (
     About,
     AveragePool,
@@ -65,6 +66,7 @@ def lower(
         >>> [type(node).__name__ for node in graph.nodes[:3]]
         ['Input', 'Conv', 'Requantize']
     """
+    images = None if images is None else check_images("lower", images, arrays=True)
     deployed = model if isinstance(model, Deployed) else _converted(model, images, preprocessing)
     deployed = copy.deepcopy(deployed).cpu().eval()
     for name, tensor in deployed.state_dict().items():

@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images
 from glassbit._random import derive
 from glassbit.deploy import Deployed, reestimate_
 from glassbit.explain import gradient
@@ -74,7 +75,7 @@ def randomisation(
     """
     if len(images) < 2:
         raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
-    model = copy.deepcopy(_checked(subject))
+    model = copy.deepcopy(_checked(subject)).eval()  # as a whole: what training froze settles on the images too
     parts = [*_parts(model)]
     x = _inputs(model, images)
     original = gradient(model, images, targets).cpu().numpy()
@@ -183,4 +184,4 @@ def _inputs(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor
     """What the network takes, on its device and in its precision."""
     floats = (parameter for parameter in model.parameters() if parameter.is_floating_point())
     like = next(floats, torch.zeros(0))
-    return to_unit(images.to(like.device)).to(like.dtype)
+    return to_unit(check_images("randomisation", images).to(like.device)).to(like.dtype)

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
+from glassbit._modes import train_
 from glassbit._random import derive
 
 from ._ceiling import ceiling
@@ -31,18 +33,19 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     for ReLU.
 
     Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are
-    neither used nor changed; each layer sees the quantized activations of those before it. A layer that never fires
-    keeps its level.
+    neither used nor changed; those of frozen layers (in eval mode while the network is in training mode) are used, as
+    in training. Each layer sees the quantized activations of those before it. A layer that never fires keeps its level.
 
     Args:
         model: a network that `quantize_` converted.
-        images: what the network takes, [0, 1]; some hundred are enough.
+        images: what the network takes; some hundred are enough. For a `Classifier` uint8 or in [0, 1]; for another
+            network whatever it was trained on, so normalised images where it does not normalise them itself.
 
     Returns:
         The clipping level of each activation by layer name.
 
     Raises:
-        UsageError: the model has no quantized activation.
+        UsageError: the model has no quantized activation, or images are not what they must be.
     """
     originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
@@ -55,7 +58,10 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
                 else "call quantize_ first"
             )
         )
-    twin = copy.deepcopy(model).train()
+    images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True)
+    device = next((parameter.device for parameter in model.parameters()), None)
+    twin = copy.deepcopy(model)
+    train_(twin)
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
@@ -63,7 +69,9 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     for name, module in quantizers(twin):
         if is_activation_quantizer(module):
             module.register_forward_pre_hook(_Fit(name, levels))
-    twin(images)
+    x = images if device is None else images.to(device)
+    with running("calibrate_", images):
+        twin(in_precision_of(twin, x))
     for name, module in originals.items():
         if name in levels:
             _set(module, levels[name])
