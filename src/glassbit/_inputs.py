@@ -16,6 +16,7 @@ from ._errors import UsageError
 SLACK = 0.5 / 255
 """How far a value may lie outside [0, 1]: it still rounds to a pixel 0..255, as after a resize or a float32 product."""
 
+_OVERSHOOT = 0.25
 _BYTES = 255.5
 _WORDS = 65535.5
 _SIZES = ("expected input", "cannot be multiplied", "greater than actual input size", "is too small", "must match")
@@ -71,7 +72,8 @@ def check_images(
         raise UsageError(f"{must}; got {_name(images)}{_span(images)}; {_from_integers(images)}")
     if values and images.is_floating_point() and images.numel() and readable(images):
         _check_values(must, images, scaled)
-    return images
+    taken: Tensor = images
+    return taken
 
 
 def check_labels(
@@ -161,6 +163,8 @@ def _check_values(must: str, images: Tensor, scaled: bool) -> None:
 
 
 def _rescaling(low: float, high: float) -> str:
+    if low >= -_OVERSHOOT and high <= 1 + _OVERSHOOT:
+        return "a resize or an augmentation went past black or white; use images.clamp(0, 1)"
     if low < -SLACK:
         return (
             "undo the standardisation (images * std + mean) and let the network do it, as "

@@ -73,6 +73,7 @@ def randomisation(
 
     Adebayo et al. 2018 (arXiv 1810.03292), section 3, cascading randomization.
     """
+    check_images("randomisation", images, shape=subject.image_shape, empty=True)
     if len(images) < 2:
         raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
     model = copy.deepcopy(_checked(subject)).eval()  # as a whole: what training froze settles on the images too
@@ -184,4 +185,4 @@ def _inputs(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor
     """What the network takes, on its device and in its precision."""
     floats = (parameter for parameter in model.parameters() if parameter.is_floating_point())
     like = next(floats, torch.zeros(0))
-    return to_unit(check_images("randomisation", images).to(like.device)).to(like.dtype)
+    return to_unit(images.to(like.device)).to(like.dtype)
