@@ -332,7 +332,7 @@ def test_arguments():
     ):
         Deployed(network, torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
     quantize_(network, Plan.named("w4a4"))
-    with pytest.raises(UsageError, match="Deployed: needs at least one image; got none"):
+    with pytest.raises(UsageError, match=r"Deployed: images must be .*; got none; pass at least one image"):
         Deployed(network, torch.zeros(0, 1, 28, 28, dtype=torch.uint8))
     deployed = Deployed(network, torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
     with pytest.raises(UsageError, match=r"Deployed: made for images of \(1, 28, 28\); got \(1, 27, 28\)"):

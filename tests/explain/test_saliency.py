@@ -139,12 +139,15 @@ def test_the_modes_come_back_after_an_error() -> None:
         (True, "got True"),
         (torch.tensor([0, 1, 2, 3, 0]), "got 3"),
         (torch.tensor([0, -2, 2, 0, 0]), "got -2"),
-        (torch.tensor([0, 1]), r"got torch.int64 \(2,\)"),
+        (torch.tensor([0, 1]), r"got int64 \(2,\)"),
+        (np.array([0, 1, 2, 3, 0]), "got 3"),
+        (np.int64(-1), "got -1"),
+        ([0, 1, 2, 0, 1], r"got \[0, 1, 2, 0, 1\]"),
         (torch.tensor([0.0, 1, 2, 0, 1]), r"got torch.float32 \(5,\)"),
     ],
 )
-def test_a_bad_target_is_named(make, images, target, got) -> None:
-    text = rf"target must be a class 0..2, or one an image as integers \(5,\), or None; {got}"
+def test_a_bad_target_is_named(unchecked, make, images, target, got) -> None:
+    text = rf"target must be a class 0..2, or one per image as integers \(5,\), or None; {got}"
     with pytest.raises(UsageError, match=text):
         saliency(make(), images, target)
 
@@ -153,7 +156,7 @@ def test_a_network_that_returns_no_logits_is_named(images) -> None:
     with pytest.raises(
         UsageError, match=r"must return logits \(n, classes\); for one image it returned \(1, 2, 12, 10\)"
     ):
-        saliency(nn.Identity(), images.float())
+        saliency(nn.Identity(), images.float() / 255)
 
 
 def test_a_network_that_cuts_its_graph_is_named_and_occlusion_still_works(make, images) -> None:

@@ -163,16 +163,37 @@ def test_no_images(whole):
 @pytest.mark.parametrize(
     ("images", "got"),
     [
-        (np.zeros((2, 1, 4, 4), np.float32), "float32 of shape (2, 1, 4, 4)"),
-        (np.zeros((1, 4, 4), np.uint8), "uint8 of shape (1, 4, 4)"),
-        (np.zeros((2, 3, 4, 4), np.uint8), "uint8 of shape (2, 3, 4, 4)"),
+        (
+            np.zeros((2, 1, 4, 4), np.float32),
+            "float32 of shape (2, 1, 4, 4) from 0 to 0; use (images * 255).round().astype(numpy.uint8)",
+        ),
+        (np.full((2, 1, 4, 4), 7), "int64 of shape (2, 1, 4, 4) from 7 to 7; use images.astype(numpy.uint8)"),
+        (
+            np.full((2, 1, 4, 4), -1.5),
+            "float64 of shape (2, 1, 4, 4) from -1.5 to -1.5; scale them to 0..255 first; a standardisation is undone",
+        ),
+        (np.full((2, 1, 4, 4), np.nan), "float64 of shape (2, 1, 4, 4) from nan to nan; pass pixels 0..255 as uint8"),
+        (np.zeros((1, 4, 4), np.uint8), "uint8 of shape (1, 4, 4); add an axis to a single image, images[None]"),
+        (
+            np.zeros((2, 4, 4, 1), np.uint8),
+            "uint8 of shape (2, 4, 4, 1); put the channels first, images.transpose(0, 3, 1, 2)",
+        ),
+        (
+            np.zeros((2, 3, 4, 4), np.uint8),
+            "uint8 of shape (2, 3, 4, 4); resize the images, or export the network for this shape",
+        ),
     ],
 )
 def test_other_images_are_refused(whole, images, got, unchecked):
     for function in (whole.run, whole.trace, whole.saliency):
         with pytest.raises(UsageError) as caught:
             function(images)
-        assert str(caught.value) == f"images must be uint8 of shape (n, 1, 4, 4); got {got}"
+        assert str(caught.value).startswith(f"images must be uint8 of shape (n, 1, 4, 4); got {got}")
+
+
+def test_tensors_are_no_arrays(whole, unchecked):
+    with pytest.raises(UsageError, match=r"a NumPy array; got a list; a tensor's is images.cpu\(\).numpy\(\)"):
+        whole.run([[0]])
 
 
 def test_parts_are_the_whole(monkeypatch):

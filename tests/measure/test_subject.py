@@ -118,8 +118,12 @@ def test_a_network_in_double_precision_without_parameters_or_with_its_own_in_pla
 @pytest.mark.parametrize(
     ("wrong", "got"),
     [
-        (torch.zeros(2, 1, 12, 10), r"torch\.float32 \(2, 1, 12, 10\)"),
-        (torch.zeros(2, 2, 12, 10, dtype=torch.int64), r"torch\.int64 \(2, 2, 12, 10\)"),
+        (torch.zeros(2, 1, 12, 10), r"float32 of the shape \(2, 1, 12, 10\); resize them"),
+        (torch.zeros(2, 12, 10, 2), r"float32 of the shape \(2, 12, 10, 2\); put the channels first"),
+        (torch.zeros(2, 2, 12, 10, dtype=torch.int64), r"int64 from 0 to 0; use images\.to\(torch\.uint8\)"),
+        (torch.full((2, 2, 12, 10), 255.0), r"float32 from 255 to 255; divide by 255"),
+        (torch.full((2, 2, 12, 10), -1.0), r"float32 from -1 to -1; undo the standardisation"),
+        (torch.full((2, 2, 12, 10), torch.nan), r"float32 with 480 of 480 values NaN or infinite"),
     ],
 )
 def test_images_that_do_not_fit(make, files, wrong, got) -> None:
@@ -134,10 +138,12 @@ def test_images_that_do_not_fit(make, files, wrong, got) -> None:
 
 def test_targets_that_do_not_fit(make, files, images) -> None:
     for subject in subjects(make, files, 4):
-        with pytest.raises(UsageError, match=r"targets must be 6 classes 0\.\.2, one an image; got the shape \(5,\)"):
+        with pytest.raises(
+            UsageError, match=r"targets must be 6 class numbers 0\.\.2 as integers, one per image; got the shape \(5,\)"
+        ):
             subject._check_targets(6, TARGETS[:5])
         for number in (-1, 3):
-            with pytest.raises(UsageError, match=f"one per image; got {number}$"):
+            with pytest.raises(UsageError, match=f"one per image; got {number}; number the classes from 0"):
                 subject.saliency(images, torch.tensor([0, 0, 0, 0, 0, number]))
 
 
@@ -155,7 +161,7 @@ def test_what_is_no_network(files, tmp_path) -> None:
 def test_a_file_gets_floats_as_whole_pixels(files) -> None:
     """Floats are rounded half to even, and clipped, as `Deployed` does."""
     subject = ArtifactSubject(files["model.glassbit"], name="A")
-    steps = torch.linspace(-0.1, 1.1, 240).view(1, *SHAPE)
+    steps = torch.linspace(-0.4 / 255, 255.4 / 255, 240).view(1, *SHAPE)
     rounded = np.rint(steps.numpy() * np.float32(255)).clip(0, 255).astype(np.uint8)
     assert torch.equal(subject.logits(steps), subject.logits(torch.from_numpy(rounded)))
 

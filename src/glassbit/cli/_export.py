@@ -51,11 +51,7 @@ def export(
 
     saved = saved_run(run)
     result = _result(saved)
-<<<<<<< HEAD
-    graph = integer_graph(_deployed(saved, data_dir, trust), saved.run, saved.classes)
-=======
-    graph = integer_graph(_deployed(saved, data_dir), saved.run, saved.classes, scaling=saved.scaling)
->>>>>>> data
+    graph = integer_graph(_deployed(saved, data_dir, trust), saved.run, saved.classes, scaling=saved.scaling)
     for line in _write(graph, artifact, onnx, qonnx, explain):
         print(line)
     fake, integers = (found.get("test") for found in (result, result.get("deployed") or {}))

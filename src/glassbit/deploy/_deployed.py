@@ -9,11 +9,13 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, UsageError
+from glassbit._inputs import PixelNetwork, check_images, running
 from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.models import Classifier
 
 from . import _ops
 from ._bounds import too_large
+from ._checked import check_pass
 from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization
 from ._program import Operand, Sum, reads
 from ._trace import trace
@@ -23,7 +25,7 @@ _MOST = 8
 _MOST_ALONE = 16
 
 
-class Deployed(nn.Module):
+class Deployed(PixelNetwork):
     """A quantized network in integer arithmetic.
 
         code = clip(round_half_even((acc + B) m 2^-e), low, high),    logits = float32(acc + B) scale
@@ -63,19 +65,20 @@ class Deployed(nn.Module):
 
     def __init__(self, model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> None:
         super().__init__()
-        if not len(images):
-            raise UsageError("Deployed: needs at least one image; got none")
+        images = check_images("Deployed", images, arrays=True)
+        self._looked = False
         self.classifier = model
         self.image_shape: tuple[int, int, int] = (images.shape[1], images.shape[2], images.shape[3])
         self.normalization = Normalization.of(model, images.shape[1])
-        self.program = trace(model, images, zero=self.normalization.zero)
+        with running("Deployed", images):
+            self.program = trace(model, images, zero=self.normalization.zero)
         device = next((parameter.device for parameter in model.parameters()), images.device)
         self.register_buffer("shifts", torch.zeros(len(self.program.peaks), dtype=torch.int64, device=device))
         self.shifts.copy_(self._calibrated())
         problems = [*too_large(self.folded())]
         if problems:
             raise ExportError(problems)
-        self.train(model.training)
+        self.training = model.training  # its modules keep their own modes
 
     @property
     def network(self) -> nn.Module:
@@ -86,10 +89,12 @@ class Deployed(nn.Module):
         """Images, uint8 or in [0, 1], to logits.
 
         Raises:
-            UsageError: images of another shape than those that it was made with.
+            UsageError: images of another shape than those that it was made with, or floats outside [0, 1], which would
+                be clipped; not looked at where a gradient is asked for, and on a GPU in the first batch only.
         """
         if tuple(images.shape[1:]) != self.image_shape:
             raise UsageError(f"Deployed: made for images of {self.image_shape}; got {tuple(images.shape[1:])}")
+        self._looked = check_pass("Deployed", images, self._looked)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             folded = [*self.folded()]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from glassbit import intgraph
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images
 from glassbit.intgraph import (
     About,
     AveragePool,
@@ -65,6 +66,9 @@ def lower(
         >>> [type(node).__name__ for node in graph.nodes[:3]]
         ['Input', 'Conv', 'Requantize']
     """
+    if images is not None:
+        shape = model.image_shape if isinstance(model, Deployed) else None
+        images = check_images("lower", images, shape=shape, arrays=True)
     deployed = model if isinstance(model, Deployed) else _converted(model, images, preprocessing)
     deployed = copy.deepcopy(deployed).cpu().eval()
     for name, tensor in deployed.state_dict().items():
@@ -78,11 +82,12 @@ def lower(
         raise UsageError(
             f"lower: classes must be {counted(len(readout.bias), 'name')}, one per logit; got {len(names)}"
         )
-    shape = deployed.image_shape
-    preprocessing = preprocessing or Preprocessing(*shape)
+    preprocessing = preprocessing or Preprocessing(*deployed.image_shape)
     told = (preprocessing.channels, preprocessing.height, preprocessing.width)
-    if told != shape:
-        raise UsageError(f"lower: preprocessing must make images of {shape}, which the network reads; got {told}")
+    if told != deployed.image_shape:
+        raise UsageError(
+            f"lower: preprocessing must make images of {deployed.image_shape}, which the network reads; got {told}"
+        )
     return IntGraph(nodes, names, preprocessing, about or About())
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._modes import evaluating
+from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
+from glassbit._modes import evaluating, frozen
 
 
 @torch.no_grad()
@@ -18,37 +19,48 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
         mean = (1 / b) sum over batches of the batch's mean;    variance likewise
 
     While it trains, a network leaves behind averages that lag and that single batches shook. Layers are normalised by
-    the statistics of the batch, as in training, but Dropout is off. Every module keeps its mode.
+    the statistics of the batch, as in training, but Dropout is off. Every module keeps its mode. BatchNorm layers that
+    are frozen (in eval mode while the network is in training mode) keep their statistics and are normalised by them.
 
     Args:
         model: a quantized network, before it becomes `Deployed`.
-        batches: images as the network takes them, `(n, c, h, w)`; every batch counts the same, however many images it
-            holds.
+        batches: images as the network takes them, `(n, c, h, w)`: uint8 or in [0, 1] for a `Classifier`, whatever it
+            was trained on for another network (normalised images too, where it does not normalise them itself). Every
+            batch counts the same, however many images it holds.
 
     Raises:
-        UsageError: there are BatchNorm layers and no batches.
+        UsageError: there are BatchNorm layers and no batches, or images are not what they must be; the statistics are
+            then as they were.
     """
+    held = set(frozen(model))
     norms = [
         module
         for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats and module not in held
     ]
     if not norms:
         return
     device = next(model.parameters()).device
-    before = [norm.momentum for norm in norms]
-    count = 0
-    with evaluating(model):
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a plain average
-            norm.train()
-        try:
+    before = [(norm, norm.momentum, [buffer.clone() for buffer in norm.buffers()]) for norm in norms]
+    try:
+        with evaluating(model):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain average
+                norm.train()
+            count = 0
             for images in batches:
-                model(images.to(device))
+                some = check_images("reestimate_", images, scaled=isinstance(model, PixelNetwork), arrays=True)
+                with running("reestimate_", some):
+                    model(in_precision_of(model, some.to(device)))
                 count += 1
-        finally:
-            for norm, momentum in zip(norms, before, strict=True):
-                norm.momentum = momentum
-    if not count:
-        raise UsageError("reestimate_: needs at least one batch of images; got none")
+        if not count:
+            raise UsageError("reestimate_: needs at least one batch of images; got none")
+    except BaseException:
+        for norm, _, buffers in before:
+            for buffer, old in zip(norm.buffers(), buffers, strict=True):
+                buffer.copy_(old)
+        raise
+    finally:
+        for norm, momentum, _ in before:
+            norm.momentum = momentum

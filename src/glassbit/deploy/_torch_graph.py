@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassbit._errors import UsageError
+from glassbit._inputs import PixelNetwork
 from glassbit.intgraph import Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
 
 from . import _ops
+from ._checked import check_pass
 
 
-class TorchGraph(nn.Module):
+class TorchGraph(PixelNetwork):
     """Runs an `IntGraph` on a CPU or GPU: the logits of `IntGraph.run`, to the bit, and the gradient of
     `IntGraph.saliency`.
 
@@ -36,6 +38,7 @@ class TorchGraph(nn.Module):
 
     def __init__(self, graph: IntGraph) -> None:
         super().__init__()
+        self._looked = False
         self.graph = graph
         self._infos = graph.tensors()
         self._index = {node.name: index for index, node in enumerate(graph.nodes)}
@@ -59,11 +62,13 @@ class TorchGraph(nn.Module):
         """Images, uint8 or in [0, 1], to logits.
 
         Raises:
-            UsageError: images of another shape than the graph reads.
+            UsageError: images of another shape than the graph reads, or floats outside [0, 1], which would be clipped;
+                not looked at where a gradient is asked for, and on a GPU in the first batch only.
         """
         shape = self._infos[self.graph.nodes[0].name].shape
         if tuple(images.shape[1:]) != shape:
             raise UsageError(f"TorchGraph: the graph reads images of {shape}; got {tuple(images.shape[1:])}")
+        self._looked = check_pass("TorchGraph", images, self._looked)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             return _ops.walk(self.graph.nodes, inputs, lambda node, read: self._execute(node, read or (x,)))

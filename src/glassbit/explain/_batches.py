@@ -6,16 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images, running
 from glassbit._modes import evaluating
 from glassbit.models import to_unit
 
-Target = Tensor | int | None
-"""A class for all images, one an image as integers (n,), or None for the class that the model predicts."""
+Images = Shaped[Tensor, "n c h w"] | Shaped[np.ndarray, "n c h w"]
+"""uint8, or floating point in [0, 1]."""
+Target = Tensor | Shaped[np.ndarray, "..."] | int | np.integer | None
+"""A class for all images, one per image as integers (n,), or None for the class that the model predicts."""
 
 
 @contextmanager
@@ -28,18 +32,24 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         yield
 
 
+def taken(images: Images, owner: str = "saliency") -> Shaped[Tensor, "n c h w"]:
+    """Images as a tensor.
+
+    Raises:
+        UsageError: they are not (n, c, h, w), uint8 or floating point in [0, 1].
+    """
+    return check_images(owner, images, empty=True, arrays=True)
+
+
 def batches(
     model: nn.Module, images: Shaped[Tensor, "n c h w"], target: Target, *, batch: int
 ) -> Iterator[tuple[Float[Tensor, "m c h w"], Int64[Tensor, " m"]]]:
-    """Pieces of `images` as floats on the model's device, each with the classes to explain; inside `undisturbed`.
+    """Pieces of images that were `taken`, as floats on the model's device, each with the classes to explain; inside
+    `undisturbed`.
 
     Raises:
-        UsageError: images, target or batch are not what they must be, or the model does not return logits (n, classes).
+        UsageError: target or batch are not what they must be, or the model does not return logits (n, classes).
     """
-    if images.ndim != 4:
-        raise UsageError(
-            f"saliency: images must be (n, c, h, w); got {tuple(images.shape)}; add an axis to a single image"
-        )
     if batch < 1:
         raise UsageError(f"saliency: batch must be at least 1 image; got {batch}")
     if not len(images):
@@ -73,22 +83,24 @@ def _predicted(model: nn.Module, x: Float[Tensor, "m c h w"]) -> Int64[Tensor, "
 
 @torch.no_grad()
 def _count_classes(model: nn.Module, x: Float[Tensor, "1 c h w"]) -> int:
-    logits = model(x)
+    with running("saliency", x):
+        logits = model(x)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"saliency: the model must return logits (n, classes); for one image it returned {got}")
     return logits.shape[1]
 
 
-def _checked(target: Tensor | int, n: int, classes: int) -> Int64[Tensor, " n"]:
-    must = f"saliency: target must be a class 0..{classes - 1}, or one an image as integers ({n},), or None"
-    if not isinstance(target, Tensor):
-        if isinstance(target, bool) or not isinstance(target, int):
-            raise UsageError(f"{must}; got {target!r}")
-        target = torch.full((n,), target)
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool or target.shape != (n,):
+def _checked(target: Target, n: int, classes: int) -> Int64[Tensor, " n"]:
+    must = f"saliency: target must be a class 0..{classes - 1}, or one per image as integers ({n},), or None"
+    if isinstance(target, bool) or not isinstance(target, Tensor | np.ndarray | int | np.integer):
+        raise UsageError(f"{must}; got {target!r}")
+    if isinstance(target, Tensor) and (target.is_floating_point() or target.is_complex()):
         raise UsageError(f"{must}; got {target.dtype} {tuple(target.shape)}")
-    low, high = int(target.min()), int(target.max())
+    given = np.asarray(target.cpu() if isinstance(target, Tensor) else target)
+    if given.dtype.kind not in "iu" or given.shape not in ((), (n,)):
+        raise UsageError(f"{must}; got {given.dtype} {given.shape}")
+    low, high = int(given.min()), int(given.max())
     if low < 0 or high >= classes:
         raise UsageError(f"{must}; got {low if low < 0 else high}")
-    return target.long()
+    return torch.tensor(np.broadcast_to(given, (n,)).astype(np.int64))

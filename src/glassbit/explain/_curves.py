@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from glassbit._count import counted
@@ -15,7 +15,7 @@ from glassbit._errors import UsageError
 from glassbit._random import derive
 from glassbit.masking import masked, ranks
 
-from ._batches import batches, undisturbed
+from ._batches import Images, batches, taken, undisturbed
 from ._gradient import input_gradient
 
 FRACTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -41,7 +41,7 @@ class Curves:
 
 def masking_curves(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     labels: Int64[Tensor, " n"],
     *,
     fractions: Sequence[float] = FRACTIONS,
@@ -71,6 +71,7 @@ def masking_curves(
     After 2412.03915, figure 3, and the released code of 2111.14338. Compare a curve with the same network's
     random-order curve, never with another network's.
     """
+    images = taken(images, "masking_curves")
     _check(len(images), labels, fractions, fills)
     ties = torch.Generator().manual_seed(derive("masking ties", seed))
     draws = torch.Generator().manual_seed(derive("masking order", seed))

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit.models import Classifier
 from glassbit.quant import QuantizedConv2d, QuantizedLinear
 
-from ._batches import Target, batches, joined, on_model, undisturbed
+from ._batches import Images, Target, batches, joined, on_model, taken, undisturbed
 
 _NO_FEATURES = (
     nn.Identity,
@@ -28,7 +28,7 @@ _NO_FEATURES = (
 
 def grad_cam(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     target: Target = None,
     *,
     layer: str | None = None,
@@ -50,6 +50,7 @@ def grad_cam(
 
     Selvaraju et al. 2017 (arXiv 1610.02391), equations 1 and 2.
     """
+    images = taken(images)
     from captum.attr import LayerGradCam
 
     maps: list[Tensor] = []

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
-from ._batches import Target, batches, joined, undisturbed
+from ._batches import Images, Target, batches, joined, taken, undisturbed
 
 
-def gradient(
-    model: nn.Module, images: Shaped[Tensor, "n c h w"], target: Target = None, *, batch: int = 250
-) -> Float[Tensor, "n h w"]:
+def gradient(model: nn.Module, images: Images, target: Target = None, *, batch: int = 250) -> Float[Tensor, "n h w"]:
     """The size of the gradient of one logit at every pixel.
 
         a = sum over channels of |d f_target / d x|
@@ -29,6 +27,7 @@ def gradient(
 
     Simonyan et al. 2014 (arXiv 1312.6034), section 3.
     """
+    images = taken(images)
     with undisturbed(model):
         maps = [
             input_gradient(model, x, labels).abs().sum(1) for x, labels in batches(model, images, target, batch=batch)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
-from ._batches import Target, batches, joined, undisturbed
+from ._batches import Images, Target, batches, joined, taken, undisturbed
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Integrated:
 
 def integrated_gradients(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     target: Target = None,
     *,
     steps: int = 50,
@@ -61,6 +61,7 @@ def integrated_gradients(
 
     Sundararajan et al. 2017 (arXiv 1703.01365), equation 1.
     """
+    images = taken(images)
     if steps < 1 or not 0.0 <= baseline <= 1.0:
         raise UsageError(
             f"integrated_gradients: steps must be >= 1 and baseline a grey level in [0, 1]; got {steps} and {baseline}"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit.masking import fill
 
-from ._batches import Target, batches, joined, undisturbed
+from ._batches import Images, Target, batches, joined, taken, undisturbed
 
 
 def occlusion(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     target: Target = None,
     *,
     window: int | None = None,
@@ -36,6 +36,7 @@ def occlusion(
 
     Zeiler and Fergus 2014 (arXiv 1311.2901), section 4.2; through Captum.
     """
+    images = taken(images)
     from captum.attr import Occlusion
 
     channels, side = images.shape[1], min(images.shape[2:])

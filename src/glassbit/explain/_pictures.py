@@ -16,7 +16,7 @@ from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit.pictures import Explained, check_colors, folder_name, write_explained, write_index
 
-from ._batches import Target, batches, undisturbed
+from ._batches import Images, Target, batches, taken, undisturbed
 from ._integrated import Integrated, integrated_gradients
 from ._refused import check_method, is_quantized
 from ._saliency import saliency
@@ -24,7 +24,7 @@ from ._saliency import saliency
 
 def explain_images(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     names: Sequence[str],
     methods: Sequence[str],
     out_dir: Path,
@@ -58,6 +58,7 @@ def explain_images(
         UsageError: before anything is written: an argument is not what it must be, or a method would be wrong on this
             network.
     """
+    images = taken(images, "explain_images")
     _check(model, images, names, methods, labels)
     check_colors(colors)
     logits, explained = _predict(model, images, target, batch)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from ._batches import Target
+from ._batches import Images, Target
 from ._grad_cam import grad_cam
 from ._gradient import gradient
 from ._integrated import integrated_gradients
@@ -18,7 +18,7 @@ METHODS: tuple[str, ...] = OFFERED
 
 def saliency(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     target: Target = None,
     *,
     method: str = "gradient",
@@ -38,16 +38,19 @@ def saliency(
 
     Args:
         model: takes float images in [0, 1] and returns logits; explained in eval mode, on its own device.
-        images: uint8, or float in [0, 1].
-        target: a class for all images, one an image as integers (n,), or None for the class that the model predicts.
+        images: `(n, c, h, w)`, uint8 or float in [0, 1], as a tensor or a NumPy array; also for a network without a
+            normalisation of its own.
+        target: a class for all images (a Python or NumPy integer), one per image as integers (n,) in a tensor or array,
+            or None for the class that the model predicts.
         method: one of the five.
         batch: images that go through the network at once.
 
     Returns:
-        Maps >= 0 on the device of the images.
+        Maps >= 0, a tensor on the device of the images.
 
     Raises:
-        UsageError: an argument is not what it must be, or the method would be wrong on this network.
+        UsageError: an argument is not what it must be (images outside [0, 1] or not finite, with the range that was
+            found), or the method would be wrong on this network.
 
     Example:
         >>> import torch

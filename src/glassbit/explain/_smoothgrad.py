@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
-from ._batches import Target, batches, joined, undisturbed
+from ._batches import Images, Target, batches, joined, taken, undisturbed
 from ._gradient import input_gradient
 
 
 def smoothgrad(
     model: nn.Module,
-    images: Shaped[Tensor, "n c h w"],
+    images: Images,
     target: Target = None,
     *,
     samples: int = 50,
@@ -41,6 +41,7 @@ def smoothgrad(
 
     Smilkov et al. 2017 (arXiv 1706.03825), section 2.1; the defaults are from its figures 3 and 4.
     """
+    images = taken(images)
     if samples < 1 or not 0.0 <= noise < float("inf"):
         raise UsageError(f"smoothgrad: samples must be >= 1 and noise a number >= 0; got {samples} and {noise}")
     generator = torch.Generator().manual_seed(derive("smoothgrad", seed))

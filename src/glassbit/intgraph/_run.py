@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float32, Int64, Num, UInt8
 
-from glassbit._errors import UsageError
-
 from ._infer import TensorInfo, kernel_of
 from ._nodes import (
     Add,
@@ -29,6 +27,7 @@ from ._nodes import (
     SumPool,
     inputs,
 )
+from ._pixels import check_pixels
 
 if TYPE_CHECKING:
     from ._graph import IntGraph
@@ -62,9 +61,7 @@ def batches(
     """
     tensors = graph.tensors()
     image = tensors[graph.nodes[0].name]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != image.shape:
-        wanted = ", ".join(["n", *map(str, image.shape)])
-        raise UsageError(f"images must be uint8 of shape ({wanted}); got {images.dtype} of shape {images.shape}")
+    check_pixels(images, image.shape)
     each = 8 * sum(tensor.size for tensor in tensors.values())
     each += 16 * max(_columns(node, tensors[node.name]) for node in graph.nodes)
     size = max(1, _BATCH_BYTES // each)

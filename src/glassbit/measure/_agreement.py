@@ -13,6 +13,7 @@ from glassbit._random import derive
 from glassbit.evidence import Agreement
 from glassbit.masking import highest
 
+from ._images import check_bytes
 from ._subject import Subject
 
 WINDOW = 7
@@ -96,8 +97,9 @@ def noisy_maps(
         seed: of the noise, which is the same for every network.
 
     Raises:
-        UsageError: the subject has no maps.
+        UsageError: images that are not uint8, or a subject that has no maps.
     """
+    check_bytes("noisy_maps", images)
     generator = torch.Generator().manual_seed(derive("agreement noise", seed))
     noisy = torch.empty_like(images)
     for image, with_noise in zip(images, noisy, strict=True):

@@ -34,6 +34,19 @@ class Images:
     digest: str
 
 
+def check_bytes(metric: str, images: Tensor) -> None:
+    """Refuse images that no device would receive.
+
+    Raises:
+        UsageError: they are not uint8 (n, c, h, w).
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise UsageError(
+            f"{metric}: images must be uint8 (n, c, h, w), as a device would receive them; got {images.dtype} "
+            f"{tuple(images.shape)}; floats in [0, 1] are (images * 255).round().to(torch.uint8)"
+        )
+
+
 def draw(data: Dataset, count: int) -> Images:
     """Draw `count` test images without replacement, or take them all where there are fewer.
 

@@ -14,6 +14,7 @@ from glassbit._modes import evaluating
 from glassbit._random import derive
 from glassbit.models import to_unit
 
+from ._images import check_bytes
 from ._subject import Subject
 
 _LEAST = 0.05
@@ -67,8 +68,7 @@ def infidelity(
             f"infidelity: needs the signed gradient, and {subject.name} is a file, whose maps have sizes only; "
             "measure the network that it was made from"
         )
-    if images.dtype != torch.uint8:
-        raise UsageError(f"infidelity: images must be uint8, as a device would receive them; got {images.dtype}")
+    check_bytes("infidelity", images)
     if not _LEAST <= sd <= 1 or samples < 2:
         raise UsageError(f"infidelity: sd must be {_LEAST} to 1 and samples >= 2; got {sd} and {samples}")
     found = [np.zeros(0)]

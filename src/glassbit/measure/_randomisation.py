@@ -13,6 +13,7 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images
 from glassbit._random import derive
 from glassbit.deploy import Deployed, reestimate_
 from glassbit.explain import gradient
@@ -72,9 +73,10 @@ def randomisation(
 
     Adebayo et al. 2018 (arXiv 1810.03292), section 3, cascading randomization.
     """
+    check_images("randomisation", images, shape=subject.image_shape, empty=True)
     if len(images) < 2:
         raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
-    model = copy.deepcopy(_checked(subject))
+    model = copy.deepcopy(_checked(subject)).eval()  # as a whole: what training froze settles on the images too
     parts = [*_parts(model)]
     x = _inputs(model, images)
     original = gradient(model, images, targets).cpu().numpy()

@@ -16,6 +16,7 @@ from glassbit._errors import UsageError
 from glassbit._random import derive
 from glassbit.masking import masked, ranks
 
+from ._images import check_bytes
 from ._impute import noisy_linear
 from ._subject import Subject
 
@@ -186,6 +187,7 @@ def _answers(
 
 
 def _check(subject: Subject, images: Tensor, labels: Tensor, maps: Tensor, fractions: Sequence[float]) -> None:
+    check_bytes("remove", images)
     if not len(images):
         raise UsageError("remove: needs at least one image; got none")
     if labels.shape != (len(images),):

@@ -12,6 +12,7 @@ from torch import Tensor
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
+from ._images import check_bytes
 from ._subject import Subject
 
 _AT_ONCE = 250
@@ -59,8 +60,7 @@ def max_sensitivity(
 
     Yeh et al. 2019 (arXiv 1901.09392), section 3, SENS_MAX; through Captum.
     """
-    if images.dtype != torch.uint8:
-        raise UsageError(f"max_sensitivity: images must be uint8, as a device would receive them; got {images.dtype}")
+    check_bytes("max_sensitivity", images)
     if not 1 / 255 <= radius <= 1 or samples < 1:
         raise UsageError(
             "max_sensitivity: radius must be 1/255 (one step of a pixel) to 1 and samples >= 1; "

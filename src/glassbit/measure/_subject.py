@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
-from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images, check_labels, running
 from glassbit._modes import evaluating
 from glassbit.explain import gradient
 from glassbit.intgraph import IntGraph, load
@@ -107,22 +107,10 @@ class Subject(ABC):
         """Of one batch, at least one image."""
 
     def _check(self, images: Tensor) -> None:
-        if tuple(images.shape[1:]) != self.image_shape or not (
-            images.is_floating_point() or images.dtype == torch.uint8
-        ):
-            shape = ", ".join(map(str, self.image_shape))
-            raise UsageError(
-                f"{self.name}: images must be (n, {shape}), uint8 or floating point in [0, 1]; "
-                f"got {images.dtype} {tuple(images.shape)}"
-            )
+        check_images(self.name, images, shape=self.image_shape, empty=True)
 
     def _check_targets(self, n: int, targets: Tensor) -> None:
-        wanted = f"{self.name}: targets must be {counted(n, 'class', 'classes')} 0..{self.classes - 1}, one per image"
-        if targets.shape != (n,):
-            raise UsageError(f"{wanted}; got the shape {tuple(targets.shape)}")
-        outside = targets[(targets < 0) | (targets >= self.classes)]
-        if len(outside):
-            raise UsageError(f"{wanted}; got {int(outside[0])}")
+        check_labels(self.name, targets, n, self.classes, name="targets")
 
 
 class TorchSubject(Subject):
@@ -155,7 +143,9 @@ class TorchSubject(Subject):
         class_names: Sequence[str] | None = None,
     ) -> None:
         self._model = model
-        logits = self._forward(torch.zeros(1, *image_shape))
+        blank = torch.zeros(1, *image_shape)
+        with running(name, blank):
+            logits = self._forward(blank)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise UsageError(f"{name}: the model must return logits (n, classes); for one image it returned {got}")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import PixelNetwork
 
 
 def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -35,7 +36,10 @@ def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     if images.is_floating_point():
         return images
     if images.dtype != torch.uint8:
-        raise UsageError(f"images must be uint8 (0..255) or floating point ([0, 1]); got {images.dtype}")
+        raise UsageError(
+            f"images must be uint8 (0..255) or floating point ([0, 1]); got {images.dtype}; use images.to(torch.uint8) "
+            "if they are 0..255"
+        )
     return images.to(torch.float32).div_(255)
 
 
@@ -86,10 +90,13 @@ class Normalize(nn.Module):
         return f"channels={self.mean.shape[1]}"
 
 
-class Classifier(nn.Module):
+class Classifier(PixelNetwork):
     """A network that normalises its images itself, so that whoever calls it only has to know about [0, 1] (or bytes).
 
         logits = network((x - mean) / std)
+
+    Whether floats are in [0, 1] is not looked at here, as noise may well lie outside; objectives, `saliency`, `lower`
+    and the like refuse others. Floats of another precision are converted to that of mean and std.
 
     Args:
         network: takes normalised float images `(n, c, h, w)`, returns logits `(n, classes)`.
@@ -114,4 +121,5 @@ class Classifier(nn.Module):
 
     def forward(self, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Images, uint8 or in [0, 1], to logits."""
-        return cast(Tensor, self.network(self.normalize(to_unit(images))))
+        x = to_unit(images).to(self.normalize.mean.dtype)
+        return cast(Tensor, self.network(self.normalize(x)))

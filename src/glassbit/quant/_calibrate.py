@@ -9,8 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
+from glassbit._modes import train_
 from glassbit._random import derive
 
+from ._ceiling import ceiling
 from ._convert import is_activation_quantizer, quantizers
 from ._lsq import LSQ
 from ._pact import PACT
@@ -24,26 +27,41 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     """Set every activation quantizer to the clipping level with the least squared error on `images`, in place, front to
     back.
 
-        alpha = argmin over a in max(x) {1/60, ..., 60/60} of sum (clip(x, 0, inf) - quantize(x; a))^2
+        alpha = argmin over a in max(y) {1/60, ..., 60/60} of sum (y - quantize(y; a))^2,    y = clip(x, 0, ceiling)
+
+    where the ceiling is that of the activation which the quantizer replaced: 6 for ReLU6, c for `Hardtanh(0, c)`, none
+    for ReLU.
 
     Runs on a copy, in training mode (statistics of this batch, no Dropout), so BatchNorm's running statistics are
-    neither used nor changed; each layer sees the quantized activations of those before it. A layer that never fires
-    keeps its level.
+    neither used nor changed; those of frozen layers (in eval mode while the network is in training mode) are used, as
+    in training. Each layer sees the quantized activations of those before it. A layer that never fires keeps its level.
 
     Args:
         model: a network that `quantize_` converted.
-        images: what the network takes, [0, 1]; some hundred are enough.
+        images: what the network takes; some hundred are enough. For a `Classifier` uint8 or in [0, 1]; for another
+            network whatever it was trained on, so normalised images where it does not normalise them itself.
 
     Returns:
         The clipping level of each activation by layer name.
 
     Raises:
-        UsageError: the model has no quantized activation.
+        UsageError: the model has no quantized activation, or images are not what they must be.
     """
     originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
-        raise UsageError("calibrate_: the model has no quantized activation; call quantize_ first")
-    twin = copy.deepcopy(model).train()
+        got = "weights only" if next(quantizers(model), None) else "none"
+        raise UsageError(
+            f"calibrate_: the model must have quantized activations; got {got}; "
+            + (
+                "give each activation that is called as a function (F.relu) an nn.ReLU module, and quantize_ again"
+                if got == "weights only"
+                else "call quantize_ first"
+            )
+        )
+    images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True)
+    device = next((parameter.device for parameter in model.parameters()), None)
+    twin = copy.deepcopy(model)
+    train_(twin)
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
@@ -51,7 +69,9 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     for name, module in quantizers(twin):
         if is_activation_quantizer(module):
             module.register_forward_pre_hook(_Fit(name, levels))
-    twin(images)
+    x = images if device is None else images.to(device)
+    with running("calibrate_", images):
+        twin(in_precision_of(twin, x))
     for name, module in originals.items():
         if name in levels:
             _set(module, levels[name])
@@ -68,7 +88,7 @@ class _Fit:
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self.name in self.levels:
             return
-        x = inputs[0].detach().float().relu().flatten()
+        x = inputs[0].detach().float().clamp(0.0, ceiling(module)).flatten()
         if x.numel() > _SAMPLES:
             generator = torch.Generator().manual_seed(derive("calibrate", self.name))
             x = x[torch.randint(x.numel(), (_SAMPLES,), generator=generator).to(x.device)]

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning, UsageError
 
+from ._ceiling import ceiling
 from ._dorefa import DoReFa
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._lsq import LSQ
 from ._pact import PACT
 from ._plan import FLOAT_BITS, Plan
+from ._refused import refuse, refuse_hooks, without_activations
 from ._sawb import SAWB
 
 _RELU_LIKE = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
@@ -66,8 +68,14 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
     """Convert `model` in place: Conv2d and Linear get a weight quantizer, ReLU-like activations become PACT (or LSQ).
 
     Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. First and
-    last mean the order of definition. Activations that are called as functions (`F.relu`) cannot be seen here; `cost`
-    shows the layers that they feed with 32-bit inputs.
+    last mean the order of definition. Frozen weights stay frozen. A clipping level starts at or below the ceiling of
+    the activation (6 for ReLU6, c for `Hardtanh(0, c)`) and is learned from there, past that ceiling too. Activations
+    that are called as functions (`F.relu`) cannot be seen here; `cost` shows the layers that they feed with 32-bit
+    inputs, and a network that has no other activation is a `GlassbitWarning`.
+
+    A layer that carries more than a weight and a bias is refused, before anything is changed: hooks, pruning, weight
+    or spectral norm, parametrizations, a forward of its own, weights that are not real floating-point numbers or not
+    there yet (lazy layers), and modules of torch that read the weights of their layers (`TransformerEncoderLayer`).
 
     Args:
         model: any module tree; a bare layer cannot be replaced in place.
@@ -77,8 +85,8 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
         The bits of every layer, and what was left alone with its reason; the latter is a `GlassbitWarning` too.
 
     Raises:
-        UsageError: the model is quantized already, has nothing to quantize, or the plan asks for bits that a
-            quantizer lacks.
+        UsageError: the model is quantized already, has nothing to quantize, layers carry more than a quantizer would
+            keep (all of them), or the plan asks for bits that a quantizer lacks.
     """
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
@@ -89,6 +97,7 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
             "wrap a bare layer in nn.Sequential"
         )
     bits = {layer.name: layer.bits for layer in conversion.layers}
+    refuse(model, [name for name, width in bits.items() if width != FLOAT_BITS], plan)
     replacements: dict[int, nn.Module] = {}
     device = next((parameter.device for parameter in model.parameters()), None)
     for name, module in list(model.named_modules()):
@@ -98,12 +107,20 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
     if conversion.left:
         listed = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
         warnings.warn(f"left in full precision: {listed}", GlassbitWarning, stacklevel=2)
+    if unquantized := without_activations(model, conversion, plan):
+        warnings.warn(f"quantize_: {unquantized}", GlassbitWarning, stacklevel=2)
     return conversion
 
 
 def dequantize_(model: nn.Module) -> None:
-    """Undo `quantize_` in place: the float layers, with the weights as trained, and the activations as they were."""
+    """Undo `quantize_` in place: the float layers, with the weights as trained, and the activations as they were.
+
+    Raises:
+        UsageError: quantized layers or activations have hooks, which would be lost.
+    """
     replacements: dict[int, nn.Module] = {}
+    layers = (QuantizedConv2d, QuantizedLinear, PACT, LSQ)
+    refuse_hooks([(name, module) for name, module in model.named_modules() if isinstance(module, layers)])
     for module in model.modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             replacements[id(module)] = module.layer
@@ -166,7 +183,7 @@ def _edge(plan: Plan, bits: int) -> int:
 def _is_whole(module: nn.Module) -> bool:
     """Whether a module is a layer: it has no children, or computes with parameters of its own besides them."""
     own = any(parameter is not None for parameter in module._parameters.values())
-    return own or not list(module.children()) or isinstance(module, nn.Conv2d | nn.Linear)
+    return own or not list(module.children()) or isinstance(module, (nn.Conv2d, nn.Linear, *_RELU_LIKE))
 
 
 def _negative_floor(module: nn.Module) -> bool:
@@ -203,7 +220,7 @@ def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | 
         return QuantizedConv2d(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
     if isinstance(module, nn.Linear):
         return QuantizedLinear(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
-    alpha = 10.0 if plan.alpha == "data" else float(plan.alpha)
+    alpha = min(10.0 if plan.alpha == "data" else float(plan.alpha), ceiling(module))
     activation = (
         PACT(bits, alpha=alpha) if plan.activations == "pact" else LSQ(bits, signed=False, step=alpha / (2**bits - 1))
     )

@@ -11,8 +11,61 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._errors import UsageError
 
-class QuantizedConv2d(nn.Module):
+_OF_THE_LAYER = frozenset(
+    {
+        *("bias", "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"),
+        *("padding_mode", "in_features", "out_features"),
+    }
+)
+
+
+class NoWeightError(UsageError, AttributeError):
+    """Somebody asked a quantized layer for its weight."""
+
+
+class _Quantized(nn.Module):
+    """What quantized layers share: a float layer, the quantizer of its weight, and the layer's own settings.
+
+    `bias`, `stride`, `in_features` and the like are those of the float layer. There is no `weight`: it could mean the
+    float one, which is trained, or the quantized one, which the layer computes with.
+    """
+
+    layer: nn.Conv2d | nn.Linear
+    quantizer: nn.Module
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear, quantizer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.quantizer = quantizer
+        if not layer.weight.requires_grad:
+            quantizer.requires_grad_(False)  # a frozen layer computes the same for ever
+        self.register_load_state_dict_pre_hook(_accept_float_names)  # type: ignore[no-untyped-call]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_THE_LAYER:
+            return getattr(self.layer, name)
+        if name == "weight":
+            raise NoWeightError(
+                f"{type(self).__name__}: weight must be asked for by what it means; layer.layer.weight is the float "
+                "weight, which is trained, and layer.quantizer(layer.layer.weight) is what the layer computes with; "
+                "call the layer, or leave it in full precision (32 bits in the plan)"
+            )
+        return super().__getattr__(name)
+
+    def _weight(self) -> Tensor:
+        if self.layer._parameters and "weight" not in self.layer._parameters and "weight" in vars(self.layer):
+            raise UsageError(
+                f"{type(self).__name__}: the weight must be a parameter; got one that a hook of the inner layer "
+                "computes (pruning, weight norm or spectral norm), which does not run; dequantize_ the network, remove "
+                "what computes the weight, and quantize_ it again"
+            )
+        weight: Tensor = self.quantizer(self.layer.weight)
+        return weight
+
+
+class QuantizedConv2d(_Quantized):
     """A convolution that runs on quantized weights: `conv(x, quantizer(weight)) + bias`.
 
     Args:
@@ -20,19 +73,17 @@ class QuantizedConv2d(nn.Module):
         quantizer: the weight quantizer.
     """
 
+    layer: nn.Conv2d
+
     def __init__(self, layer: nn.Conv2d, quantizer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-        self.quantizer = quantizer
-        self.register_load_state_dict_pre_hook(_accept_float_names)  # type: ignore[no-untyped-call]
+        super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
         """Images or feature maps to feature maps."""
-        weight: Tensor = self.quantizer(self.layer.weight)
-        return cast(Tensor, self.layer._conv_forward(x, weight, self.layer.bias))
+        return cast(Tensor, self.layer._conv_forward(x, self._weight(), self.layer.bias))
 
 
-class QuantizedLinear(nn.Module):
+class QuantizedLinear(_Quantized):
     """A linear layer that runs on quantized weights: `x quantizer(weight)^T + bias`.
 
     Args:
@@ -40,15 +91,14 @@ class QuantizedLinear(nn.Module):
         quantizer: the weight quantizer.
     """
 
+    layer: nn.Linear
+
     def __init__(self, layer: nn.Linear, quantizer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-        self.quantizer = quantizer
-        self.register_load_state_dict_pre_hook(_accept_float_names)  # type: ignore[no-untyped-call]
+        super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
         """Features to features."""
-        return F.linear(x, self.quantizer(self.layer.weight), self.layer.bias)
+        return F.linear(x, self._weight(), self.layer.bias)
 
 
 @contextmanager

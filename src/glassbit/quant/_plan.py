@@ -62,7 +62,8 @@ class Plan:
         weights: the weight quantizer of the layers below 8 bits; at 8 bits `dorefa` (whose codes do not fit int8)
             gives way to `sawb`.
         activations: the activation quantizer.
-        alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`.
+        alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`; never
+            above the ceiling that the activation has itself, as ReLU6 does.
 
     Raises:
         UsageError: an option is not one of those listed.

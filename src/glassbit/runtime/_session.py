@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from glassbit._errors import ArtifactError, UsageError
-from glassbit.intgraph import Preprocessing
+from glassbit.intgraph import Preprocessing, check_pixels
 
 from ._described import described
 from ._extras import need
@@ -115,11 +115,7 @@ class Session:
     def _check(self, images: np.ndarray[Any, Any]) -> None:
         wanted = self.preprocessing
         shape = (wanted.channels, wanted.height, wanted.width)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape or not len(images):
-            raise UsageError(
-                f"images must be uint8 of shape (n, {', '.join(map(str, shape))}), n at least 1; "
-                f"got {images.dtype} of shape {images.shape}"
-            )
+        check_pixels(images, shape, empty=False)
 
     def _targets(self, target: int | Int64[np.ndarray, " n"], images: int) -> Int64[np.ndarray, " t"]:
         given = np.asarray(target)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GlassbitWarning, RunError
 from glassbit._files import append_line
+from glassbit._modes import frozen, train_
 from glassbit._random import derive
 from glassbit.datasets import Augment, Batches, Dataset, calibration_images
 from glassbit.deploy import Deployed, export_problems, reestimate_
@@ -96,6 +97,11 @@ def fit(
     again with the same `out` it goes on after the last finished epoch and ends with the same bits as an uninterrupted
     run (same machine, same number of processes).
 
+    What is frozen stays so: weights and BatchNorm parameters that require no gradient, and modules in eval mode while
+    other layers are in training mode, as after `norm.eval()` or `backbone.eval()`. Such BatchNorm layers keep their
+    running statistics and are normalised by them. (In training mode the statistics move even where the parameters
+    require no gradient, as in torch.) A network that is in eval mode as a whole is trained as a whole.
+
     With `deploy_epochs`, a last phase trains in the integer arithmetic that the exported network computes in (see
     `glassbit.deploy.Deployed`): `objective.model` becomes a `Deployed`, its learning rate falls linearly to 0, and the
     best of its epochs, or the network as it was converted where that is better, is kept in `deployed.pt`, beside
@@ -157,6 +163,10 @@ def fit(
         device=fabric.device,
     )
 
+    for part in objective.children():
+        if isinstance(part, MaskedPass):
+            part.hold_(objective.model)
+
     def set_up(full_lr: float) -> tuple[Any, Any]:
         groups = parameter_groups(
             objective,
@@ -179,6 +189,7 @@ def fit(
                 part.requires_grad_(False)  # folded BatchNorm has no second set, and DDP waits for what has no gradient
         return set_up(lr / _DEPLOYED[optimizer] if deploy_lr is None else deploy_lr)
 
+    settings["frozen"] = _names(objective.model, frozen(objective.model))
     settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
     saved = last_checkpoint(out, settings)
     deployed = saved is not None and saved["epoch"] > epochs
@@ -232,7 +243,7 @@ def fit(
                 if out and fabric.is_global_zero:
                     save_checkpoint(out / "deployed.pt", content(epochs))
             torch.manual_seed(derive("epoch", seed, epoch, fabric.global_rank))
-            objective.train()
+            train_(objective, network=objective.model)
             sums = torch.zeros(5, device=fabric.device)
             for index, (images, labels) in enumerate(batches.epoch(epoch)):
                 done = (epoch - 1) * len(batches) + index
@@ -295,6 +306,10 @@ def fit(
 def _network(model: nn.Module) -> nn.Module:
     """The network without what normalises its images, whose names the log uses."""
     return model.network if isinstance(model, Classifier | Deployed) else model
+
+
+def _names(model: nn.Module, modules: list[nn.Module]) -> list[str]:
+    return [name for name, module in model.named_modules() if module in modules]
 
 
 def _some_images(batches: Batches) -> Iterator[Tensor]:

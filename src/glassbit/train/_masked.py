@@ -7,10 +7,11 @@ from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import in_precision_of
 from glassbit._modes import evaluating
 from glassbit.masking import Fill, lowest, masked, tied
 from glassbit.models import to_unit
@@ -74,12 +75,12 @@ class MaskedConsistency(Objective):
         self.masked_pass = MaskedPass(model, batchnorm)
 
     @abstractmethod
-    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
         """One clean pass: its logits, with graph, and a score a pixel, the lowest to be masked."""
 
-    def forward(self, images: Tensor, labels: Int64[Tensor, " n"]) -> Losses:
+    def forward(self, images: Tensor, labels: Integer[Tensor, " n"]) -> Losses:
         """The losses of a batch; see `Objective.forward`."""
-        x = to_unit(images).detach()
+        x = in_precision_of(self.model, to_unit(images)).detach()
         with quantized_once(self.model):
             logits, scores = self.choose(x, labels)
             count = round(self.k * scores.shape[1])
@@ -140,17 +141,26 @@ class SaliencyGuided(MaskedConsistency):
         self.ranking: Ranking = ranking
         self.gradient: Gradient = gradient
 
-    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
-        """The clean pass and the size of the gradient at every pixel."""
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+        """The clean pass and the size of the gradient at every pixel.
+
+        Raises:
+            UsageError: under `torch.inference_mode`, which no gradient comes out of.
+        """
+        if torch.is_inference_mode_enabled():
+            raise UsageError(
+                "SaliencyGuided: must be able to take a gradient, to know which pixels to mask; got "
+                "torch.inference_mode; use torch.no_grad() to evaluate the loss, under which it takes that gradient"
+            )
         x = x.requires_grad_() if self.gradient == "shared" else x
         with torch.enable_grad():
             if self.gradient == "shared":
-                logits = self.model(x)
+                logits = self.logits(x, labels)
                 (gradient,) = torch.autograd.grad(_true_logits(logits, labels), x, retain_graph=True)
             else:
                 with evaluating(self.model):
                     probe = x.clone().requires_grad_()
-                    (gradient,) = torch.autograd.grad(_true_logits(self.model(probe), labels), probe)
+                    (gradient,) = torch.autograd.grad(_true_logits(self.logits(probe, labels), labels), probe)
                 logits = self.model(x)
         scores = gradient.abs() if self.ranking == "magnitude" else gradient
         return logits, scores.mean(1).flatten(1)
@@ -180,10 +190,10 @@ class RandomMasking(MaskedConsistency):
     ) -> None:
         super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm, ramp=ramp)
 
-    def choose(self, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
+    def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
         """The clean pass and a random number a pixel."""
         n, _, h, w = x.shape
-        return self.model(x), torch.rand(n, h * w, device=x.device)
+        return self.logits(x, labels), torch.rand(n, h * w, device=x.device)
 
 
 def _true_logits(logits: Tensor, labels: Tensor) -> Tensor:

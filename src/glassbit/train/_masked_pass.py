@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from glassbit._modes import frozen
 from glassbit.deploy import Deployed
 
 MaskedBatchNorm = Literal["clean", "both", "eval", "split"]
@@ -29,6 +30,8 @@ class MaskedPass(nn.Module):
 
     with a second set gamma', beta', m', v' that this module owns: it starts as a copy of the network's, learns with it,
     and is of use in training only, so that the network's own state is what it would be without.
+
+    A BatchNorm layer in eval mode is `eval` whatever was chosen, so what is frozen stays so.
 
     In deployed arithmetic BatchNorm is folded into the layers and all four are `eval`.
 
@@ -54,6 +57,16 @@ class MaskedPass(nn.Module):
             return cast(Tensor, functional_call(model, self._own(model), (images,)))
         with _treated(model, self.batchnorm):
             return cast(Tensor, model(images))
+
+    def hold_(self, model: nn.Module) -> None:
+        """Train no second set of a layer that is not trained itself: one in eval mode, which is passed through as it
+        is, or parameters that require no gradient.
+        """
+        if self.batchnorm == "split":
+            held = set(frozen(model))
+            for norm, layer in zip(self.norms, _norms(model).values(), strict=True):
+                for own, first in zip(norm.parameters(), layer.parameters(), strict=True):
+                    own.requires_grad_(own.requires_grad and first.requires_grad and layer not in held)
 
     def _own(self, model: nn.Module) -> dict[str, Tensor]:
         """The second set, by the names that the first has in the network."""

@@ -14,7 +14,7 @@ from glassbit._files import read_lines, write_text
 from ._checkpoint import load_checkpoint
 from ._objective import Objective
 
-_NEWER = {"accumulate": 1}
+_NEWER = {"accumulate": 1, "frozen": []}
 """Settings that older checkpoints do not name, with what stands for them there."""
 
 

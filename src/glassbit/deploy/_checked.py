@@ -1,0 +1,29 @@
+"""Images on their way into integer arithmetic, which clips what is outside [0, 1]."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from glassbit._inputs import check_images
+
+
+def check_pass(owner: str, images: Tensor, looked: bool) -> bool:
+    """Refuse images that would be clipped.
+
+    Images that want a gradient pass, since smoothed gradients probe around an image. On a GPU only the first batch is
+    looked at, because looking waits for it.
+
+    Args:
+        owner: what takes them.
+        images: of one pass, already of the right shape.
+        looked: whether images were looked at before.
+
+    Returns:
+        Whether images have been looked at now.
+
+    Raises:
+        UsageError: floats that are not in [0, 1], or another type.
+    """
+    values = not images.requires_grad and (images.is_cpu or not looked)
+    check_images(owner, images, empty=True, values=values)
+    return looked or values
