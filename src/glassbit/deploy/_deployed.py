@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from glassbit._errors import ExportError, UsageError
 from glassbit._inputs import PixelNetwork, check_images, running
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import Input
 from glassbit.models import Classifier
 
 from . import _ops
 from ._bounds import too_large
 from ._checked import check_pass
-from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization
-from ._program import Operand, Sum, reads
+from ._fidelity import check
+from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization, read_by
+from ._program import Operand, Sum
 from ._trace import trace
 
 _LARGEST = 127
@@ -48,7 +49,8 @@ class Deployed(PixelNetwork):
 
     Raises:
         UsageError: the network is not quantized, or there is no image.
-        ExportError: something in the network has no integer form; every such thing by the name of its layer.
+        ExportError: something in the network has no integer form (every such thing by the name of its layer), or a
+            layer's integers are further from fake quantization on `images` than rounding explains (see `_fidelity`).
 
     Example:
         >>> import torch
@@ -79,6 +81,7 @@ class Deployed(PixelNetwork):
         if problems:
             raise ExportError(problems)
         self.training = model.training  # its modules keep their own modes
+        check(self, images)
 
     @property
     def network(self) -> nn.Module:
@@ -98,13 +101,14 @@ class Deployed(PixelNetwork):
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             folded = [*self.folded()]
-            return _ops.walk(folded, _reads, lambda step, inputs: self._execute(step, inputs or (x,)))
+            return _ops.walk(folded, read_by, lambda step, inputs: self.execute(step, inputs or (x,)))
 
     def folded(self) -> Folder:
         """Every step with its integers, with the parameters as they are now."""
         return Folder(self.program, self.network, self.normalization, self.shifts)
 
-    def _execute(self, step: Folded, inputs: tuple[Tensor, ...]) -> Tensor:
+    def execute(self, step: Folded, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Run one step of `folded` on the tensors that it reads."""
         x = inputs[0]
         if isinstance(step, FoldedLayer):
             return layer(step, x)
@@ -144,12 +148,6 @@ class Deployed(PixelNetwork):
                 coarser = min(found[left], found[right])
                 found[left], found[right] = (min(found[side], coarser + _MOST) for side in (left, right))
         return torch.tensor(found, dtype=torch.int64)
-
-
-def _reads(step: Folded) -> tuple[str, ...]:
-    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
-        return reads(step)
-    return reads(step.step)
 
 
 def layer(step: FoldedLayer, codes: Tensor) -> Tensor:

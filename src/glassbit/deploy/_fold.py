@@ -16,7 +16,7 @@ from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
 
 from ._dyadic import dyadic, largest_exponent, power_of_two
 from ._ops import EXACT, Learned, Requantizer, straight_through
-from ._program import Activate, Operand, Program, Readout, Rescale, Sum, Weighted
+from ._program import Activate, Operand, Program, Readout, Rescale, Sum, Weighted, reads
 
 _SIGNED = (-128, 127)
 _LEAST_SCALE = 1e-30
@@ -182,6 +182,13 @@ Folded = (
 )
 
 
+def read_by(step: Folded) -> tuple[str, ...]:
+    """The names of the tensors that a step with its integers reads."""
+    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+        return reads(step)
+    return reads(step.step)
+
+
 class Folder:
     """Turns the steps of a program into integers, with the parameters as they are now.
 
@@ -235,9 +242,26 @@ class Folder:
                     self._from_image.add(step.name)
                 yield step
 
-    def _layer(self, step: Weighted) -> FoldedLayer:
+    def layer(self, step: Weighted) -> QuantizedConv2d | QuantizedLinear:
+        """The module of a step."""
         module = self.network.get_submodule(step.layer)
         assert isinstance(module, QuantizedConv2d | QuantizedLinear)
+        return module
+
+    def dequantized(self, folded: FoldedLayer) -> Float[Tensor, "o ..."]:
+        """What the integer weights of a layer stand for, on normalised images and without BatchNorm's signs."""
+        step = folded.step
+        weight = folded.weights * (self.scales[step.name].step / self.scales[step.input].step).to(folded.weights.dtype)
+        if step.input in self._from_image:
+            weight = weight / self._input_channels(self.normalization.kappa, weight, folded.groups).to(weight.dtype)
+        if step.norm is not None:
+            norm = self.network.get_submodule(step.norm)
+            _, _, sign = _batchnorm(norm, torch.zeros(len(weight), dtype=torch.float64, device=weight.device))
+            weight = weight * sign.view(-1, *[1] * (weight.dim() - 1)).to(weight.dtype)
+        return weight
+
+    def _layer(self, step: Weighted) -> FoldedLayer:
+        module = self.layer(step)
         read = self.scales[step.input]
         image = step.input in self._from_image
         weight = module.layer.weight

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from glassbit import intgraph
 from glassbit._count import counted
-from glassbit._errors import UsageError
+from glassbit._errors import GraphError, UsageError
 from glassbit._inputs import check_images
+from glassbit._random import derive
 from glassbit.intgraph import (
     About,
     AveragePool,
@@ -30,6 +31,9 @@ from glassbit.intgraph import (
 from ._deployed import Deployed
 from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
 from ._program import Operand
+from ._torch_graph import TorchGraph
+
+_NOISE = 4
 
 
 def lower(
@@ -53,8 +57,9 @@ def lower(
         about: where the network comes from.
 
     Raises:
-        UsageError: something in the network has no integer form, or an argument is missing or does not fit.
-        GraphError: the integers break a rule of the graph.
+        UsageError: something in the network has no integer form, an argument is missing or does not fit, or a layer's
+            integers are further from fake quantization than rounding explains.
+        GraphError: the integers break a rule of the graph, or do not give the logits of the `Deployed`, bit for bit.
 
     Example:
         >>> from glassbit import models
@@ -88,7 +93,26 @@ def lower(
         raise UsageError(
             f"lower: preprocessing must make images of {deployed.image_shape}, which the network reads; got {told}"
         )
-    return IntGraph(nodes, names, preprocessing, about or About())
+    graph = IntGraph(nodes, names, preprocessing, about or About())
+    _check_bits(deployed, graph)
+    return graph
+
+
+def _check_bits(deployed: Deployed, graph: IntGraph) -> None:
+    """Refuse a graph whose logits on four images of noise are not those of the network that it was written from.
+
+    Raises:
+        GraphError: they differ.
+    """
+    generator = torch.Generator().manual_seed(derive("lower"))
+    noise = torch.randint(0, 256, (_NOISE, *deployed.image_shape), dtype=torch.uint8, generator=generator)
+    with torch.no_grad():
+        wanted, got = deployed(noise), TorchGraph(graph)(noise)
+    if not torch.equal(wanted, got):
+        apart = float((wanted - got).abs().max())
+        raise GraphError(
+            [f"logits: must be those of the deployed network, bit for bit; got {apart:.3g} between them; report this"]
+        )
 
 
 @torch.no_grad()

@@ -177,14 +177,14 @@ class _Requantize(torch.autograd.Function):
         ctx.save_for_backward(acc)
         ctx.numbers, ctx.learned, ctx.training = numbers, learned, training
         ctx.level_dtype = None if level is None else level.dtype
-        return _scaled(acc, numbers).round_().clamp_(numbers.low, numbers.high).to(torch.float32)
+        return scaled(acc, numbers).round_().clamp_(numbers.low, numbers.high).to(torch.float32)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (acc,) = ctx.saved_tensors
         numbers, learned = ctx.numbers, ctx.learned
         low, high, reach = numbers.low, numbers.high, numbers.reach
-        ratio = _scaled(acc, numbers)
+        ratio = scaled(acc, numbers)
         if ctx.training:
             inside, above = (ratio > low - reach) & (ratio < high + reach), ratio >= high
         else:
@@ -210,7 +210,7 @@ class _Requantize(torch.autograd.Function):
         return grad_acc, grad_gain, grad_shift, grad_level, None, None, None
 
 
-def _scaled(acc: Tensor, numbers: Requantizer) -> Tensor:
+def scaled(acc: Tensor, numbers: Requantizer) -> Tensor:
     """`(acc + B) m 2^-e`; exact in float32 wherever it lies inside the window, and on the right side elsewhere."""
     return (acc + per_channel(numbers.bias, acc)).mul_(per_channel(numbers.factor, acc))
 

@@ -62,23 +62,43 @@ def trace(model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int) -> 
         UsageError: the network is not quantized.
         ExportError: something in the network has no deployed form; every such thing by the name of its layer.
     """
+    programs = [program for program, _ in _followed(model, images, zero, keep=False)]
+    peaks = [max(values) for values in zip(*(program.peaks for program in programs), strict=True)]
+    return Program(programs[0].steps, tuple(peaks))
+
+
+def follow(
+    model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int
+) -> tuple[Program, tuple[tuple[Symbol, Tensor], ...]]:
+    """The program, and what the network computed on the first images, at most 64: every tensor with its place there.
+
+    Raises:
+        UsageError: as `trace`.
+    """
+    return next(_followed(model, images, zero, keep=True))
+
+
+def _followed(
+    model: nn.Module, images: Tensor, zero: int, *, keep: bool
+) -> Iterator[tuple[Program, tuple[tuple[Symbol, Tensor], ...]]]:
     if next(quantizers(model), None) is None:
         raise UsageError("deploy: the network is not quantized; call quantize_(model.network, plan) and train it first")
     network = model.network if isinstance(model, Classifier) else model
     device = next((parameter.device for parameter in model.parameters()), images.device)
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-    programs: list[Program] = []
+    steps: list[str] = []
     with evaluating(model), torch.no_grad():
         for batch in batches if len(batches) > 1 else batches * _TWICE:
             x = to_unit(batch.to(device))
             x = x if len(x) > 1 else x.repeat(_TWICE, 1, 1, 1)  # one image cannot tell the batch from other axes
             x = model.normalize(x) if isinstance(model, Classifier) else x
             # the network gets a copy: it may change what it is given
-            programs.append(_Recorder(network, x.float().clone(), zero, again=bool(programs)).run())
-            if repr(programs[-1].steps) != repr(programs[0].steps):
+            recorder = _Recorder(network, x.float().clone(), zero, again=bool(steps), keep=keep)
+            program = recorder.run()
+            steps.append(repr(program.steps))
+            if steps[-1] != steps[0]:
                 raise ExportError([f"{type(network).__name__}: {_FICKLE}"])
-    peaks = [max(values) for values in zip(*(program.peaks for program in programs), strict=True)]
-    return Program(programs[0].steps, tuple(peaks))
+            yield program, tuple(recorder.tracked.kept)
 
 
 class _Recorder(TorchFunctionMode):
@@ -92,15 +112,18 @@ class _Recorder(TorchFunctionMode):
         x: what it is given.
         zero: the pixel that counts as zero.
         again: whether the network ran before, so that what it changes in this pass it changes in every one.
+        keep: whether to keep a copy of every tensor.
     """
 
-    def __init__(self, network: nn.Module, x: Float[Tensor, "n c h w"], zero: int, *, again: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, x: Float[Tensor, "n c h w"], zero: int, *, again: bool = False, keep: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
         self.x = x
         self.again = again
         self.builder = Builder(x.shape[1], x.shape[2], x.shape[3], zero)
-        self.tracked = Tracked(type(network).__name__, len(x))
+        self.tracked = Tracked(type(network).__name__, len(x), keep=keep)
         self.inside: list[str] = []
         self.leaves = 0
         self.quiet = 0

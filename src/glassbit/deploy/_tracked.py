@@ -25,11 +25,14 @@ class Tracked:
     Args:
         name: of the network, for problems that belong to none of its layers.
         batch: the number of images.
+        keep: whether to keep a copy of each tensor as it is when its symbol is set.
     """
 
-    def __init__(self, name: str, batch: int) -> None:
+    def __init__(self, name: str, batch: int, *, keep: bool = False) -> None:
         self.name = name
         self.batch = batch
+        self.keep = keep
+        self.kept: list[tuple[Symbol, Tensor]] = []
         self.writes = Writes()
         self.problems: dict[str, int] = {}
         # by id; the tensor is kept, so that its id and its memory stay its own
@@ -93,6 +96,8 @@ class Tracked:
             symbol, mark = (UNKNOWN if is_map else LOST), 0
         else:
             mark = 0 if isinstance(symbol, Stale) else fingerprint(value)
+            if self.keep:
+                self.kept.append((symbol, value.clone()))
         self.symbols[id(value)] = (value, symbol, mark)
 
 

@@ -1,0 +1,244 @@
+"""How far the integers are from fake quantization, tensor by tensor: the last line of defence against a wrong graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float64, Shaped
+from torch import Tensor
+
+from glassbit._count import counted
+from glassbit._errors import ExportError
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.quant import QuantizedConv2d, QuantizedLinear
+
+from . import _ops
+from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
+from ._match import Accumulators, Codes, Symbol
+from ._program import Activate, Operand
+from ._trace import follow
+
+if TYPE_CHECKING:
+    from ._deployed import Deployed
+
+LIMIT = 0.25
+"""The largest distance that `check` lets pass. docs/deploy.md has the distribution that it was set from."""
+LIMIT_OF_WEIGHTS = 0.7
+"""The same for weights. LSQ's lowest code is left out, and weights on the image are quantized with the normalisation
+folded in; weights that have nothing to do with each other are 1.4 apart.
+"""
+_IMAGES = 16
+_TINY, _LEAST_CODE = 1e-12, 0.1
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one tensor is from its fake-quantized twin.
+
+    Args:
+        name: of the tensor, which is its layer's.
+        what: `values`, or `weights` of the layer.
+        off: the distance, see `distances`.
+        previous: the tensor compared before it; empty for the first.
+    """
+
+    name: str
+    what: Literal["values", "weights"]
+    off: float
+    previous: str = ""
+
+    @property
+    def limit(self) -> float:
+        """The largest distance that is let pass."""
+        return LIMIT if self.what == "values" else LIMIT_OF_WEIGHTS
+
+
+@torch.no_grad()
+def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:
+    """Compare each tensor of the integer network with the same tensor under fake quantization.
+
+    First the weights of each layer. Then every tensor, where each layer reads the *fake-quantized* codes of the layers
+    before it and both forms have the integer weights, so that differences do not pile up. With v the value under fake
+    quantization, t the code before it is rounded, and rms the root mean square:
+
+        weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
+        codes         off = rms(max(|t - v / step| - 1/2, 0)) / rms(v / step)       what rounding does not explain,
+                      or how far v / step is from integers, where that is more
+        accumulators  off = rms(step gain acc + shift - v) / rms(v)
+
+    Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
+    tenth of a code, or one accumulator step, takes the place of rms.
+
+    Args:
+        deployed: the integer network. Its modules, as they are now, are the fake-quantized twin.
+        images: uint8 or in [0, 1]; the first 16 are used.
+
+    Returns:
+        The distances, weights first, in the order of execution.
+    """
+    images = images[:_IMAGES]
+    walk = _Walk(deployed, images)
+    weights = [*walk.compare_weights()]
+    with _fixed({layer: integers for layer, (integers, _) in walk.weights.items()}):
+        _, twins = follow(deployed.classifier, images, zero=deployed.normalization.zero)
+    return *weights, *walk.compare(twins)
+
+
+def check(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> None:
+    """Refuse an integer network that does not compute what the fake-quantized one does.
+
+    Raises:
+        ExportError: a tensor is further away than rounding explains; the text names the first.
+    """
+    for tensor in distances(deployed, images):
+        if tensor.off <= tensor.limit:
+            continue
+        place = f"between {tensor.previous} and {tensor.name}" if tensor.previous else f"up to {tensor.name}"
+        cause = (
+            f"Something that forward does {place} is missing from the integer network; make it a layer or a plain "
+            "function of torch, or take it out"
+            if tensor.what == "values"
+            else "The layer computes with other weights than its own; use plain layers"
+        )
+        raise ExportError(
+            [
+                f"{tensor.name}: its integer {tensor.what} must be within {tensor.limit:.0%} of fake quantization; got "
+                f"{tensor.off:.1%} on {counted(min(len(images), _IMAGES), 'image')}. {cause}"
+            ]
+        )
+
+
+@contextmanager
+def _fixed(weights: Mapping[QuantizedConv2d | QuantizedLinear, Tensor]) -> Iterator[None]:
+    """Inside the block, layers compute with these weights instead of their quantizers'."""
+    try:
+        for layer, values in weights.items():
+            layer.quantizer.forward = lambda _, values=values: values
+        yield
+    finally:
+        for layer in weights:
+            del layer.quantizer.forward  # the class's own is behind it
+
+
+@dataclass(eq=False)
+class _Made:
+    """A tensor of the integer network.
+
+    Args:
+        value: its integers.
+        exact: codes before rounding; else its integers.
+        clipped: 1 where an operand of a sum that it depends on was clipped, else 0.
+    """
+
+    value: Tensor
+    exact: Float64[Tensor, "..."]
+    clipped: Tensor
+
+
+class _Walk:
+    """Runs the integer network beside its twin."""
+
+    def __init__(self, deployed: Deployed, images: Tensor) -> None:
+        self.deployed = deployed
+        folder = deployed.folded()
+        self.steps = list(folder)
+        self.scales = folder.scales
+        self.pixels = _ops.pixels(images.to(deployed.shifts.device))
+        self.activations = {step.name for step in self.steps if _is_activation(step)}
+        self.weights = {
+            folder.layer(step.step): (folder.dequantized(step), step.name)
+            for step in self.steps
+            if isinstance(step, FoldedLayer)
+        }
+
+    def compare_weights(self) -> Iterator[Distance]:
+        """The distance of each layer's weights."""
+        for layer, (integers, name) in self.weights.items():
+            twin = layer.quantizer(layer.layer.weight).double()
+            yield Distance(name, "weights", _relative(integers.double() - twin, twin, torch.zeros_like(twin), _TINY))
+
+    def compare(self, twins: Iterable[tuple[Symbol, Tensor]]) -> Iterator[Distance]:
+        """The distance of each tensor."""
+        named: dict[str, list[tuple[Codes | Accumulators, Tensor]]] = {}
+        for symbol, value in twins:
+            if isinstance(symbol, Codes | Accumulators):
+                named.setdefault(symbol.name, []).append((symbol, value))
+        made: dict[str, _Made] = {}
+        previous = ""
+        for step in self.steps:
+            made[step.name] = self._run(step, [made[name] for name in read_by(step)])
+            for symbol, value in named.get(step.name, []):
+                if isinstance(symbol, Codes) and symbol.unit == self.steps[0].name:
+                    continue  # pixels stand for themselves
+                now, twin = made[step.name], value.double()[: len(self.pixels)]
+                if isinstance(symbol, Codes):
+                    twin = twin / self.scales[step.name].step
+                    error, clipped, least = ((now.exact - twin).abs() - 0.5).clamp(min=0), now.clipped, _LEAST_CODE
+                    if symbol.unit in self.activations:
+                        error = error.maximum((twin - twin.round()).abs())  # its values lie on the same grid
+                elif isinstance(step, FoldedLayer) and step.step.norm is not None and not symbol.normed:
+                    continue  # BatchNorm is folded into it, and the twin is from before
+                else:
+                    error, clipped = _pooled(self._values(step, now), symbol) - twin, _pooled(now.clipped, symbol)
+                    least = self._unit(step)
+                yield Distance(step.name, "values", _relative(error, twin, clipped, least), previous)
+                previous = step.name
+                if isinstance(symbol, Codes) and symbol.unit in self.activations:
+                    made[step.name] = _Made(twin.round().float(), twin, torch.zeros_like(clipped))
+
+    def _run(self, step: Folded, read: list[_Made]) -> _Made:
+        if isinstance(step, Input):
+            return _Made(self.pixels, self.pixels.double(), torch.zeros_like(self.pixels))
+        value = self.deployed.execute(step, tuple(each.value for each in read))
+        exact, clipped = value.double(), torch.zeros_like(value)
+        if isinstance(step, FoldedRequantizer):
+            free = _ops.scaled(read[0].value.double(), step.numbers)
+            exact, clipped = free.clamp(step.numbers.low, step.numbers.high), read[0].clipped
+            if isinstance(step.step, Operand):
+                clipped = ((free - exact).abs() > 0.5).float().maximum(clipped)
+        elif isinstance(step, FoldedSum):
+            clipped = read[0].clipped.maximum(read[1].clipped)
+        elif isinstance(step, MaxPool | AveragePool | SumPool | Subsample | Flatten):
+            exact, clipped = _ops.pool(step, read[0].exact), _ops.pool(step, read[0].clipped)
+        return _Made(value, exact, clipped)
+
+    def _values(self, step: Folded, made: _Made) -> Float64[Tensor, "..."]:
+        """What accumulators, or logits, stand for."""
+        if isinstance(step, FoldedReadout):
+            return made.exact
+        scale = self.scales[step.name]
+        values = made.exact * scale.step
+        values = values if scale.gain is None else values * _ops.per_channel(scale.gain, values)
+        return values if scale.shift is None else values + _ops.per_channel(scale.shift, values)
+
+    def _unit(self, step: Folded) -> float:
+        """The value of one accumulator step, where it is largest."""
+        if isinstance(step, FoldedReadout):
+            return float(step.scale.max())
+        scale = self.scales[step.name]
+        return float(scale.step if scale.gain is None else scale.step * scale.gain.max())
+
+
+def _is_activation(step: Folded) -> bool:
+    return isinstance(step, FoldedRequantizer) and isinstance(step.step, Activate)
+
+
+def _pooled(values: Tensor, symbol: Codes | Accumulators) -> Tensor:
+    """Behind the max pools that wait for a quantizer."""
+    for _, kernel, stride, padding in symbol.pools if isinstance(symbol, Accumulators) else ():
+        values = F.max_pool2d(values, kernel, stride, padding)
+    return values
+
+
+def _relative(error: Tensor, twin: Tensor, clipped: Tensor, least: float) -> float:
+    """The root mean square of the error over that of the twin; infinite where it is no number."""
+    free = clipped == 0
+    if not free.any():
+        return 0.0
+    off = error[free].square().mean().sqrt() / twin.square().mean().sqrt().clamp(min=max(least, _TINY))
+    return float(off.nan_to_num(nan=float("inf")))
