@@ -105,12 +105,9 @@ def check(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> None:
             if tensor.what == "values"
             else "The layer computes with other weights than its own; use plain layers"
         )
-        raise ExportError(
-            [
-                f"{tensor.name}: its integer {tensor.what} must be within {tensor.limit:.0%} of fake quantization; got "
-                f"{tensor.off:.1%} on {counted(min(len(images), _IMAGES), 'image')}. {cause}"
-            ]
-        )
+        got = f"{tensor.off:.1%} on {counted(min(len(images), _IMAGES), 'image')}"
+        must = f"its integer {tensor.what} must be within {tensor.limit:.0%} of fake quantization"
+        raise ExportError([f"{tensor.name}: {must}; got {got}. {cause}"])
 
 
 @contextmanager

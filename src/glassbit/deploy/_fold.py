@@ -184,7 +184,7 @@ Folded = (
 
 def read_by(step: Folded) -> tuple[str, ...]:
     """The names of the tensors that a step with its integers reads."""
-    if isinstance(step, Input | MaxPool | AveragePool | Subsample | Flatten):
+    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
         return reads(step)
     return reads(step.step)
 
