@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("options", [("--artifacts", "500", "--onnx", "0"), ("--artifacts", "0", "--onnx", "330")])
+@pytest.mark.parametrize("options", [("--artifacts", "250", "--onnx", "0"), ("--artifacts", "0", "--onnx", "270")])
 def test_all_of_them_end_well(options):
     root = Path(__file__).parents[2]
     words = [sys.executable, "-m", "benchmarks.hostile_files", *options, "--seed", "1", "--gigabytes", "6"]

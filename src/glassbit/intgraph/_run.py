@@ -25,6 +25,7 @@ from ._nodes import (
     Requantize,
     Subsample,
     SumPool,
+    Weights,
     inputs,
 )
 from ._pixels import check_pixels
@@ -88,10 +89,7 @@ def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) 
         case Conv():
             result = _convolve(x - zero, node)
         case Linear():
-            each = max(1, _WEIGHTS_AT_ONCE // node.weights.codes.shape[1])
-            parts = range(0, len(node.weights.codes), each)
-            rows = (replace(node.weights, codes=node.weights.codes[start : start + each]) for start in parts)
-            result = np.concatenate([exact_matmul(x - zero, some.values.T) for some in rows], axis=1)
+            result = _multiply(x - zero, node.weights)
         case Requantize():
             bias, multiplier, exponent = (_a_channel(v, x) for v in (node.bias, node.multiplier, node.exponent))
             result = round_half_even((x + bias) * multiplier, exponent).clip(node.low, node.high)
@@ -137,6 +135,13 @@ def windows(
 def exact_matmul(a: Int64[np.ndarray, "m k"], b: Int64[np.ndarray, "k n"]) -> Int64[np.ndarray, "m n"]:
     """The integer product. Every partial sum is an integer below 2^53, so float64, 40 times as fast, is exact."""
     return (a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
+
+
+def _multiply(x: Int64[np.ndarray, "n i"], weights: Weights) -> Int64[np.ndarray, "n o"]:
+    """`x W^T`, some rows of W at a time, so that their integers do not take all of the memory."""
+    each = max(1, _WEIGHTS_AT_ONCE // weights.codes.shape[1])
+    parts = (weights.codes[start : start + each] for start in range(0, len(weights.codes), each))
+    return np.concatenate([exact_matmul(x, replace(weights, codes=part).values.T) for part in parts], axis=1)
 
 
 def _convolve(x: Int64[np.ndarray, "n c h w"], node: Conv) -> Int64[np.ndarray, "n o i j"]:

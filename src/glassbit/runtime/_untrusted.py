@@ -52,8 +52,10 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
         ArtifactError: it is none, or parts of it are in other files. ONNX Runtime and the package onnx would read those
             from anywhere, also from the current folder.
     """
-    onnx = need("onnx", "Reading an ONNX file")
-    model: onnx.ModelProto = onnx.ModelProto()
+    need("onnx", "Reading an ONNX file")
+    from onnx import ModelProto, TensorProto
+
+    model = ModelProto()
     try:
         model.ParseFromString(data)
     except Exception as error:
@@ -62,8 +64,8 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
             f"{source}: must be an ONNX file; it cannot be read ({brief(error)}); export it again"
         ) from error
     for message in _messages(model):
-        if isinstance(message, onnx.TensorProto) and (
-            message.external_data or message.data_location == onnx.TensorProto.EXTERNAL
+        if isinstance(message, TensorProto) and (
+            message.external_data or message.data_location == TensorProto.EXTERNAL
         ):
             place = next((entry.value for entry in message.external_data if entry.key == "location"), "another file")
             raise ArtifactError(
