@@ -142,3 +142,28 @@ def test_it_loads_neither_torch_nor_what_trains(graph, artifact, photos, tmp_pat
     modules = set(done.stdout.splitlines())
     assert not modules & ({*HEAVY} - {"onnx"} if suffix == ".onnx" else {*HEAVY, "onnxruntime"})
     assert not {name.split(".")[1] for name in modules if name.startswith("glassbit.")} & TRAINING
+
+
+def test_what_is_no_image_file_of_a_folder_is_said_and_links_that_lead_out(call, artifact, photos, tmp_path):
+    import os
+
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    far = next(photos.rglob("*.png")).resolve()
+    (folder / "far.png").symlink_to(far)
+    (folder / "lost.png").symlink_to(tmp_path / "nowhere")
+    (folder / "more").symlink_to(photos)
+    os.mkfifo(folder / "pipe.png")
+    code, out, err = call("predict", artifact, folder)
+    assert code == 0, err
+    assert out.startswith("far.png: predicted ")
+    assert err.splitlines() == [
+        f"note: {folder}: not read:",
+        f"  - {folder}/lost.png: a link to nothing; repair or remove it",
+        f"  - {folder}/more: a link to a folder, which is not followed; copy the folder",
+        f"  - {folder}/pipe.png: a pipe, socket or device, which is not opened; remove it",
+        f"note: {folder}: 1 image read through links that lead out of the folder: far.png -> {far}",
+    ]
+    code, out, err = call("predict", artifact, folder / "pipe.png")
+    assert (code, out) == (1, "")
+    assert "a pipe, socket or device" in err

@@ -43,7 +43,7 @@ _LOWEST = np.iinfo(np.int64).min
 
 def run(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
     """The logits, a batch at a time."""
-    return np.concatenate([values[graph.nodes[-1].name] for _, values in batches(graph, images)])
+    return np.concatenate([values[graph.nodes[-1].name] for _, values in batches(graph, images, keep=False)])
 
 
 def trace(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Num[np.ndarray, "n ..."]]:
@@ -53,9 +53,14 @@ def trace(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Nu
 
 
 def batches(
-    graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]
+    graph: IntGraph, images: UInt8[np.ndarray, "n c h w"], *, keep: bool = True
 ) -> Iterator[tuple[slice, dict[str, Num[np.ndarray, "b ..."]]]]:
     """Slices of the images that fit into some 64 MiB, at least one, and every tensor of each.
+
+    Args:
+        graph: the network.
+        images: of the input's shape.
+        keep: whether tensors that no later node reads are kept.
 
     Raises:
         UsageError: the images are not what the network reads.
@@ -66,12 +71,15 @@ def batches(
     each = 8 * sum(tensor.size for tensor in tensors.values())
     each += 16 * max(_columns(node, tensors[node.name]) for node in graph.nodes)
     size = max(1, _BATCH_BYTES // each)
+    last = {name: node for node in graph.nodes for name in inputs(node)}
     for start in range(0, max(len(images), 1), size):
         where = slice(start, start + size)
         values: dict[str, np.ndarray[Any, Any]] = {graph.nodes[0].name: images[where].astype(np.int64)}
         for node in graph.nodes[1:]:
             names = inputs(node)
             values[node.name] = compute(node, [values[name] for name in names], tensors[names[0]].zero)
+            for name in () if keep else {name for name in names if last[name] is node}:
+                del values[name]
         yield where, values
 
 
