@@ -20,7 +20,8 @@ NODES = 1024
 CLASSES = 2**16 - 1
 NAME = 256
 """Characters of a name."""
-NOTES = 64
+NOTES, NOTE = 64, 1000
+"""How many, and characters of one."""
 WEIGHTS = 150_000_000
 """Of all layers together."""
 TENSOR = 2**25
@@ -50,10 +51,10 @@ def of_the_whole(graph: IntGraph) -> Iterator[str]:
     for name, text in (("plan", about.plan), ("network", about.network), ("run", about.run)):
         if not is_line(text):
             yield f"about: {name} must be printable text of at most {NAME} characters; got {shown(text)}"
-    wrong = [note for note in about.notes if not is_line(note)]
+    wrong = [note for note in about.notes if not is_line(note, most=NOTE)]
     if len(about.notes) > NOTES or wrong:
         got = shown(wrong[0]) if wrong else f"{len(about.notes)} notes"
-        yield f"about: notes must be at most {NOTES}, of printable text of at most {NAME} characters each; got {got}"
+        yield f"about: notes must be at most {NOTES}, of printable text of at most {NOTE} characters each; got {got}"
 
 
 def of_the_tensor(node: Node, made: tuple[int, ...]) -> Iterator[str]:
@@ -98,9 +99,9 @@ def _products(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> int:
     return made.size
 
 
-def is_line(value: object) -> bool:
+def is_line(value: object, *, most: int = NAME) -> bool:
     """Whether it is text that can be printed on one line, perhaps empty."""
-    return isinstance(value, str) and value.isprintable() and len(value) <= NAME
+    return isinstance(value, str) and value.isprintable() and len(value) <= most
 
 
 def shown(value: Any) -> str:
