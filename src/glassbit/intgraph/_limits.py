@@ -29,7 +29,8 @@ TENSOR = 2**25
 TENSORS = 2**29
 """Elements of all tensors together, for one image."""
 PRODUCTS = 2**37
-"""Multiply-accumulates for one image."""
+"""Multiply-accumulates for one image; an element, or a pixel of a pool's window, counts as `_SLOWER` of them."""
+_SLOWER = 32
 KERNEL = 2**20
 """Pixels of one window."""
 WINDOWS = 2**27
@@ -96,7 +97,8 @@ def _products(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> int:
         return channels * len(node.rows) * width * (height + len(node.columns))
     if isinstance(node, Conv | Linear):
         return node.weights.codes.size * made.size // made.shape[0]
-    return made.size
+    kernel = node.kernel if isinstance(node, MaxPool | AveragePool) else (1, 1)
+    return _SLOWER * made.size * math.prod(kernel)
 
 
 def is_line(value: object, *, most: int = NAME) -> bool:

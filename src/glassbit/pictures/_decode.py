@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from glassbit._count import counted
 from glassbit._errors import DataError, GlassbitWarning
@@ -116,7 +116,7 @@ def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int],
     return Images((len(files), *shape), chunks)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> ImageFile.ImageFile:
     """An image of one of the formats; nothing but a plain file is opened.
 
     Raises:
@@ -156,7 +156,7 @@ def _is_transparent(image: Image.Image) -> bool:
     return image.mode in _OPAQUE or "transparency" in image.info
 
 
-def _is_cut(image: Image.Image) -> bool:
+def _is_cut(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow keeps the upper halves of 16-bit values; it says so only in how it will unpack the file."""
     for tile in image.tile:
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
