@@ -514,3 +514,17 @@ def test_products_are_limited():
     ]
     with pytest.raises(GraphError, match="products: there must be at most 137438953472 for an image; got 3"):
         ig.IntGraph(tuple(nodes), ("a", "b"), ig.Preprocessing(512, 256, 256))
+
+
+def test_a_chain_of_pools_counts_as_work():
+    nodes = [ig.Input("image", 3, 2048, 2048, 0)]
+    for number in range(40):
+        nodes.append(ig.MaxPool(f"pool{number}", nodes[-1].name, (3, 3), (1, 1), (1, 1)))
+    nodes += [
+        ig.MaxPool("last", nodes[-1].name, (1, 1), (2048, 2048)),
+        ig.Flatten("flat", "last"),
+        ig.Linear("fc", "flat", ig.Weights(np.zeros((2, 3), np.uint8), 2, "odd")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    ]
+    with pytest.raises(GraphError, match="products: there must be at most 137438953472 for an image; got 14"):
+        ig.IntGraph(tuple(nodes), ("a", "b"), ig.Preprocessing(3, 2048, 2048))
