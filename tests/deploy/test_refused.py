@@ -237,6 +237,9 @@ REASONS = [
     (Net(lambda net, x: net.a(x)[0], a=nn.MaxPool2d(2, return_indices=True), features=64), [
         "a: a max pool must have dilation=1 and return_indices=False",
     ]),
+    (Net(lambda net, x: (x.narrow(1, 0, 2).add_(x.narrow(1, 2, 2)), x)[1]), [
+        r"Net: the function narrow has no integer form \(2 times\)",
+    ]),
     (Net(lambda net, x: x if (x > 1).any().item() else -x), [
         "Net: the function gt has no integer form", "Net: the function any has no integer form",
         "Net: the function neg has no integer form",
