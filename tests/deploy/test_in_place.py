@@ -233,6 +233,8 @@ CARRIED: dict[str, Form] = {
     "sum with a copy in place": lambda n, y, z: done(y.add_(y.detach().clone())),
     "sum into a view that is read": lambda n, y, z: y.detach().add_(z),
     "a view is read after the sum of another tensor": lambda n, y, z: (z.add_(y), y.view_as(z))[1],
+    "sum of Python": lambda n, y, z: sum([y, z]),
+    "0 is added in place": lambda n, y, z: done(y.add_(0)),
     "alpha of 1": lambda n, y, z: done(y.add_(z, alpha=1)),
     "dropout in eval mode": lambda n, y, z: done(F.dropout(y, 0.5, n.training, inplace=True)),
     "dropout out of place": lambda n, y, z: F.dropout(y, 0.5, n.training),

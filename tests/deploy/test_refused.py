@@ -237,6 +237,9 @@ REASONS = [
     (Net(lambda net, x: net.a(x)[0], a=nn.MaxPool2d(2, return_indices=True), features=64), [
         "a: a max pool must have dilation=1 and return_indices=False",
     ]),
+    (Net(lambda net, x: (x.narrow(1, 0, 2).add_(x.narrow(1, 2, 2)), x)[1]), [
+        r"Net: the function narrow has no integer form \(2 times\)",
+    ]),
     (Net(lambda net, x: x if (x > 1).any().item() else -x), [
         "Net: the function gt has no integer form", "Net: the function any has no integer form",
         "Net: the function neg has no integer form",
@@ -338,6 +341,6 @@ def test_arguments():
     with pytest.raises(UsageError, match=r"Deployed: made for images of \(1, 28, 28\); got \(1, 27, 28\)"):
         deployed(torch.zeros(1, 1, 27, 28))
     with pytest.raises(
-        UsageError, match=r"images must be uint8 \(0..255\) or floating point \(\[0, 1\]\); got torch.int64"
+        UsageError, match=r"Deployed: images must be \(n, c, h, w\), uint8 or floating point in \[0, 1\]; got int64"
     ):
         deployed(torch.zeros(1, 1, 28, 28, dtype=torch.int64))

@@ -35,7 +35,7 @@ from ._calls import (
     why_no_map,
 )
 from ._kept import Kept
-from ._match import LOST, UNKNOWN, Builder, Lost, RefusedError, Symbol, pair
+from ._match import LOST, UNKNOWN, Builder, Lost, RefusedError, Symbol, Unknown, pair
 from ._program import Pair, Program
 from ._tracked import Read, Tracked, left_behind
 from ._windows import adaptive, sliding
@@ -202,8 +202,9 @@ class _Recorder(TorchFunctionMode):
                 made = read[0][1]
             else:
                 made = self._attempt(owner, lambda: self._function(owner, name, read, args, kwargs, result), read)
+        known = not any(isinstance(symbol, Unknown) for _, symbol in read)
         for value in touched or ([read[0][0]] if changed else []):
-            self.tracked.set(value, left_behind(self.tracked.symbol(value), made, owner, name))
+            self.tracked.set(value, left_behind(self.tracked.symbol(value), made, owner, name) if known else UNKNOWN)
         for value in results:
             self.tracked.set(value, made)
         return result
@@ -217,6 +218,8 @@ class _Recorder(TorchFunctionMode):
             raise RefusedError(why_no_map(name, result))
         if name in SHAPES and value.dim() > 1 and result.shape == value.flatten(1).shape:
             return x if value.dim() == 2 else self.builder.flatten(made, x, value)
+        if name in ADDS and _adds_zero(value, bound(("input", "other"), args, kwargs)):
+            return x
         if name in DROPOUTS:
             raise RefusedError(f"{name} acts in eval mode; use an nn.Dropout module, or pass training=self.training")
         if name in RELUS:
@@ -417,6 +420,12 @@ _FICKLE = (
     "chance, or on earlier calls"
 )
 _HOOKED = "a forward hook of its own changes what it computes; put the change into the forward of a module"
+
+
+def _adds_zero(value: Tensor, given: dict[str, Any]) -> bool:
+    """Whether a sum is one with the number 0, with which Python's `sum` begins."""
+    other = given.get("other") if given.get("input") is value else given.get("input")
+    return isinstance(other, int) and other == 0
 
 
 def _is_clip(module: nn.Module) -> bool:
