@@ -36,5 +36,19 @@ def test_nothing_that_a_requantizer_can_hold_is_nearer(low: int, high: int):
     assert np.array_equal(abs(multiplier / 2.0**exponent - wanted), nearest)
 
 
+def test_the_largest_sum_of_a_pool_stays_inside_its_window():
+    """The nearest factor below 256 / high, down to 2^-16 for the largest sum that a pool may have."""
+    highest = np.unique(np.r_[np.arange(3, 3000), 255 * np.arange(1, 2**16 + 1, 97), 255 * 2**16]).astype(np.float64)
+    allowed = np.unique(np.arange(1, 256, 2)[:, None] / 2.0 ** np.arange(17))
+    for high in highest.tolist():
+        ratio = torch.tensor([255 / high], dtype=torch.float64)
+        multiplier, exponent = dyadic(ratio, low=0, high=255, below=256 / high)
+        factor = float(multiplier) / 2.0 ** float(exponent)
+        fitting = allowed[allowed < 256 / high]
+        assert factor * high < 256
+        assert abs(factor - 255 / high) == abs(fitting - 255 / high).min()
+    assert (int(multiplier), int(exponent)) == (1, 16)
+
+
 def test_powers_of_two_are_exact():
     assert power_of_two(torch.arange(-40, 40)).tolist() == [2.0**e for e in range(-40, 40)]

@@ -92,7 +92,7 @@ def with_output(graph: IntGraph, name: str) -> onnx.ModelProto:
     return model
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("random", "ties"))][::3])
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith(("random", "ties", "uneven"))][::3])
 def test_every_code_is_equal(name):
     graph = CASES[name]()
     images = images_for(graph, 6)

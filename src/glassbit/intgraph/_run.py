@@ -108,8 +108,8 @@ def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) 
         case AveragePool():
             result = windows(x, node.kernel, node.stride).sum((-2, -1))
         case SumPool():
-            rows, columns = node.matrices(x.shape[2], x.shape[3])
-            result = rows @ x @ columns.T
+            down, across = (matrix.astype(np.float64) for matrix in node.matrices(x.shape[2], x.shape[3]))
+            result = (down @ x @ across.T).astype(np.int64)  # exact: no sum is above 2^24
         case Subsample():
             kept = x[:, :, :: node.stride[0], :: node.stride[1]]
             result = np.pad(kept, ((0, 0), (0, node.channels), (0, 0), (0, 0)))
