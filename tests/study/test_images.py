@@ -16,7 +16,7 @@ from glassbit import CrossEntropy, Plan, datasets, fit, lower, quantize_
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit.intgraph import load
 from glassbit.models import Classifier
-from glassbit.recipe import Recipe, expand, parse
+from glassbit.recipe import Recipe, RunRecipe, expand, parse
 from glassbit.runtime import Session, onnx_model
 from glassbit.study import run_one, run_study, saved_run
 from glassbit.train import evaluate
@@ -128,3 +128,16 @@ def test_a_start_from_other_classes_is_refused_and_from_another_order_is_matched
     rewrite(images, classes=np.array(["ant", "bee", "cat", "emu"]))
     with pytest.raises(UsageError, match="it has 4: ant, bee, cat, dog; tiny has 4: ant, bee, cat, emu"):
         run_one(run, tmp_path / "other", start=tmp_path / "float", progress=False)
+
+
+def test_training_begins_with_what_is_odd_about_the_images(
+    one: Callable[[str], RunRecipe], images: Path, tmp_path: Path
+) -> None:
+    with np.load(images) as file:
+        train, test, labels = file["train_images"], file["test_images"], file["test_labels"]
+        label = file["train_labels"][0]
+    test[0], labels[0] = train[0], label
+    rewrite(images, test_images=test, test_labels=labels)
+    text = "tiny: 1 of 40 test images are among the training images too, pixel for pixel: the test accuracy counts what"
+    with pytest.warns(GlassbitWarning, match=text):
+        run_one(one(""), tmp_path / "run", progress=False)
