@@ -128,7 +128,7 @@ def test_cifar_is_unpacked_and_its_content_compared(
             archive.addfile(member, io.BytesIO(data))
     item = Download("cifar-10-binary.tar.gz", sha256(packed.getvalue()), (FIRST + "x",))
     contents = tuple((name, sha256(data if right else b"")) for name, data in batches.items())
-    small = Entry("cifar10", "", "cifar", ("a",) * 10, 3, 32, 5, 1, "", (item,), contents, (".",))
+    small = Entry("cifar10", "", "cifar", tuple("abcdefghij"), 3, 32, 5, 1, "", (item,), contents, (".",))
     for module in ("_fetch", "_load"):
         monkeypatch.setattr(f"glassbit.datasets.{module}.entry", {"cifar10": small}.get)
     monkeypatch.setattr(requests, "get", Web({FIRST + "x": packed.getvalue()}).get)

@@ -122,3 +122,25 @@ def test_a_run_file_without_its_keys_is_named(tmp_path):
     (tmp_path / "run.json").write_text('{"id": "x"}')
     with pytest.raises(RunError, match=r"run\.json: must hold arm, seed, data, model"):
         read_study(tmp_path)
+
+
+def test_runs_on_other_images_or_classes_cannot_stand_in_one_table(tmp_path, make_run):
+    for seed in (0, 1):
+        make_run(tmp_path / f"runs/{seed}", "fp32", None, seed)
+    (tmp_path / "study.json").write_text(json.dumps({"name": "s", "runs": ["0", "1"]}))
+    assert len(read_study(tmp_path).runs) == 2
+
+    def change(seed, **facts):
+        path = tmp_path / f"runs/{seed}/run.json"
+        head = json.loads(path.read_text())
+        path.write_text(json.dumps({**head, "images": {**head["images"], **facts}}))
+
+    change(0, digests={"train": "a", "test": "b"})
+    assert len(read_study(tmp_path).runs) == 2  # a run of an earlier version has none
+    change(1, digests={"train": "x", "test": "b"})
+    text = "must have the same images; fashion-mini-cnn-bn-fp32-s1 was trained on other {} than fashion-mini-cnn-bn-fp"
+    with pytest.raises(RunError, match=text.format("images")):
+        read_study(tmp_path)
+    change(1, digests={"train": "a", "test": "b"}, classes=["other"] * 10)
+    with pytest.raises(RunError, match=text.format("classes")):
+        read_study(tmp_path)

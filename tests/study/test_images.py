@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
+from glassbit import CrossEntropy, Plan, datasets, fit, lower, quantize_
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit.intgraph import load
-from glassbit.recipe import Recipe, expand, parse
+from glassbit.models import Classifier
+from glassbit.recipe import Recipe, RunRecipe, expand, parse
 from glassbit.runtime import Session, onnx_model
 from glassbit.study import run_one, run_study, saved_run
+from glassbit.train import evaluate
 
 
 def test_the_rule_travels_with_the_run_and_the_exported_file(tmp_path: Path) -> None:
@@ -39,6 +43,29 @@ def test_the_rule_travels_with_the_run_and_the_exported_file(tmp_path: Path) -> 
     notes: tuple[Any, ...] = (f"pixels: of the arrays that it was trained on, {rule}",)
     assert graph.about.notes == notes
     assert tuple(json.loads(Session(onnx_model(graph)).metadata["notes"])) == notes
+
+
+def test_rows_of_pixels_are_trained_on_and_exported(tmp_path: Path) -> None:
+    labels = np.arange(60) % 2
+    rows = np.random.default_rng(0).integers(0, 100, (60, 1, 32)).astype(np.uint8)
+    rows[labels == 1, 0, :8] += 150
+    parts = {
+        "train_images": rows[:40],
+        "train_labels": labels[:40],
+        "test_images": rows[40:],
+        "test_labels": labels[40:],
+    }
+    np.savez(tmp_path / "rows.npz", **parts)
+    data = datasets.load(tmp_path / "rows.npz")
+    network = nn.Sequential(nn.Conv2d(1, 4, (1, 5), padding=(0, 2)), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
+    model = Classifier(network, mean=data.mean, std=data.std)
+    quantize_(model.network, Plan.named("w4a4"))
+    fit(CrossEntropy(model), data, epochs=2, batch_size=10, deploy_epochs=0, progress=False, device="cpu")
+    graph = lower(model.cpu().eval(), classes=data.classes, images=data.train.images)
+    assert (graph.preprocessing.height, graph.preprocessing.width) == (1, 32)
+    right = graph.run(data.test.images.numpy()).argmax(1) == data.test.labels.numpy()
+    assert right.mean() == pytest.approx(evaluate(model, data.test).accuracy, abs=0.051)
+    assert right.mean() > 0.8
 
 
 def rewrite(path: Path, **arrays: np.ndarray) -> None:
@@ -101,3 +128,16 @@ def test_a_start_from_other_classes_is_refused_and_from_another_order_is_matched
     rewrite(images, classes=np.array(["ant", "bee", "cat", "emu"]))
     with pytest.raises(UsageError, match="it has 4: ant, bee, cat, dog; tiny has 4: ant, bee, cat, emu"):
         run_one(run, tmp_path / "other", start=tmp_path / "float", progress=False)
+
+
+def test_training_begins_with_what_is_odd_about_the_images(
+    one: Callable[[str], RunRecipe], images: Path, tmp_path: Path
+) -> None:
+    with np.load(images) as file:
+        train, test, labels = file["train_images"], file["test_images"], file["test_labels"]
+        label = file["train_labels"][0]
+    test[0], labels[0] = train[0], label
+    rewrite(images, test_images=test, test_labels=labels)
+    text = "tiny: 1 of 40 test images are among the training images too, pixel for pixel: the test accuracy counts what"
+    with pytest.warns(GlassbitWarning, match=text):
+        run_one(one(""), tmp_path / "run", progress=False)

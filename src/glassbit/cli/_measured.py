@@ -242,16 +242,15 @@ def _own(text: str, data: Dataset) -> Subject:
     from glassbit.datasets import listed
     from glassbit.measure import TorchSubject
 
-    shape = (data.channels, *data.size)
+    network = import_network(text, classes=len(data.classes), channels=data.channels)
+    subject = TorchSubject(network, name=text, image_shape=(data.channels, *data.size))
     warnings.warn(
         f"{text} has no class names: its logits are taken for the classes of {data.name} in their order, "
         f"{listed(data.classes)}",
         GlassbitWarning,
         stacklevel=2,
     )
-    return TorchSubject(
-        import_network(text, classes=len(data.classes), channels=data.channels), name=text, image_shape=shape
-    )
+    return subject
 
 
 def _twin(place: Place, trust: bool) -> Place | None:

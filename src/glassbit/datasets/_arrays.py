@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +203,7 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 
 def _class_problems(classes: tuple[str, ...]) -> list[str]:
-    twice = sorted({name for name in classes if classes.count(name) > 1})
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     return [f"classes must be different names (k,), got {', '.join(twice[:10])} more than once"] if twice else []
 
 

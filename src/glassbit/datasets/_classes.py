@@ -47,7 +47,8 @@ def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tup
         return tuple(range(len(ours)))
     if sorted(ours) == sorted(theirs) and not numbers_only and len(set(ours)) == len(ours):
         _say(f"{network} has the classes of {data.name} in another order, {listed(ours)}; they are matched by name")
-        return tuple(ours.index(name) for name in theirs)
+        place = {name: i for i, name in enumerate(ours)}
+        return tuple(place[name] for name in theirs)
     raise UsageError(
         f"{network}: its classes must be those of {data.name}, in any order; it has {_counted(ours, theirs)}; "
         f"{data.name} has {_counted(theirs, ours)}. {_repair(ours, theirs)}"

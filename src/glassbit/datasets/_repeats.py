@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt64
 
 from ._classes import listed
-from ._split import Dataset, Split, split_validation
+from ._split import Dataset, Split, validation_rows
 
 _CHUNK = 1024
 _MAJORITY = 0.5
@@ -77,12 +77,12 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
             f"{both} of {len(data.test)} test images are among the training images too, pixel for pixel: the test "
             "accuracy counts what was learned by heart"
         )
-    train, held = (marks(part) for part in split_validation(data.train, fraction=validation, seed=seed))
-    again = int(shared(train, held).sum())
+    held = validation_rows(data.train, fraction=validation, seed=seed).numpy()
+    again = int(shared(found[0][~held], found[0][held]).sum())
     if again:
         texts.append(
-            f"{again} of {len(held)} validation images are among the images that are trained on too, pixel for pixel: "
-            "the best epoch may be chosen too late"
+            f"{again} of {int(held.sum())} validation images are among the images that are trained on too, pixel for "
+            "pixel: the best epoch may be chosen too late"
         )
     return tuple(f"{data.name}: {text}" for text in (*texts, _imbalance(data)) if text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,7 +127,7 @@ class Dataset:
     scaling: str = ""
 
     def __post_init__(self) -> None:
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        twice = sorted(name for name, count in Counter(self.classes).items() if count > 1)
         if twice:
             raise UsageError(f"classes must have different names; got {', '.join(twice)} more than once; rename one")
         for part, split in (("train", self.train), ("test", self.test)):
@@ -194,11 +195,16 @@ def split_validation(
     """
     if not 0 < fraction < 1:
         raise UsageError(f"the validation fraction must lie between 0 and 1, got {fraction}")
-    chosen = stratified(train.labels, fraction=fraction, seed=derive("validation", seed))
+    chosen = validation_rows(train, fraction=fraction, seed=seed)
     if not chosen.any():
         raise UsageError("no image is left for validation: at least one class needs two training images")
     rest, part = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
     return train.subset(rest, limit=limit), train.subset(part, limit=limit)
+
+
+def validation_rows(train: Split, *, fraction: float, seed: int) -> Tensor:
+    """Mark the images that `split_validation` cuts off; bool `(n,)`."""
+    return stratified(train.labels.cpu(), fraction=fraction, seed=derive("validation", seed))
 
 
 def calibration_images(train: Split, *, seed: int, count: int = 512) -> UInt8[Tensor, "m c h w"]:

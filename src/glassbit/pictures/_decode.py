@@ -158,7 +158,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 def _is_cut(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow keeps the upper halves of 16-bit values; it says so only in how it will unpack the file."""
-    for tile in image.tile:
+    for tile in getattr(image, "tile", ()):  # Pillow has it on images that are read from files
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(arg, str) and ";16" in arg and not arg.startswith("BGR") for arg in args):
             return True
