@@ -165,7 +165,7 @@ def _computed_or_lazy(model: nn.Module, plan: Plan) -> Iterator[str]:
     """Layers whose class is not Conv2d or Linear because of what they carry."""
     weighted = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     for index, (name, module) in enumerate(weighted):
-        if plan.bits((name,), index / len(weighted))[0] == FLOAT_BITS:
+        if not name or plan.bits((name,), index / len(weighted))[0] == FLOAT_BITS:
             continue
         if parametrize.is_parametrized(module):
             computed = [str(key) for key in getattr(module, "parametrizations", {})]
