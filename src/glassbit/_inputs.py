@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from ._count import counted
 from ._errors import UsageError
 
 SLACK = 0.5 / 255
@@ -59,21 +60,10 @@ def check_images(
         images = _from_numpy(must, images)
     if not isinstance(images, Tensor):
         raise UsageError(f"{must}; got {_kind(images)}; {_as_tensor(images)}")
-    if images.ndim != 4 and (scaled or images.ndim != 2):
-        repair = "add an axis to a single image, images[None]" if images.ndim == 3 else "arrange them so"
-        raise UsageError(f"{must}; got the shape {tuple(images.shape)}; {repair}")
-    if shape is not None and tuple(images.shape[1:]) != shape:
-        raise UsageError(f"{must}; got {_name(images)} of the shape {tuple(images.shape)}; {_resize(images, shape)}")
-    if not len(images) and not empty:
-        raise UsageError(f"{must}; got none; pass at least one image")
-    if images.dtype.is_complex or images.layout != torch.strided:
-        raise UsageError(f"{must}; got {_name(images)} {images.layout}; pass a dense tensor of real numbers")
-    if scaled and not images.is_floating_point() and images.dtype != torch.uint8:
-        raise UsageError(f"{must}; got {_name(images)}{_span(images)}; {_from_integers(images)}")
+    _check_form(must, images, shape, scaled=scaled, empty=empty)
     if values and images.is_floating_point() and images.numel() and readable(images):
         _check_values(must, images, scaled)
-    taken: Tensor = images
-    return taken
+    return images
 
 
 def check_labels(
@@ -93,7 +83,7 @@ def check_labels(
         UsageError: with what was expected, what was found, and the repair.
     """
     last = "" if classes is None else f" 0..{classes - 1}"
-    must = f"{owner}: {name} must be {n} class numbers{last} as integers, one per image"
+    must = f"{owner}: {name} must be {counted(n, 'class number')}{last} as integers, one per image"
     if not isinstance(labels, Tensor):
         raise UsageError(f"{must}; got {_kind(labels)}; pass torch.as_tensor({name})")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
@@ -102,16 +92,15 @@ def check_labels(
     if tuple(labels.shape) != (n,):
         repair = "use " + (f"{name}.flatten()" if labels.numel() == n else "as many labels as images")
         raise UsageError(f"{must}; got the shape {tuple(labels.shape)}; {repair}")
-    labels = labels.long()
-    if values and n and readable(labels):
-        low, high = (int(value) for value in torch.stack(torch.aminmax(labels)).tolist())
+    numbers: Tensor = labels.long()
+    if values and n and readable(numbers):
+        low, high = (int(value) for value in torch.stack(torch.aminmax(numbers)).tolist())
         if low < 0:
             raise UsageError(f"{must}; got {low}; number the classes from 0 and leave out images without a class")
         if classes is not None and high >= classes:
-            raise UsageError(
-                f"{must}; got {high}; number the classes from 0, or build the network with {high + 1} classes"
-            )
-    return labels
+            wanted = counted(high + 1, "class", "classes")
+            raise UsageError(f"{must}; got {high}; number the classes from 0, or build the network for {wanted}")
+    return numbers
 
 
 def readable(tensor: Tensor) -> bool:
@@ -148,6 +137,20 @@ def running(owner: str, images: Tensor) -> Iterator[None]:
             f"{_name(images)} of the shape {tuple(images.shape)}: {text.splitlines()[0][:_TEXT]}; convert the images, "
             "or build the network for them"
         ) from error
+
+
+def _check_form(must: str, images: Tensor, shape: tuple[int, int, int] | None, *, scaled: bool, empty: bool) -> None:
+    if images.ndim != 4 and (scaled or images.ndim != 2):
+        repair = "add an axis to a single image, images[None]" if images.ndim == 3 else "arrange them so"
+        raise UsageError(f"{must}; got the shape {tuple(images.shape)}; {repair}")
+    if shape is not None and tuple(images.shape[1:]) != shape:
+        raise UsageError(f"{must}; got {_name(images)} of the shape {tuple(images.shape)}; {_resize(images, shape)}")
+    if not len(images) and not empty:
+        raise UsageError(f"{must}; got none; pass at least one image")
+    if images.dtype.is_complex or images.layout != torch.strided:
+        raise UsageError(f"{must}; got {_name(images)} {images.layout}; pass a dense tensor of real numbers")
+    if scaled and not images.is_floating_point() and images.dtype != torch.uint8:
+        raise UsageError(f"{must}; got {_name(images)}{_span(images)}; {_from_integers(images)}")
 
 
 def _check_values(must: str, images: Tensor, scaled: bool) -> None:
@@ -195,8 +198,7 @@ def _span(images: Tensor) -> str:
 
 def _from_numpy(must: str, images: np.ndarray[Any, Any]) -> Tensor:
     try:
-        made: Tensor = torch.from_numpy(np.array(images, order="C"))
-        return made
+        return torch.from_numpy(np.array(images, order="C"))
     except TypeError as error:
         raise UsageError(f"{must}; got a NumPy array of {images.dtype}; use images.astype(numpy.float32)") from error
 

@@ -101,7 +101,7 @@ def test_statistics_are_plain_averages_of_batches():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, momentum=0.3), nn.Dropout(0.5), nn.BatchNorm2d(3))
     batches = [torch.rand(4, 1, 6, 6) for _ in range(3)]
-    network[1].eval()
+    network[2].eval()
     reestimate_(network, iter(batches))
     maps = [network[0](batch) for batch in batches]
     mean = torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0)
@@ -110,7 +110,7 @@ def test_statistics_are_plain_averages_of_batches():
     assert torch.allclose(network[1].running_var, variance, atol=1e-6)
     assert torch.allclose(network[3].running_mean, torch.zeros(3), atol=1e-6)
     assert [norm.momentum for norm in (network[1], network[3])] == [0.3, 0.1]
-    assert [module.training for module in network] == [True, False, True, True]
+    assert [module.training for module in network] == [True, True, False, True]
     with pytest.raises(UsageError, match="reestimate_: needs at least one batch of images; got none"):
         reestimate_(network, [])
     reestimate_(nn.Conv2d(1, 3, 3), [])

@@ -349,6 +349,13 @@ class TestKinds:
         assert isinstance(net[2] if isinstance(net[3], PACT) else net[3], QuantizedConv2d | QuantizedLinear)
         net(IMAGES).sum().backward()
 
+    @pytest.mark.parametrize("only", [nn.LazyLinear(3), parametrizations.weight_norm(nn.Linear(36, 3))])
+    def test_where_there_is_nothing_else(self, only: nn.Module) -> None:
+        with pytest.raises(UsageError, match=r"1: (LazyLinear has no weights yet|its weight is computed)"):
+            quantize_(nn.Sequential(nn.Flatten(), only), W4A4)
+        with pytest.raises(UsageError, match=r"wrap a bare layer in nn.Sequential"):
+            quantize_(only, W4A4)
+
     @pytest.mark.parametrize("options", [{}, {"weights": "lsq", "activations": "lsq"}, {"weights": "dorefa"}])
     @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
     def test_other_precisions(self, dtype: torch.dtype, options: dict[str, Any]) -> None:

@@ -91,13 +91,13 @@ def quantize_(model: nn.Module, plan: Plan) -> Conversion:
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
     conversion = assign(model, plan)
+    bits = {layer.name: layer.bits for layer in conversion.layers}
+    refuse(model, [name for name, width in bits.items() if width != FLOAT_BITS], plan)
     if not conversion.layers:
         raise UsageError(
             f"quantize_: {type(model).__name__} has no Conv2d, Linear or ReLU inside that could be replaced; "
             "wrap a bare layer in nn.Sequential"
         )
-    bits = {layer.name: layer.bits for layer in conversion.layers}
-    refuse(model, [name for name, width in bits.items() if width != FLOAT_BITS], plan)
     replacements: dict[int, nn.Module] = {}
     device = next((parameter.device for parameter in model.parameters()), None)
     for name, module in list(model.named_modules()):

@@ -13,6 +13,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import parametrize
 
+from glassbit._count import counted
 from glassbit._errors import UsageError
 
 from ._bits import FLOOR
@@ -71,7 +72,8 @@ def refuse(model: nn.Module, names: Collection[str], plan: Plan) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"quantize_: layers must carry a weight and a bias only; got {_count(problems)} that would be lost\n"
+            "quantize_: layers must carry a weight and a bias only; "
+            f"got {counted(len(problems), 'thing')} that would be lost\n"
             f"{listed}\n"
             'nothing was changed; Rule("LAYER", 32, 32) at the end of the plan leaves a layer in full precision'
         )
@@ -95,7 +97,8 @@ def refuse_hooks(named: Collection[tuple[str, nn.Module]]) -> None:
     if problems:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise UsageError(
-            f"dequantize_: layers must have no hooks; got {_count(problems)} that would be lost\n{listed}\n"
+            f"dequantize_: layers must have no hooks; got {counted(len(problems), 'thing')} that would be lost\n"
+            f"{listed}\n"
             "nothing was changed; remove each with its handle's remove(), and register it again afterwards"
         )
 
@@ -111,10 +114,6 @@ def without_activations(model: nn.Module, conversion: Conversion, plan: Plan) ->
         "what it calls as a function (F.relu, x.relu()) stays in full precision, and such a network cannot be "
         "exported; give each activation an nn.ReLU module of its own, and quantize_ again"
     )
-
-
-def _count(problems: Collection[str]) -> str:
-    return "1 thing" if len(problems) == 1 else f"{len(problems)} things"
 
 
 def _of_the_whole(model: nn.Module) -> Iterator[str]:
@@ -166,7 +165,7 @@ def _computed_or_lazy(model: nn.Module, plan: Plan) -> Iterator[str]:
     """Layers whose class is not Conv2d or Linear because of what they carry."""
     weighted = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     for index, (name, module) in enumerate(weighted):
-        if plan.bits((name,), index / len(weighted))[0] == FLOAT_BITS:
+        if not name or plan.bits((name,), index / len(weighted))[0] == FLOAT_BITS:
             continue
         if parametrize.is_parametrized(module):
             computed = [str(key) for key in getattr(module, "parametrizations", {})]
