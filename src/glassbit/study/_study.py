@@ -68,7 +68,8 @@ def run_study(
         on: a Ray cluster to train on, `ray` or `ray://HOST:PORT`; then `processes` are the most runs at a time, and
             None stands for as many as there is room for.
         download: fetch a catalogue data set that is not there yet.
-        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always lines.
+        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always
+            lines.
         say: called with a line of text when something happened.
 
     Raises:
