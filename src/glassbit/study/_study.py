@@ -123,7 +123,7 @@ def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int,
     if on is not None:
         from ._ray import Cluster
 
-        return Cluster(on, folder=out, at_once=processes)
+        return Cluster(on, folder=out, at_once=processes, progress=progress)
     count = 1 if processes is None else processes
     return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices, progress=progress)
 
