@@ -19,7 +19,7 @@ def test_the_table_of_a_plan(call):
     assert int(total[2].replace(",", "")) == sum(int(row[5].replace(",", "")) for row in rows)
     assert int(total[3].replace(",", "")) == sum(int(row[6].replace(",", "")) for row in rows)
     assert "left in full precision: nothing" in lines
-    weights = "weight bits: 2 in 9 of 20 layers (77.3 % of the weights), 4 in 9 (22.3 %), 8 in 2 (0.4 %)"
+    weights = "weight bits: 2 in 9 of 20 layers (85.9 % of the weights), 4 in 9 (13.7 %), 8 in 2 (0.4 %)"
     assert weights in lines
     assert "input bits: 2 in 8 of 20 layers, 4 in 10, 8 in 2" in lines
     assert any(line.startswith("against full precision: ") for line in lines)
