@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from glassbit._text import printable
+
 
 def line(text: str) -> None:
     """Print a line on stderr, at once."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{printable(text)}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

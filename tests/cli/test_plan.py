@@ -19,8 +19,19 @@ def test_the_table_of_a_plan(call):
     assert int(total[2].replace(",", "")) == sum(int(row[5].replace(",", "")) for row in rows)
     assert int(total[3].replace(",", "")) == sum(int(row[6].replace(",", "")) for row in rows)
     assert "left in full precision: nothing" in lines
+    weights = "weight bits: 2 in 9 of 20 layers (85.9 % of the weights), 4 in 9 (13.7 %), 8 in 2 (0.4 %)"
+    assert weights in lines
+    assert "input bits: 2 in 8 of 20 layers, 4 in 10, 8 in 2" in lines
     assert any(line.startswith("against full precision: ") for line in lines)
     assert lines[-1] == "exportable: yes"
+
+
+def test_what_a_plan_really_gives_a_small_network(call):
+    code, out, _ = call("plan", "--model", "cnn-bn", "--arguments", "width=16", "--plan", "layers-4-2")
+    assert code == 0
+    weights = "weight bits: 2 in 1 of 5 layers (58.9 % of the weights), 4 in 2 (24.6 %), 8 in 2 (16.5 %)"
+    assert weights in out.splitlines()
+    assert "input bits: 4 in 3 of 5 layers, 8 in 2" in out.splitlines()
 
 
 def test_full_precision_has_nothing_to_compare_with(call):

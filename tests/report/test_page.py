@@ -28,6 +28,32 @@ def test_deployed_networks_have_a_section_of_their_own(tmp_path, make_study):
         "As integers, as exported (mean ± sd, n = 3 seeds): pact w4a4 91.60 ± 0.20 % (0.10 ± 0.00 points below" in text
     )
     assert "fake quantization, 31.0 kB); pact w2a2" in text
+    conversion = (
+        "By conversion alone, before the epochs in integers: pact w4a4 5.00 ± 0.00 points lost; pact w2a2 5.00 ± 0.00 "
+        "points lost; sgt+pact w4a4 5.00 ± 0.00 points lost; sgt+pact w2a2 5.00 ± 0.00 points lost. That is on the "
+        "validation images, and what is lost as integers on 1,000 test images (an accuracy of one seed is known to "
+        "± 1.72 points) and after those epochs, so the two need not agree."
+    )
+    assert conversion in text
+    assert "epoch 6, in integers" not in text  # no maps are stored of it here
+
+
+def test_epochs_in_integers_are_counted_and_named(tmp_path, make_study):
+    make_study(tmp_path, arms=("fp32", "pact"), plans=("w4a4",), seeds=(0,), deploy=True)
+    for path in (tmp_path / "runs").glob("*/run.json"):
+        head = json.loads(path.read_text())
+        head["config"] = {"training": {"epochs": 5, "deploy_epochs": 1}, "data": {"validation": 0.1}}
+        path.write_text(json.dumps(head))
+    run = next((tmp_path / "runs").glob("*pact*"))
+    maps = (run / "probes" / "epoch-005.npz").read_bytes()
+    (run / "probes" / "epoch-006.npz").write_bytes(maps)
+    _, text = checked(tmp_path)
+    assert "5 epochs and 1 more in integers" in text
+    assert "epoch 5 epoch 6, in integers" in text
+    assert "on about 600 validation images (an accuracy of one seed is known to ± " in text
+    (run / "result.json").unlink()
+    _, text = checked(tmp_path)
+    assert "6 of 6 epochs logged" in text
 
 
 def test_why_there_is_no_onnx_file(tmp_path, make_study):
@@ -57,7 +83,7 @@ def test_a_whole_study(tmp_path, make_study):
         "At w4a4: pact 91.70 ± 0.20 % (0.50 ± 0.00 points below fp32); sgt+pact 89.70",
         "8.0× smaller and 64× fewer BitOps than fp32",
         "Saliency-guided training alone: 90.20 ± 0.20 %, 2.00 ± 0.00 points below fp32.",
-        "hurts more than removing random ones in 6 of 6 arms",
+        "rather than random ones hurts more in 6 of 6 arms (95 % intervals over seeds)",
         "18 of 18 runs finished",
         "✗ Pullover",
         "glassbit study invented.yaml",
@@ -87,7 +113,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path, make_study):
     folder = make_study(tmp_path, arms=("pact",), seeds=(0,), epochs=2, probes=2)
     write_report(folder)
     names = sorted(p for kind in ("tables", "figures") for p in (folder / kind).iterdir())
-    assert {path.suffix for path in names} == {".csv", ".md", ".svg"}
+    assert {path.suffix for path in names} == {".csv", ".md", ".svg", ".png"}
     before = {path: path.read_bytes() for path in [folder / "report.html", *names]}
     write_report(folder)
     assert {path: path.read_bytes() for path in before} == before

@@ -11,7 +11,7 @@ import pytest
 from fake_ray import FakeRay, WorkerCrashedError, install
 
 from glassbit._errors import UsageError
-from glassbit._files import read_json
+from glassbit._files import append_line, read_json
 from glassbit.recipe import Recipe
 from glassbit.study import StudyOutcome, _node, run_study
 
@@ -57,6 +57,32 @@ def test_runs_are_tasks_with_their_share_of_the_cluster(ray: FakeRay, recipe: Ma
     assert all(Path(job[name]).is_absolute() for name in ("out", "probes"))
     assert (ray.events[0], ray.events[-1]) == (("init", "ray://head:10001"), "shutdown")
     assert not list(tmp_path.glob(".seen-*"))
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_epochs_are_told(
+    ray: FakeRay,
+    recipe: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    progress: bool,
+) -> None:
+    record = {
+        "epoch": 1,
+        "train": {"loss": 0.5, "classification": 0.5, "consistency": 0.0, "accuracy": 0.5},
+        "validation": {"loss": 0.4, "accuracy": 0.75},
+        "images_per_second": 10.0,
+    }
+
+    def body(job: dict[str, Any]) -> Any:
+        append_line(Path(job["out"]) / "log.jsonl", record)
+        return None, RESULT
+
+    attending(monkeypatch, body)
+    outcome = run_study(recipe(""), tmp_path, on="ray", progress=progress)
+    line = f"{outcome.runs[0]} epoch 1/1: loss 0.500 = ce 0.500, train 50.00%, val 75.00%, 10 images/s\n"
+    assert capsys.readouterr().err == (line if progress else "")
 
 
 def test_a_connection_that_was_there_is_used_and_stays(ray: FakeRay, recipe: Make, tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ def test_a_run_leaves_everything_that_the_report_reads(one: Make, tmp_path: Path
     assert result == outcome.result
     assert result["test"]["n"] == 40
     assert 0 <= result["test"]["accuracy"] <= 1
+    counts = np.array(result["test"]["confusion"])
+    assert counts.shape == (4, 4)
+    assert (counts.sum(), counts.trace() / 40) == (40, result["test"]["accuracy"])
     assert (result["best_epoch"], result["epochs"], result["left"]) == (1, 1, [])
     assert result["cost"]["rows"][0]["name"] == "stage1.conv"
     assert set(result["cost"]) == {"rows", "stored_bytes", "macs", "bitops", "parameters"}
@@ -77,6 +80,7 @@ def test_a_run_in_deployed_arithmetic_leaves_its_artifact_and_both_accuracies(on
     assert (found["best_epoch"], found["epochs"]) == (2, 1)
     assert (result["best_epoch"], result["epochs"]) == (1, 1)
     assert found["test"]["n"] == 40
+    assert np.trace(found["test"]["confusion"]) / 40 == found["test"]["accuracy"]
     assert found["bytes"]["artifact"] == (out / "model.glassbit").stat().st_size
     assert set(found["bytes"]) == {"stored", "artifact", "onnx", "onnx_explained", "onnx_float"}
     assert set(found["speed_of_float"]) == {"1", "64"}

@@ -16,6 +16,7 @@ import torch
 
 from glassbit._errors import ExportError, RunError, UsageError
 from glassbit.deploy import Deployed, lower
+from glassbit.models import to_unit
 from glassbit.train import CrossEntropy, Losses, SaliencyGuided, evaluate, fit, load_checkpoint, save_checkpoint
 from glassbit.train._setup import splits
 
@@ -369,4 +370,14 @@ def test_evaluation_counts_every_image_once_and_leaves_the_mode() -> None:
     assert whole.n == batched.n == 50
     assert whole.accuracy == batched.accuracy
     assert whole.loss == pytest.approx(batched.loss, rel=1e-6)
+    assert whole.confusion == ()
+    counted = evaluate(model, data.test, batch_size=7, classes=3)
+    assert (counted.loss, counted.accuracy, counted.n) == (batched.loss, batched.accuracy, 50)
+    with torch.no_grad():
+        predicted = model.eval()(to_unit(data.test.images)).argmax(1)
+    model.train()
+    expected = [[0] * 3 for _ in range(3)]
+    for true, answer in zip(data.test.labels.tolist(), predicted.tolist(), strict=True):
+        expected[true][answer] += 1
+    assert [list(row) for row in counted.confusion] == expected
     assert model.training

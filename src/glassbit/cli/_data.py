@@ -13,6 +13,7 @@ from glassbit.cli._flags import Values, takes
 from glassbit.cli._found import found
 from glassbit.cli._run_flags import IMAGES, recipe_of
 from glassbit.cli._say import block
+from glassbit.cli._spoken import speaker
 
 DataDir = Annotated[Path | None, Parameter(help="a folder to look in; left out: the cache")]
 
@@ -63,11 +64,12 @@ def check_(
     for line in report.lines:
         print(line)
     if report.problems:
+        speak = speaker(["data", "check"])
         block(
             "\n".join(
                 [
                     f"glassbit: {data.name} has {counted(len(report.problems), 'problem')}:",
-                    *(f"  - {problem}" for problem in report.problems),
+                    *(f"  - {speak(problem)}" for problem in report.problems),
                 ]
             )
         )

@@ -10,6 +10,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -17,6 +18,7 @@ from glassbit._errors import GlassbitError, GlassbitWarning, UsageError
 from glassbit._text import printable
 from glassbit.cli import _texts
 from glassbit.cli._say import block, is_first_process, warn
+from glassbit.cli._spoken import speaker
 
 DEBUG = "GLASSBIT_DEBUG"
 """The environment variable that shows the traceback of every error."""
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     with warnings.catch_warnings():
-        warnings.showwarning = warn
+        warnings.showwarning = partial(warn, speak=lambda message: speaker(arguments)(message))
         warnings.simplefilter("always", GlassbitWarning)
         try:
             code = application()(arguments)
@@ -107,7 +109,7 @@ def _words(error: Exception, arguments: Sequence[str]) -> str:
     if isinstance(error, CycloptsError):
         return f"{error}\nSee `{_help_command(arguments)}`."
     if isinstance(error, GlassbitError):
-        return str(error)
+        return speaker(arguments)(error)
     if isinstance(error, OSError):
         return f"{_place(error)}{error.strerror or error}"
     if isinstance(error, RecursionError):

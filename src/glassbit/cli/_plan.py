@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+from glassbit._bits import bits_given
 from glassbit._errors import GlassbitWarning
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA_OF_PLAN, MODEL, PLAN, recipe_of
@@ -76,9 +77,16 @@ def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, 
     )
     if run.plan is not None:
         smaller, fewer = full.stored_bytes / cost.stored_bytes, full.bitops / max(1, cost.bitops)
+        lines += ["", *_given(cost)]
         lines += ["", f"against full precision: {smaller:.1f} times smaller, {fewer:.1f} times fewer BitOps"]
         lines += ["", *_left(cost, conversion)]
     return [*lines, "", *_UNITS]
+
+
+def _given(cost: Cost) -> list[str]:
+    """The bits that the layers really have, which the plan's name need not say."""
+    weights = bits_given([row.weight_bits for row in cost.rows], [row.weights for row in cost.rows])
+    return [f"weight bits: {weights}", f"input bits: {bits_given([row.input_bits for row in cost.rows])}"]
 
 
 def _left(cost: Cost, conversion: Conversion) -> list[str]:

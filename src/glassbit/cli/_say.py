@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from glassbit._errors import GlassbitWarning
@@ -28,12 +28,14 @@ def warn(
     lineno: int,
     file: TextIO | None = None,
     line: str | None = None,
+    *,
+    speak: Callable[[object], str] = str,
 ) -> None:
-    """Show a warning: our own as a sentence, others as Python does."""
+    """Show a warning: our own as a sentence in the words of the command, others as Python does."""
     if not issubclass(category, GlassbitWarning):
         (file or sys.stderr).write(_FORMAT(message, category, filename, lineno, line))
     elif is_first_process():
-        block(f"note: {message}")
+        block(f"note: {speak(message)}")
 
 
 def table(

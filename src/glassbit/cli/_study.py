@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from glassbit._count import counted
 from glassbit.cli._say import block, command_line, silence_libraries
+from glassbit.cli._spoken import speaker
 from glassbit.recipe import load, shipped
 
 _RECIPES = ", ".join(shipped())
@@ -56,6 +57,7 @@ def study(
     if data_dir is not None:
         data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in study_recipe.data)
         study_recipe = study_recipe.model_copy(update={"data": data})
+    speak = speaker(["study"])
     outcome = run_study(
         study_recipe,
         folder,
@@ -65,10 +67,10 @@ def study(
         on=on,
         download=not offline,
         progress=not quiet,
-        say=lambda text: print(text, flush=True),
+        say=lambda text: print(speak(text), flush=True),
     )
     if outcome.failed:
-        failed = [f"  {name}: {message}" for name, message in outcome.failed.items()]
+        failed = [f"  {name}: {speak(message)}" for name, message in outcome.failed.items()]
         lines = [f"glassbit: {len(outcome.failed)} of {counted(len(outcome.runs), 'run')} failed:", *failed]
         block("\n".join([*lines, "The others are kept. After the repair, the same command tries only these again."]))
     if len(outcome.failed) < len(outcome.runs):

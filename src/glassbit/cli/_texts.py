@@ -82,7 +82,8 @@ REPORT = Text(
         ("again, e.g. while the study is still running", "report runs/quickstart"),
         ("one run", "report runs/fashion-mini-cnn-bn-fp32-s0"),
     ),
-    "Nothing is trained or measured; an unfinished study gives a report of what is there.",
+    "Nothing is trained or measured; an unfinished study gives a report of what is there. tables/ holds the numbers, "
+    "such as confusion.csv, alphas.csv and curves.csv; figures/ holds the charts and the maps, maps-*.png.",
 )
 EXPLAIN = Text(
     "Draw what a trained network looks at: PNGs of image, map and both.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -27,6 +27,7 @@ class CostRow:
         name: its name.
         kind: `Conv2d` or `Linear`.
         weight_bits, input_bits: of its weights and of the values that it multiplies them with (the image itself has 8).
+        weights: how many; the bias is not counted.
         stored_bytes: weights at their bits, bias at 32.
         macs: multiply-accumulates for one image.
         bitops: `macs * weight_bits * input_bits`.
@@ -36,6 +37,7 @@ class CostRow:
     kind: Literal["Conv2d", "Linear"]
     weight_bits: int
     input_bits: int
+    weights: int
     stored_bytes: float
     macs: int
     bitops: int
@@ -97,8 +99,12 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
         row = _row(call)
         if call.name in rows:
             before = rows[call.name]
-            row = CostRow(row.name, row.kind, row.weight_bits, max(row.input_bits, before.input_bits), row.stored_bytes,
-                          row.macs + before.macs, row.bitops + before.bitops)  # fmt: skip
+            row = replace(
+                row,
+                input_bits=max(row.input_bits, before.input_bits),
+                macs=row.macs + before.macs,
+                bitops=row.bitops + before.bitops,
+            )
         rows[call.name] = row
     values = tuple(rows.values())
     return Cost(
@@ -191,6 +197,7 @@ def _row(call: _Call) -> CostRow:
         kind="Conv2d" if isinstance(layer, nn.Conv2d) else "Linear",
         weight_bits=call.weight_bits,
         input_bits=call.input_bits,
+        weights=layer.weight.numel(),
         stored_bytes=(layer.weight.numel() * call.weight_bits + bias * 32) / 8,
         macs=macs,
         bitops=macs * call.weight_bits * call.input_bits,

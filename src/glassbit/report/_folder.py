@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
+from glassbit._count import counted
 from glassbit._errors import RunError
 from glassbit._files import read_json, read_lines
 from glassbit._text import printable
@@ -107,11 +108,24 @@ class Run:
 
     @property
     def asked_epochs(self) -> int | None:
-        """How many epochs the recipe asks for, where `run.json` says so."""
+        """How many epochs in floating point the recipe asks for, where `run.json` says so."""
+        return self._asked("epochs")
+
+    @property
+    def asked_integer_epochs(self) -> int:
+        """How many epochs in integer arithmetic the recipe asks for behind those."""
+        return 0 if self.variant.plan is None else self._asked("deploy_epochs") or 0
+
+    @property
+    def integer_epochs(self) -> frozenset[int]:
+        """The epochs that were trained in integer arithmetic, as far as the log says."""
+        return frozenset(int(epoch["epoch"]) for epoch in self.epochs if epoch.get("arithmetic") == "deployed")
+
+    def _asked(self, key: str) -> int | None:
         training = self.config.get("training")
         for place in (training if isinstance(training, Mapping) else {}, self.config):
-            if isinstance(place.get("epochs"), int):
-                return int(place["epochs"])
+            if isinstance(place.get(key), int):
+                return int(place[key])
         return None
 
     @property
@@ -327,8 +341,11 @@ def _unfinished(run: Run) -> tuple[Missing, ...]:
     done = len(run.epochs)
     if not done:
         return (Missing(run.id, "no epoch finished yet", False),)
-    of = "" if run.asked_epochs is None else f" of {run.asked_epochs}"
-    return (Missing(run.id, f"stopped or still running: {done}{of} epochs logged, no result", False),)
+    asked = run.asked_epochs
+    epochs = (
+        counted(done, "epoch") if asked is None else f"{done} of {counted(asked + run.asked_integer_epochs, 'epoch')}"
+    )
+    return (Missing(run.id, f"stopped or still running: {epochs} logged, no result", False),)
 
 
 def _maps(path: Path) -> Maps | None:

@@ -97,7 +97,8 @@ def forming(group: Group, chosen: list[Chosen]) -> list[Grid]:
         for epoch in epochs
     }
     total = max((len(maps.maps) for maps in read.values() if maps is not None), default=0)
-    columns = tuple("before training" if epoch == 0 else f"epoch {epoch}" for epoch in epochs)
+    integers = {epoch for item in chosen for epoch in item.run.integer_epochs}
+    columns = tuple(_moment(epoch, integers) for epoch in epochs)
     grids = []
     for index in range(total):
         rows = [
@@ -108,6 +109,11 @@ def forming(group: Group, chosen: list[Chosen]) -> list[Grid]:
         head = Row(_truth(group, index), _picture(group, index, _SMALL), ())
         grids.append(Grid(head.head, columns, (head, *rows)))
     return grids
+
+
+def _moment(epoch: int, integers: set[int]) -> str:
+    text = "before training" if epoch == 0 else f"epoch {epoch}"
+    return f"{text}, in integers" if epoch in integers else text
 
 
 def _latest(run: Run) -> Maps | None:

@@ -80,6 +80,8 @@ class Deployed:
         test: in deployed arithmetic.
         drop: what was lost from the one to the other, paired by seed.
         converted: validation accuracy lost by the conversion alone, before these epochs, in points.
+        images: test images of each seed.
+        validation_images: about how many validation images each seed had, where the run says so.
         ideal: bytes of the network, every number at its bits.
         artifact, onnx, explained: bytes of the files; the last two None where they were not written.
         single, many: how often the ONNX file is as fast as its float twin, one image and a batch at a time.
@@ -91,6 +93,8 @@ class Deployed:
     test: Spread
     drop: Spread | None
     converted: Spread | None
+    images: int | None
+    validation_images: int | None
     ideal: float | None
     artifact: float | None
     onnx: float | None
@@ -148,6 +152,8 @@ def deployments(group: Group) -> list[Deployed]:
                 test=test,
                 drop=paired(by_seed(runs), after),
                 converted=spread([_lost_by_conversion(run) for run in runs]),
+                images=(found[0].get("test") or {}).get("n"),
+                validation_images=_held(runs[0]),
                 ideal=files.get("stored"),
                 artifact=files.get("artifact"),
                 onnx=files.get("onnx"),
@@ -158,6 +164,16 @@ def deployments(group: Group) -> list[Deployed]:
             )
         )
     return rows
+
+
+def _held(run: Run) -> int | None:
+    """About how many training images were held out for validation."""
+    data = run.config.get("data")
+    share = data.get("validation") if isinstance(data, Mapping) else None
+    train = run.images.get("train")
+    if not isinstance(share, int | float) or not isinstance(train, int):
+        return None
+    return round(share * train) or None
 
 
 def _lost_by_conversion(run: Run) -> float | None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from glassbit._count import counted
 
 from ._charts import accuracy_chart, layer_chart, learning_chart, masking_charts, styles
+from ._classes import Classes, classes
 from ._folder import Group, Study, Variant
 from ._maps import Grid, chosen_runs, forming, side_by_side
 from ._measures import (
@@ -27,6 +28,7 @@ from ._measures import (
     maskings,
     shares,
 )
+from ._remarks import remarks, weights_given
 from ._svg import Chart
 from ._templates import environment, swatch
 from ._transparency import Transparency, transparency
@@ -49,6 +51,7 @@ class Section:
     slug: str
     group: Group
     facts: str
+    classes: Classes | None
     sentences: tuple[str, ...]
     accuracies: tuple[Accuracy, ...]
     owns: tuple[str, ...]
@@ -69,6 +72,13 @@ class Section:
     transparency: Transparency | None
     swatches: Mapping[Variant, Markup]
     solid_swatches: Mapping[Variant, Markup]
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """Every grid of maps by its name, for the files on disk."""
+        found = {} if self.maps is None else {"maps-final": self.maps}
+        found |= {f"maps-forming-{index}": grid for index, grid in enumerate(self.forming, 1)}
+        return {f"{name}-{self.slug}" if self.slug else name: grid for name, grid in found.items()}
 
     @property
     def charts(self) -> tuple[Chart, ...]:
@@ -100,11 +110,14 @@ def section(group: Group, slug: str) -> Section:
         layer_chart(group, "zeros", title="Share of activations that are exactly zero", y="zero, %", scale=100.0),
     )
     table = accuracies(group)
+    known = classes(group)
+    said = headlines(group)
     return Section(
         slug=slug,
         group=group,
         facts=_facts(group),
-        sentences=tuple(headlines(group)),
+        classes=known,
+        sentences=(said[0], *remarks(group, table, known), *said[1:]),
         accuracies=tuple(table),
         owns=tuple(dict.fromkeys(row.own for row in table if row.own is not None and row.drop_own is not None)),
         accuracy_chart=maybe(accuracy_chart(group)),
@@ -160,6 +173,7 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
             failed=[item for item in study.missing if item.failed],
             waiting=[item for item in study.missing if not item.failed],
             plain=_plain,
+            weights_given=weights_given,
         )
     )
 
@@ -180,10 +194,11 @@ def _facts(group: Group) -> str:
     if isinstance(size, list) and size:
         channels = f", {counted(images['channels'], 'channel')}" if "channels" in images else ""
         parts.append(f"{' × '.join(map(str, size))} pixels{channels}")
-    asked = {run.asked_epochs for run in group.runs} - {None}
+    asked = sorted({run.asked_epochs for run in group.runs if run.asked_epochs})
     if asked:
-        text = " or ".join(str(n) for n in sorted(n for n in asked if n))
-        parts.append(f"{text} epoch{'' if text == '1' else 's'}")
+        text = " or ".join(map(str, asked))
+        more = max(run.asked_integer_epochs for run in group.runs)
+        parts.append(f"{text} epoch{'' if text == '1' else 's'}" + (f" and {more} more in integers" if more else ""))
     return " · ".join(parts)
 
 

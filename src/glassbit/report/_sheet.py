@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glassbit._files import write_text
 
-from ._tables import Table
+from ._table import Table
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

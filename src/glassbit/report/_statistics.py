@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtrit
+
 Number = float | int  # JSON writes whole numbers without a point
 
 
@@ -31,6 +33,29 @@ def spread(values: Sequence[Number | None]) -> Spread | None:
     if not kept:
         return None
     return Spread(statistics.fmean(kept), statistics.stdev(kept) if len(kept) > 1 else None, len(kept))
+
+
+def ends(value: Spread) -> tuple[float, float] | None:
+    """The 95 % interval of the mean over seeds, `mean +- t sd / sqrt(n)`; None for a single seed.
+
+    >>> low, high = ends(Spread(2.0, 1.0, 3))
+    >>> round(low, 2), round(high, 2)
+    (-0.48, 4.48)
+    """
+    if value.sd is None or value.n < 2:
+        return None
+    half = float(stdtrit(value.n - 1, 0.975)) * value.sd / math.sqrt(value.n)
+    return value.mean - half, value.mean + half
+
+
+def half_width(percent: float, images: int) -> float:
+    """Half of the 95 % interval of an accuracy that was measured on so many images, in points.
+
+    >>> round(half_width(90.0, 1000), 2)
+    1.86
+    """
+    share = min(1.0, max(0.0, percent / 100))
+    return 196.0 * math.sqrt(share * (1 - share) / max(1, images))
 
 
 def paired(reference: Mapping[int, float], other: Mapping[int, float]) -> Spread | None:

@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from glassbit._text import printable
 
 from ._folder import Group, Study
 from ._format import NOTHING, count, kilobytes, number, spread_text
 from ._measures import accuracies, costs, deployments, fills, masking_curves, maskings, shares
 from ._statistics import Spread, mean_curve
-
-_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table twice: `rows` of numbers for the CSV file, `texts` for the Markdown file."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-    titles: tuple[str, ...]
-    texts: tuple[tuple[str, ...], ...]
-
-    def csv(self) -> str:
-        """Comma-separated, a header line, empty where there is no value; text never begins as a formula does."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([["" if value is None else _no_formula(value) for value in row] for row in self.rows])
-        return buffer.getvalue()
-
-    def markdown(self) -> str:
-        """A Markdown table, columns of numbers aligned right."""
-        escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in (self.titles, *self.texts)]
-        numeric = [all(_numeric(row[i]) for row in self.texts) for i in range(len(self.titles))]
-        rule = ["---:" if flag else "---" for flag in numeric]
-        lines = [escaped[0], rule, *escaped[1:]]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _no_formula(value: Any) -> Any:
-    """Text that a spreadsheet would run, behind a quotation mark; numbers stay numbers."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+from ._table import Table, pair
+from ._table import texts as texts_of
+from ._training_tables import class_tables, training_tables
 
 
 def tables(study: Study) -> list[Table]:
     """Every table that has at least one row, over all groups of the study."""
-    made = [make(study.groups) for make in (_accuracy, _deployed, _cost, _masking, _curves, _activations)]
+    makers = (_accuracy, _deployed, _cost, _masking, _masking_curves, _activations)
+    made = [*(make(study.groups) for make in makers), *training_tables(study.groups), *class_tables(study.groups)]
     return [table for table in made if table.rows]
 
 
@@ -79,17 +40,17 @@ def _accuracy(groups: Sequence[Group]) -> Table:
                     *head,
                     " ".join(map(str, row.seeds)),
                     row.test.n,
-                    *_pair(row.test),
-                    *_pair(row.validation),
-                    *_pair(row.drop),
+                    *pair(row.test),
+                    *pair(row.validation),
+                    *pair(row.drop),
                     row.own,
-                    *_pair(row.drop_own),
+                    *pair(row.drop_own),
                     *(cost.get(key) for key in ("stored_bytes", "bitops", "macs", "parameters")),
                 )
             )
             texts.append(
                 (
-                    *_texts(head),
+                    *texts_of(head),
                     str(row.test.n),
                     spread_text(row.test),
                     spread_text(row.drop),
@@ -113,7 +74,7 @@ def _cost(groups: Sequence[Group]) -> Table:
                 head = (group.data, group.model, cost.plan or "float")
                 rows.append((*head, *(row.get(key) for key in keys)))
                 sizes = (kilobytes(row.get("stored_bytes")), count(row.get("macs")), count(row.get("bitops")))
-                texts.append((*head, *_texts([row.get(key) for key in keys[:4]]), *sizes))
+                texts.append((*head, *texts_of([row.get(key) for key in keys[:4]]), *sizes))
     return Table("cost", ("data", "model", "plan", *keys), tuple(rows), titles, tuple(texts))
 
 
@@ -135,11 +96,11 @@ def _deployed(groups: Sequence[Group]) -> Table:
             sizes = (row.ideal, row.artifact, row.onnx, row.explained)
             spreads = (row.fake, row.test, row.drop, row.converted)
             rows.append(
-                (*head, *(x for value in spreads for x in _pair(value)), *sizes, *_pair(row.single), *_pair(row.many))
+                (*head, *(x for value in spreads for x in pair(value)), *sizes, *pair(row.single), *pair(row.many))
             )
             texts.append(
                 (
-                    *_texts(head),
+                    *texts_of(head),
                     *map(spread_text, spreads),
                     *map(kilobytes, sizes),
                     *map(spread_text, (row.single, row.many)),
@@ -158,12 +119,12 @@ def _masking(groups: Sequence[Group]) -> Table:
     for group in groups:
         for row in maskings(group):
             head = (group.data, group.model, row.variant.arm, row.variant.plan, row.fill, row.area.n, row.images)
-            rows.append((*head, row.reach, *_pair(row.area), *_pair(row.normalised), *_pair(row.least)))
-            texts.append((*_texts(head), *(spread_text(value, 3) for value in (row.area, row.normalised, row.least))))
+            rows.append((*head, row.reach, *pair(row.area), *pair(row.normalised), *pair(row.least)))
+            texts.append((*texts_of(head), *(spread_text(value, 3) for value in (row.area, row.normalised, row.least))))
     return Table("masking", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
 
 
-def _curves(groups: Sequence[Group]) -> Table:
+def _masking_curves(groups: Sequence[Group]) -> Table:
     columns = "data,model,arm,plan,fill,order,removed_fraction,n,accuracy_percent_mean,accuracy_percent_sd"
     titles = "data,model,arm,plan,fill,order,removed (%),n,accuracy (%)"
     rows, texts = [], []
@@ -175,8 +136,8 @@ def _curves(groups: Sequence[Group]) -> Table:
                     for x, raw in mean_curve([curve[order] for curve in curves if order in curve]):
                         value = Spread(100 * raw.mean, None if raw.sd is None else 100 * raw.sd, raw.n)
                         head = (group.data, group.model, variant.arm, variant.plan, fill, order)
-                        rows.append((*head, x, value.n, *_pair(value)))
-                        texts.append((*_texts(head), number(100 * x, 0), str(value.n), spread_text(value)))
+                        rows.append((*head, x, value.n, *pair(value)))
+                        texts.append((*texts_of(head), number(100 * x, 0), str(value.n), spread_text(value)))
     return Table("masking_curves", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
 
 
@@ -188,18 +149,6 @@ def _activations(groups: Sequence[Group]) -> Table:
         for row in shares(group):
             n = max((value.n for value in (row.clipped, row.zeros) if value is not None), default=0)
             head = (group.data, group.model, row.variant.arm, row.variant.plan, row.layer, n)
-            rows.append((*head, *_pair(row.clipped), *_pair(row.zeros)))
-            texts.append((*_texts(head), spread_text(row.clipped, 1), spread_text(row.zeros, 1)))
+            rows.append((*head, *pair(row.clipped), *pair(row.zeros)))
+            texts.append((*texts_of(head), spread_text(row.clipped, 1), spread_text(row.zeros, 1)))
     return Table("activations", tuple(columns.split(",")), tuple(rows), tuple(titles.split(",")), tuple(texts))
-
-
-def _pair(value: Spread | None) -> tuple[float | None, float | None]:
-    return (None, None) if value is None else (value.mean, value.sd)
-
-
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(NOTHING if value is None else str(value) for value in values)
-
-
-def _numeric(text: str) -> bool:
-    return text == NOTHING or text[:1].isdigit() or text[:1] == "\u2212"

@@ -14,7 +14,7 @@ from ._columns import ACCURACY, COLUMNS, ROAD, interval_text, known
 from ._folder import Group, Variant
 from ._format import NOTHING, kilobytes, number, spread_text
 from ._statistics import mean_curve, spread
-from ._tables import Table
+from ._table import Table
 from ._transparency import Transparency
 
 Shown = tuple[Group, Transparency]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from glassbit._count import counted
+
 from ._folder import Group
 from ._format import kilobytes, number, spread_text, times
 from ._measures import Accuracy, Deployed, Masking, accuracies, deployments, maskings
-from ._statistics import Spread
+from ._statistics import Spread, ends, half_width
 
 _ALONE = {"sgt": "Saliency-guided training", "random": "Random masking"}
 
@@ -61,23 +63,67 @@ def _deployed_sentences(rows: Sequence[Deployed]) -> list[str]:
     for row in rows:
         size = "" if row.artifact is None else f", {kilobytes(row.artifact)} kB"
         parts.append(f"{row.variant.label} {_percent(row.test)} ({_moved(row.drop, 'fake quantization')}{size})")
-    return [f"As integers, as exported{_over(rows[0].test)}: {'; '.join(parts)}."]
+    said = [f"As integers, as exported{_over(rows[0].test)}: {'; '.join(parts)}."]
+    return said + ([why] if (why := conversion_explained(rows)) else [])
+
+
+def conversion_explained(rows: Sequence[Deployed]) -> str:
+    """Why what is lost "as integers" is not what is lost "by conversion alone"; "" where the latter is not known."""
+    known = [row for row in rows if row.converted is not None]
+    if not known:
+        return ""
+    first = known[0]
+    measured = "the test images" if first.images is None else _known_to(first, first.images, "test image")
+    held = first.validation_images
+    before = "the validation images" if held is None else f"about {_known_to(first, held, 'validation image')}"
+    lost = "; ".join(f"{row.variant.label} {_lost(row.converted)}" for row in known if row.converted is not None)
+    return (
+        f"By conversion alone, before the epochs in integers: {lost}. That is on {before}, and what is lost as "
+        f"integers on {measured} and after those epochs, so the two need not agree."
+    )
+
+
+def _known_to(row: Deployed, images: int, noun: str) -> str:
+    known = f"an accuracy of one seed is known to ± {half_width(row.test.mean, images):.2f} points"
+    return f"{counted(images, noun)} ({known})"
+
+
+def _lost(drop: Spread) -> str:
+    spread = "" if drop.sd is None else f" ± {drop.sd:.2f}"
+    return f"{number(abs(drop.mean))}{spread} points {'lost' if drop.mean >= 0 else 'gained'}{_undecided(drop)}"
 
 
 def _masking_sentences(rows: Sequence[Masking]) -> list[str]:
     said = []
     for fill in dict.fromkeys(row.fill for row in rows):
         these = [row for row in rows if row.fill == fill]
-        better = [row for row in these if row.area.mean > 0]
         best = max(these, key=lambda row: row.area.mean)
-        if len(these) == 1:
-            verb = "hurts more" if better else "does not hurt more"
-            where, tail = "", f"the area between the two curves is {spread_text(best.area, 3)}"
-        else:
-            verb, where = "hurts more", f" in {len(better)} of {len(these)} arms"
-            tail = f"the largest area between the two curves is {spread_text(best.area, 3)} ({best.variant.label})"
-        said.append(f"Fill “{fill}”: removing the most salient pixels {verb} than removing random ones{where}; {tail}.")
+        largest = "the area" if len(these) == 1 else "the largest area"
+        name = "" if len(these) == 1 else f" ({best.variant.label})"
+        tail = f"{largest} between the two curves is {spread_text(best.area, 3)}{name}"
+        said.append(
+            f"Fill “{fill}”: removing the most salient pixels rather than random ones {_judged(these)}; {tail}."
+        )
     return said
+
+
+def _judged(rows: Sequence[Masking]) -> str:
+    """What the 95 % intervals over seeds say of the areas, and never more."""
+    intervals = [interval for row in rows if (interval := ends(row.area)) is not None]
+    if len(intervals) < len(rows):
+        better = sum(row.area.mean > 0 for row in rows)
+        if len(rows) == 1:
+            return f"{'hurts more' if better else 'does not hurt more'} in this one seed, which has no interval"
+        return f"hurts more in {better} of {counted(len(rows), 'arm')}, some of one seed and so without an interval"
+    more, less = sum(low > 0 for low, _ in intervals), sum(high < 0 for _, high in intervals)
+    unclear = len(rows) - more - less
+    if len(rows) == 1:
+        verdict = "hurts more" if more else "hurts less" if less else "makes no difference that can be told"
+        return f"{verdict} (95 % interval over seeds)"
+    parts = [f"hurts more in {more} of {counted(len(rows), 'arm')}"]
+    parts += [f"hurts less in {less}"] if less else []
+    parts += [f"makes no difference that can be told in {unclear}"] if unclear else []
+    return f"{', '.join(parts)} (95 % intervals over seeds)"
 
 
 def _percent(value: Spread) -> str:
@@ -93,7 +139,13 @@ def _moved(drop: Spread | None, arm: str) -> str:
         return ""
     spread = "" if drop.sd is None else f" ± {drop.sd:.2f}"
     side = "below" if drop.mean >= 0 else "above"
-    return f"{number(abs(drop.mean))}{spread} points {side} {arm}"
+    return f"{number(abs(drop.mean))}{spread} points {side} {arm}{_undecided(drop)}"
+
+
+def _undecided(drop: Spread) -> str:
+    """Says so where the 95 % interval over seeds contains 0."""
+    interval = ends(drop)
+    return ", cannot tell from 0" if interval is not None and interval[0] <= 0 <= interval[1] else ""
 
 
 def _sizes(reference: Accuracy | None, row: Accuracy) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassbit._files import write_text
+from glassbit._files import replacing, write_text
 
 from ._folder import read_study
+from ._map_files import grid_png
 from ._page import page, section
 from ._svg import file_svg
 from ._tables import tables
@@ -15,7 +16,8 @@ from ._transparency_tables import transparency_tables
 
 
 def write_report(folder: Path) -> Path:
-    """Write `report.html`, `tables/*.csv`, `tables/*.md` and `figures/*.svg` into `folder`.
+    """Write `report.html`, `tables/*.csv`, `tables/*.md`, `figures/*.svg` and `figures/maps-*.png` into
+    `folder`.
 
     Reads result files only, so it can be called while a study is running and after a failed one; runs that have no
     result are named in the page. The same files give the same bytes.
@@ -42,6 +44,10 @@ def write_report(folder: Path) -> Path:
         for chart in part.charts:
             written.append(f"figures/{anchor(chart.name)}.svg")
             write_text(folder / written[-1], file_svg(chart))
+        for name, grid in part.grids.items():
+            written.append(f"figures/{name}.png")
+            with replacing(folder / written[-1]) as temporary:
+                temporary.write_bytes(grid_png(grid))
     target = folder / "report.html"
     write_text(target, page(study, sections, written))
     return target

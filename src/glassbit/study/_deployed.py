@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from glassbit.datasets import Dataset
 from glassbit.deploy import Deployed, lower
 from glassbit.intgraph import About, IntGraph, Preprocessing
 from glassbit.recipe import RunRecipe, model_slug
-from glassbit.train import History, evaluate, load_checkpoint
+from glassbit.train import History, load_checkpoint
+
+from ._measure import tested
 
 ARTIFACT = "model.glassbit"
 _BATCHES = (1, 64)
@@ -34,14 +35,13 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
     model.eval()
     graph = integer_graph(model, run, data.classes, scaling=data.scaling)
     graph.save(out / ARTIFACT)
-    test = evaluate(model, data.test)
     first = next(record for record in history.epochs if "converted" in record)
     converted = first["converted"]
     trained = history.deployed_epoch >= first["epoch"]
     best = history.epochs[history.deployed_epoch - 1]["validation"] if trained else converted
     files, speed, absent = _files_and_speed(graph, out / ARTIFACT)
     return {
-        "test": {"accuracy": test.accuracy, "loss": test.loss if math.isfinite(test.loss) else None, "n": test.n},
+        "test": tested(model, data),
         "validation": {"accuracy": best["accuracy"]},
         "converted": {"accuracy": converted["accuracy"]},
         "best_epoch": history.deployed_epoch,

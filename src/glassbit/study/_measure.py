@@ -24,14 +24,24 @@ from ._probes import Probes, save_arrays
 
 def measure(built: Built, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
     """Test accuracy, cost, and accuracy under masking, as plain JSON values."""
-    test = evaluate(built.model, data.test)
     shape = (data.channels, *data.size)
     found = dataclasses.asdict(cost(built.model.network, shape))
     return {
-        "test": {"accuracy": test.accuracy, "loss": test.loss if math.isfinite(test.loss) else None, "n": test.n},
+        "test": tested(built.model, data),
         "cost": found,
         "masking": masking(built.model, data, options),
         "left": [list(pair) for pair in built.conversion.left] if built.conversion else [],
+    }
+
+
+def tested(model: nn.Module, data: Dataset) -> dict[str, Any]:
+    """Accuracy, loss and confusion matrix on the test images, as plain JSON values; rows are true classes."""
+    test = evaluate(model, data.test, classes=len(data.classes))
+    return {
+        "accuracy": test.accuracy,
+        "loss": test.loss if math.isfinite(test.loss) else None,
+        "n": test.n,
+        "confusion": [list(row) for row in test.confusion],
     }
 
 

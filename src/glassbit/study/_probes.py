@@ -91,10 +91,10 @@ class Recorder:
         probes: the images.
         folder: gets `epoch-000.npz`, ...
         every: n.
-        last: the number of epochs.
+        last: epochs after which they are stored anyway.
     """
 
-    def __init__(self, probes: Probes, folder: Path, *, every: int, last: int) -> None:
+    def __init__(self, probes: Probes, folder: Path, *, every: int, last: tuple[int, ...]) -> None:
         self.probes = probes
         self.folder = folder
         self.every = every
@@ -102,7 +102,7 @@ class Recorder:
 
     def __call__(self, epoch: int, model: nn.Module) -> None:
         """What `fit` calls."""
-        if epoch % self.every and epoch != self.last:
+        if epoch % self.every and epoch not in self.last:
             return
         maps, probabilities = self.probes.maps(model)
         small = maps.clamp(max=_LARGEST).half().numpy()

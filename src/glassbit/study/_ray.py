@@ -13,6 +13,7 @@ from glassbit._errors import UsageError
 from glassbit._packages import install
 
 from . import _node, _process
+from ._epoch_lines import EpochLines
 from ._jobs import Ended, Job, Workshop, blocked
 from ._share import Node, share
 
@@ -34,12 +35,13 @@ class Cluster(Workshop):
             other.
         folder: the study's, on storage that every node sees.
         at_once: the most runs at a time, >= 1; None for as many as there is room for.
+        progress: print a line per epoch of each run on stderr.
 
     Raises:
         UsageError: the address is neither, `at_once` is not positive, or Ray is not installed.
     """
 
-    def __init__(self, address: str, *, folder: Path, at_once: int | None = None) -> None:
+    def __init__(self, address: str, *, folder: Path, at_once: int | None = None, progress: bool = False) -> None:
         if address != "ray" and not address.startswith("ray://"):
             raise UsageError(f"--on: must be ray or ray://HOST:PORT; got {address!r}")
         if at_once is not None and at_once < 1:
@@ -47,6 +49,7 @@ class Cluster(Workshop):
         self.address = address
         self.folder = folder.absolute()
         self.at_once = at_once
+        self.progress = progress
         self._ray = _ray()
 
     def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
@@ -119,6 +122,7 @@ class Cluster(Workshop):
         surroundings = (str(token), str(Path.cwd()), os.environ.get("GLASSBIT_CACHE"))
         waiting = list(jobs)
         failed: set[str] = set()
+        epochs = EpochLines(show=self.progress)
         while waiting or running:
             for job in list(waiting):
                 pending = {other.run.id for other in (*waiting, *running.values())}
@@ -129,9 +133,12 @@ class Cluster(Workshop):
                     yield job, message, {}
                 elif job.run.starts_from not in pending and len(running) < at_once:
                     waiting.remove(job)
+                    epochs.follow(job.run, job.out)
                     asked = job.for_process(threads=one.threads, wait=_LOCK_WAIT)
                     running[task.remote(asked, *surroundings)] = job
             ended = self._ray.wait(list(running), timeout=_POLL)[0] if running else []
+            for job in running.values():
+                epochs.tell(job.run.id)
             for reference in ended:
                 job = running.pop(reference)
                 message, result = self._outcome(reference)

@@ -134,7 +134,7 @@ def _run(
         write_json(out / "run.json", _head(run, data, found, command))
     if main:
         probes.save(probes_path, found)
-    recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=run.training.epochs)
+    recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=_last_epochs(run))
     history = fit(
         built.objective,
         data,
@@ -165,6 +165,11 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
         "epochs": run.training.epochs,
         "train_seconds": round(sum(record["seconds"] for record in history.epochs), 3),
     }
+
+
+def _last_epochs(run: RunRecipe) -> tuple[int, ...]:
+    """The last epoch in floating point, and the last of all."""
+    return run.training.epochs, run.training.epochs + run.deploy_epochs
 
 
 def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def run_study(
         on: a Ray cluster to train on, `ray` or `ray://HOST:PORT`; then `processes` are the most runs at a time, and
             None stands for as many as there is room for.
         download: fetch a catalogue data set that is not there yet.
-        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always lines.
+        progress: show a bar per run where stderr is a terminal, else a line per epoch; with several processes always
+            lines.
         say: called with a line of text when something happened.
 
     Raises:
@@ -122,7 +123,7 @@ def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int,
     if on is not None:
         from ._ray import Cluster
 
-        return Cluster(on, folder=out, at_once=processes)
+        return Cluster(on, folder=out, at_once=processes, progress=progress)
     count = 1 if processes is None else processes
     return Here(progress=progress) if count == devices == 1 else Pool(count, devices=devices, progress=progress)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Shaped
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
@@ -17,11 +18,17 @@ from glassbit.models import to_unit
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy and share of right answers over `n` images."""
+    """Mean cross-entropy and share of right answers over `n` images.
+
+    Args:
+        loss, accuracy, n: see above.
+        confusion: images by true class (rows) and predicted class (columns); empty unless it was asked for.
+    """
 
     loss: float
     accuracy: float
     n: int
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 def channels_last(images: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c h w"]:
@@ -41,8 +48,44 @@ def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 
     """Sums over this rank's share of `split`, in eval mode: (loss, right answers, images), float64 on the model's
     device.
     """
+    sums = torch.zeros(3, dtype=torch.float64, device=next(model.parameters()).device)
+    for logits, labels in _answers(model, split, batch_size, rank, world):
+        sums += _sums(logits, labels)
+    return sums
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500, classes: int = 0) -> Evaluation:
+    """Loss and accuracy of `model` on all of `split`, in eval mode; the model is left in the mode that it was in.
+
+    Args:
+        model: takes float images in [0, 1] and returns logits.
+        split: images and labels.
+        batch_size: images a step.
+        classes: how many there are; 0 for no confusion matrix.
+
+    Raises:
+        UsageError: there are no images, or a label is no logit of the network.
+    """
+    if not len(split):
+        raise UsageError("evaluate: split must hold at least one image; got none")
     device = next(model.parameters()).device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
+    pairs = torch.zeros(classes * classes, dtype=torch.int64, device=device)
+    for logits, labels in _answers(model, split, batch_size):
+        sums += _sums(logits, labels)
+        if classes:
+            pairs += (labels * classes + logits.argmax(1)).bincount(minlength=classes * classes)
+    loss, right, count = sums.tolist()
+    confusion = tuple(map(tuple, pairs.view(classes, classes).tolist())) if classes else ()
+    return Evaluation(loss / count, right / count, int(count), confusion)
+
+
+def _answers(
+    model: nn.Module, split: Split, batch_size: int, rank: int = 0, world: int = 1
+) -> Iterator[tuple[Float[Tensor, "n k"], Int64[Tensor, " n"]]]:
+    """Logits and labels, some images at a time, in eval mode."""
+    device = next(model.parameters()).device
     with evaluating(model):
         for start in range(rank * batch_size, len(split), world * batch_size):
             rows = torch.arange(start, min(start + batch_size, len(split)))
@@ -50,9 +93,7 @@ def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 
             logits = model(channels_last(images)).float()
             if start == rank * batch_size:
                 _check(split, logits.shape[1])
-            loss = F.cross_entropy(logits, labels, reduction="sum").double()
-            sums += torch.stack([loss, (logits.argmax(1) == labels).sum().double(), loss.new_tensor(len(labels))])
-    return sums
+            yield logits, labels
 
 
 def _check(split: Split, classes: int) -> None:
@@ -64,18 +105,7 @@ def _check(split: Split, classes: int) -> None:
         )
 
 
-def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500) -> Evaluation:
-    """Loss and accuracy of `model` on all of `split`, in eval mode; the model is left in the mode that it was in.
-
-    Args:
-        model: takes float images in [0, 1] and returns logits.
-        split: images and labels.
-        batch_size: images a step.
-
-    Raises:
-        UsageError: there are no images, or a label is no logit of the network.
-    """
-    if not len(split):
-        raise UsageError("evaluate: split must hold at least one image; got none")
-    loss, right, count = tally(model, split, batch_size=batch_size).tolist()
-    return Evaluation(loss / count, right / count, int(count))
+def _sums(logits: Float[Tensor, "n k"], labels: Int64[Tensor, " n"]) -> Float64[Tensor, "3"]:
+    """Loss, right answers and images."""
+    loss = F.cross_entropy(logits, labels, reduction="sum").double()
+    return torch.stack([loss, (logits.argmax(1) == labels).sum().double(), loss.new_tensor(len(labels))])
