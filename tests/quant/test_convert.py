@@ -241,14 +241,6 @@ class TestShared:
         assert model[3] is model[1]
         assert model(torch.rand(2, 1, 6, 6)).shape == (2, 2)
 
-    def test_a_block_used_twice(self) -> None:
-        block = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.ReLU())
-        model = nn.Sequential(block, block)
-        quantize_(model, W4A4)
-        assert model[0] is model[1]
-        assert isinstance(model[0][0], QuantizedConv2d)
-        assert isinstance(model[0][1], PACT)
-
 
 class Doubling(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
