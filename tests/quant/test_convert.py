@@ -66,6 +66,7 @@ def converted(model: nn.Module, plan: Plan = W4A4) -> tuple[nn.Module, dict[str,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         left = quantize_(model, plan).left
+    caught = [warning for warning in caught if "could be run on no image" not in str(warning.message)]
     assert len(caught) == (1 if left else 0)
     for name, reason in left:
         assert f"{name}: {reason}" in str(caught[0].message)

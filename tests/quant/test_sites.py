@@ -432,6 +432,11 @@ class TestSurvives:
         both = nn.ModuleList([block, copy.deepcopy(block)]).eval()
         assert torch.equal(both[0](IMAGES), both[1](IMAGES))
 
+    def test_a_slice_of_a_sequential(self) -> None:
+        model = nn.Sequential(conv(1), nn.ReLU(), conv(), nn.ReLU()).eval()
+        quantize_(model, W2A2)
+        assert torch.equal(model[2:](model[:2](IMAGES)), model(IMAGES))
+
     def test_train_and_eval(self) -> None:
         model = made("resnet")
         assert all(module.training for module in model.modules())

@@ -118,9 +118,10 @@ def count_calls_(owners: Mapping[str, nn.Module]) -> None:
 
 def stop_counting_(module: nn.Module) -> None:
     """Undo `count_calls_`; other modules are left alone."""
-    if "_glassbit_scope" in vars(module):
-        module.__class__ = type(module).__mro__[1]
-        del vars(module)["_glassbit_scope"]
+    base = vars(type(module)).get("_glassbit_base")
+    if base is not None:
+        module.__class__ = base
+        vars(module).pop("_glassbit_scope", None)
 
 
 class _Passes(threading.local):
@@ -153,7 +154,9 @@ def _counting(base: Any) -> Any:
 
     @functools.wraps(base.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        scope: str = vars(self)["_glassbit_scope"]
+        scope: str | None = vars(self).get("_glassbit_scope")
+        if scope is None:  # made from the class of another module, as a slice of an nn.Sequential is
+            return base.forward(self, *args, **kwargs)
         counts: dict[nn.Module, int] = {}
         _PASSES.open.append((scope, counts))
         try:
@@ -175,6 +178,7 @@ def _counting(base: Any) -> Any:
         "__module__": base.__module__,
         "__qualname__": base.__qualname__,
         "__doc__": base.__doc__,
+        "_glassbit_base": base,
     }
     return type(base)(base.__name__, (base,), body)
 
