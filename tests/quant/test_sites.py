@@ -270,6 +270,9 @@ class TestSeeing:
         model = nn.Sequential(nn.Flatten(), nn.Linear(torch.Size(shape).numel(), 4), nn.ReLU(), nn.Linear(4, 2))
         assert given(model, W2A2) == {"1": 8, "2": 8, "3": 8}
 
+    def test_another_precision(self) -> None:
+        assert given(Shared().double(), W2A2)["relu.2"] == 8
+
     def test_a_network_that_reads_its_values(self) -> None:
         class Careful(Shared):
             def forward(self, x: Tensor) -> Tensor:

@@ -75,12 +75,13 @@ def see(
                 f"quantize_: example must be what the network takes; got {shapes}, on which it raised "
                 f"{type(error).__name__}: {error}; pass a batch of images as in training"
             ) from error
+    dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), torch.float32)
     for device, sides in (("meta", _SIDES), (None, _LIKELY)):
         with suppress(Exception):  # a network that cannot be copied
             twin = _Twin(model, device, is_activation, is_weighted)
             for shape in _shapes(model, is_weighted, sides):
                 with suppress(Exception):  # whatever it raises on an image that it was not made for
-                    return twin.run(torch.zeros(shape))
+                    return twin.run(torch.zeros(shape, dtype=dtype))
     return None
 
 
