@@ -43,7 +43,7 @@ def recipe_problems(run: RunRecipe) -> tuple[str, ...]:
     if run.plan is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)  # said when the run is built
-            quantize_(network, build_plan(run.plan))
+            quantize_(network, build_plan(run.plan), example=torch.zeros(2, *shape))
     return export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8))
 
 

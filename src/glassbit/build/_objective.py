@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from glassbit._errors import RunError
 from glassbit.datasets import Dataset, calibration_images, split_validation
 from glassbit.models import Classifier, to_unit
@@ -51,7 +53,8 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
         _load(model, start, "full-precision checkpoint of the same network")
     conversion = None
     if run.plan is not None:
-        conversion = quantize_(model.network, build_plan(run.plan))
+        example = torch.zeros(2, data.channels, *data.size)
+        conversion = quantize_(model.network, build_plan(run.plan), example=example)
         if run.plan.alpha == "data":
             rest, _ = split_validation(data.train, fraction=run.data.validation, seed=run.seed)
             calibrate_(model, to_unit(calibration_images(rest, seed=run.seed)))

@@ -43,7 +43,7 @@ def plan(values: Values) -> int:
     if run.plan is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)  # the table says it
-            conversion = quantize_(network, build_plan(run.plan))
+            conversion = quantize_(network, build_plan(run.plan), example=torch.zeros(2, *shape))
     for line in _lines(run, shape, cost(network, shape), full, conversion):
         print(line)
     print(f"\n{exportable(export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8)))}")

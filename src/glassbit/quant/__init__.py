@@ -1,9 +1,9 @@
 """Quantizers, plans of bit widths, and the conversion of networks."""
 
+from ._assign import LayerBits as LayerBits
 from ._bits import FLOOR as FLOOR
 from ._calibrate import calibrate_ as calibrate_
 from ._convert import Conversion as Conversion
-from ._convert import LayerBits as LayerBits
 from ._convert import assign as assign
 from ._convert import dequantize_ as dequantize_
 from ._convert import is_activation_quantizer as is_activation_quantizer
@@ -23,3 +23,4 @@ from ._plan import NAMED_PLANS as NAMED_PLANS
 from ._plan import Plan as Plan
 from ._plan import Rule as Rule
 from ._sawb import SAWB as SAWB
+from ._sites import Sites as Sites

@@ -5,21 +5,25 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeGuard
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning, UsageError
 
+from ._assign import Activation, LayerBits, Row, activations, give_bits
+from ._calls import Calls, Example, see
 from ._ceiling import ceiling
 from ._dorefa import DoReFa
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._lsq import LSQ
 from ._pact import PACT
+from ._places import walk
 from ._plan import FLOAT_BITS, Plan
 from ._refused import refuse, refuse_hooks, without_activations
 from ._sawb import SAWB
+from ._sites import ROOT, Sites, count_calls_, stop_counting_
 
 _RELU_LIKE = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
 _FLOAT_BY_DESIGN = (
@@ -37,21 +41,6 @@ _FLOAT_BY_DESIGN = (
 
 
 @dataclass(frozen=True)
-class LayerBits:
-    """What one layer got.
-
-    Args:
-        name: its name in the network.
-        kind: a layer with weights, or an activation.
-        bits: of its weights, or of its output codes; 32 where the plan leaves it in full precision.
-    """
-
-    name: str
-    kind: Literal["weight", "activation"]
-    bits: int
-
-
-@dataclass(frozen=True)
 class Conversion:
     """What `quantize_` did.
 
@@ -64,46 +53,78 @@ class Conversion:
     left: tuple[tuple[str, str], ...]
 
 
-def quantize_(model: nn.Module, plan: Plan) -> Conversion:
+def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
     """Convert `model` in place: Conv2d and Linear get a weight quantizer, ReLU-like activations become PACT (or LSQ).
 
-    Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. First and
-    last mean the order of definition. Frozen weights stay frozen. A clipping level starts at or below the ceiling of
-    the activation (6 for ReLU6, c for `Hardtanh(0, c)`) and is learned from there, past that ceiling too. Activations
-    that are called as functions (`F.relu`) cannot be seen here; `cost` shows the layers that they feed with 32-bit
-    inputs, and a network that has no other activation is a `GlassbitWarning`.
+    Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. Frozen
+    weights stay frozen. A clipping level starts at or below the ceiling of the activation (6 for ReLU6, c for
+    `Hardtanh(0, c)`) and is learned from there, past that ceiling too. Activations that are called as functions
+    (`F.relu`) cannot be seen here; `cost` shows the layers that they feed with 32-bit inputs, and a network that has no
+    other activation is a `GlassbitWarning`.
 
     A layer that carries more than a weight and a bias is refused, before anything is changed: hooks, pruning, weight
     or spectral norm, parametrizations, a forward of its own, weights that are not real floating-point numbers or not
     there yet (lazy layers), and modules of torch that read the weights of their layers (`TransformerEncoderLayer`).
 
+    Each call of an activation gets a quantizer of its own, with its own level and bits. One forward pass shows the
+    calls: of `example`, or of an empty image of a likely size, on a copy. A module that is called once keeps its name;
+    one that is called k times, as a `self.relu` for all layers or inside a block that is used k times, becomes `Sites`
+    named `relu.0`, ..., `relu.<k-1>` in order of calls; one that is registered in several places gets quantizers in
+    each of them. First and last layer mean the order of calls, too. A forward pass with other calls is refused.
+
     Args:
         model: any module tree; a bare layer cannot be replaced in place.
         plan: the bits of each layer.
+        example: what the network takes, e.g. a batch of images; needed where it takes nothing like square images, or
+            calls other things than on an empty one.
 
     Returns:
-        The bits of every layer, and what was left alone with its reason; the latter is a `GlassbitWarning` too.
+        The bits of every layer, and what was left alone with its reason; the latter is a `GlassbitWarning` too. So is a
+        network that could be run on no image: then the order of definition counts.
 
     Raises:
-        UsageError: the model is quantized already, has nothing to quantize, layers carry more than a quantizer would
-            keep (all of them), or the plan asks for bits that a quantizer lacks.
+        UsageError: the model is quantized already, has nothing to quantize, does not take `example`, layers carry more
+            than a quantizer would keep (all of them), or the plan asks for bits that a quantizer lacks.
     """
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
-    conversion = assign(model, plan)
-    bits = {layer.name: layer.bits for layer in conversion.layers}
-    refuse(model, [name for name, width in bits.items() if width != FLOAT_BITS], plan)
+    try:
+        calls = see(model, example, is_activation=_is_activation, is_weighted=_is_weighted)
+    except UsageError:
+        refuse(model, _replaced(model, _assign(model, plan, None), None), plan)  # which may be why
+        raise
+    conversion = _assign(model, plan, calls)
+    refuse(model, _replaced(model, conversion, calls), plan)
     if not conversion.layers:
         raise UsageError(
             f"quantize_: {type(model).__name__} has no Conv2d, Linear or ReLU inside that could be replaced; "
             "wrap a bare layer in nn.Sequential"
         )
+    bits = {layer.name: layer.bits for layer in conversion.layers}
     replacements: dict[int, nn.Module] = {}
     device = next((parameter.device for parameter in model.parameters()), None)
     for name, module in list(model.named_modules()):
-        if bits.get(name, FLOAT_BITS) != FLOAT_BITS:
+        if _is_weighted(module) and bits.get(name, FLOAT_BITS) != FLOAT_BITS:
             replacements[id(module)] = _quantized(module, bits[name], plan, device)
+    placed = [
+        (activation, _placed(activation, [bits[name] for name in activation.sites], plan, device))
+        for activation in activations(model, calls, _is_activation)
+    ]
+    owners = {activation.scope for activation, new in placed if isinstance(new, Sites)}
+    if any(activation.module is not new for activation, new in placed):
+        owners.add(ROOT)
+    count_calls_({scope: model.get_submodule(scope) for scope in owners})
     _replace(model, replacements)
+    for activation, new in placed:
+        for place in activation.places:
+            place.parent._modules[place.attribute] = new
+    if calls is None and placed:
+        warnings.warn(
+            f"quantize_: {type(model).__name__} could be run on no image of a likely size, so the order of its layers "
+            "is that of definition; pass example=images, a batch as the network takes it",
+            GlassbitWarning,
+            stacklevel=2,
+        )
     if conversion.left:
         listed = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
         warnings.warn(f"left in full precision: {listed}", GlassbitWarning, stacklevel=2)
@@ -119,11 +140,14 @@ def dequantize_(model: nn.Module) -> None:
         UsageError: quantized layers or activations have hooks, which would be lost.
     """
     replacements: dict[int, nn.Module] = {}
-    layers = (QuantizedConv2d, QuantizedLinear, PACT, LSQ)
+    layers = (QuantizedConv2d, QuantizedLinear, PACT, LSQ, Sites)
     refuse_hooks([(name, module) for name, module in model.named_modules() if isinstance(module, layers)])
-    for module in model.modules():
+    for module in list(model.modules()):
+        stop_counting_(module)
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             replacements[id(module)] = module.layer
+        elif isinstance(module, Sites):
+            replacements[id(module)] = module.replaced[0]
         elif is_activation_quantizer(module):
             replacements[id(module)] = module.replaced[0] if module.replaced else nn.ReLU()
     _replace(model, replacements)
@@ -143,41 +167,48 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield name, module
 
 
-def assign(model: nn.Module, plan: Plan) -> Conversion:
-    """The bits that `plan` gives each layer of a float model, without converting it."""
-    leaves = [(name, module) for name, module in model.named_modules() if name and _is_whole(module)]
-    weighted = [name for name, module in leaves if type(module) in (nn.Conv2d, nn.Linear)]
-    layers: list[LayerBits] = []
+def assign(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
+    """The bits that `plan` gives each layer of a float model, without converting it; see `quantize_`."""
+    return _assign(model, plan, see(model, example, is_activation=_is_activation, is_weighted=_is_weighted))
+
+
+def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
+    found = activations(model, calls, _is_activation)
+    by_place = {activation.name: activation for activation in found}
+    rows: list[Row] = []
     left: list[tuple[str, str]] = []
-    producer, depth = "", 0.0
-    for name, module in leaves:
-        if type(module) in (nn.Conv2d, nn.Linear):
-            producer, depth = name, weighted.index(name) / len(weighted)
-            bits, _ = plan.bits((name,), depth)
-            if name in (weighted[0], weighted[-1]) and not plan.names_exactly((name,)):
-                bits = _edge(plan, bits)
-            layers.append(LayerBits(name, "weight", bits))
-        elif type(module) in _RELU_LIKE and not _negative_floor(module):
-            _, bits = plan.bits((name, producer), depth)
-            layers.append(LayerBits(name, "activation", bits))
-        elif (reason := _why_left(module)) and not any(name.startswith(f"{parent}.") for parent, _ in left):
+    for place in walk(model, _is_activation):
+        name, module = place.name, place.module
+        if _is_activation(module):
+            activation = by_place.get(name)
+            places = [] if activation is None else [place.name for place in activation.places]
+            rows += [Row(site, "activation", (site, *places)) for site in (activation.sites if activation else ())]
+        elif _is_weighted(module):
+            rows.append(Row(name, "weight", (name,)))
+        elif (
+            _is_whole(module)
+            and (reason := _why_left(module))
+            and not any(name.startswith(f"{parent}.") for parent, _ in left)
+        ):
             left.append((name, reason))
-    return Conversion(_feed_last(layers, weighted, plan), tuple(left))
+    return Conversion(give_bits(rows, found, calls, plan), tuple(left))
 
 
-def _feed_last(layers: list[LayerBits], weighted: list[str], plan: Plan) -> tuple[LayerBits, ...]:
-    """Give the activation in front of the last weight layer the bits of the edge."""
-    names = [layer.name for layer in layers]
-    if len(weighted) > 1:
-        before = [index for index in range(names.index(weighted[-1])) if layers[index].kind == "activation"]
-        if before and not plan.names_exactly((names[before[-1]],)):
-            last = layers[before[-1]]
-            layers[before[-1]] = LayerBits(last.name, last.kind, _edge(plan, last.bits))
-    return tuple(layers)
+def _replaced(model: nn.Module, conversion: Conversion, calls: Calls | None) -> list[str]:
+    """The names of the modules that a conversion replaces."""
+    bits = {layer.name: layer.bits for layer in conversion.layers}
+    names = {name for name, width in bits.items() if width != FLOAT_BITS}
+    found = activations(model, calls, _is_activation)
+    shared = {id(activation.module) for activation in found if names.intersection(activation.sites)}
+    return [name for name, module in model.named_modules() if name in names or id(module) in shared]
 
 
-def _edge(plan: Plan, bits: int) -> int:
-    return {"8": 8, "full": FLOAT_BITS, "same": bits}[plan.edges]
+def _is_activation(module: nn.Module) -> bool:
+    return type(module) in _RELU_LIKE and not _negative_floor(module)
+
+
+def _is_weighted(module: nn.Module) -> bool:
+    return type(module) in (nn.Conv2d, nn.Linear)
 
 
 def _is_whole(module: nn.Module) -> bool:
@@ -226,6 +257,18 @@ def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | 
     )
     activation.replaced = (module,)
     return activation.to(device).train(module.training)
+
+
+def _placed(activation: Activation, bits: list[int], plan: Plan, device: torch.device | None) -> nn.Module:
+    """What takes the place of an activation: itself in full precision, a quantizer, or one per call."""
+    module = activation.module
+    if all(count == FLOAT_BITS for count in bits):
+        return module
+    made = [module if count == FLOAT_BITS else _quantized(module, count, plan, device) for count in bits]
+    for site, name in zip(made, activation.sites, strict=True):
+        if is_activation_quantizer(site):
+            site.placed = name
+    return made[0] if len(made) == 1 else Sites(activation.name, activation.scope, made, module).train(module.training)
 
 
 def _weight_quantizer(weight: Tensor, bits: int, plan: Plan) -> nn.Module:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 
 from ._bits import FLOOR, check_bits
+from ._sites import count_call
 
 _STEP_FLOOR = FLOOR / 255
 
@@ -41,6 +42,10 @@ class LSQ(nn.Module):
     replaced: tuple[nn.Module, ...] = ()
     """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
     hand.
+    """
+    placed = ""
+    """The name of the one call that it belongs to, in the network that `quantize_` converted; a second call in one
+    forward pass of that network is refused.
     """
 
     def __init__(self, bits: int, *, signed: bool = True, step: float = 1.0) -> None:
@@ -72,6 +77,8 @@ class LSQ(nn.Module):
 
     def forward(self, v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Values of any shape to their quantized values of the same shape."""
+        if self.placed:
+            count_call(self, self.placed)
         low, high = self.codes
         features = v.numel() if self.signed or v.dim() < 2 else v[0].numel()
         return cast(Tensor, _LSQ.apply(v, self.step, low, high, 1 / math.sqrt(max(features, 1) * high)))  # type: ignore[no-untyped-call]

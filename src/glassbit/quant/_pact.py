@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 
 from ._bits import FLOOR, check_bits
+from ._sites import count_call
 
 _FUSED = (torch.float32, torch.bfloat16)
 
@@ -45,6 +46,10 @@ class PACT(nn.ReLU):
     """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
     hand.
     """
+    placed = ""
+    """The name of the one call that it belongs to, in the network that `quantize_` converted; a second call in one
+    forward pass of that network is refused.
+    """
 
     def __init__(self, bits: int, *, alpha: float = 10.0) -> None:
         super().__init__()
@@ -68,6 +73,8 @@ class PACT(nn.ReLU):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Activations of any shape to their quantized values of the same shape."""
+        if self.placed:
+            count_call(self, self.placed)
         return cast(Tensor, _PACT.apply(x, self.alpha, 2**self.bits - 1))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:

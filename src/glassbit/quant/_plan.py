@@ -20,7 +20,9 @@ class Rule:
     """Bits for the layers whose name matches a glob.
 
     Args:
-        layers: a shell glob on layer names, e.g. `stage1.*`; `*` is every layer.
+        layers: a shell glob on layer names, e.g. `stage1.*`; `*` is every layer. A call of an activation goes by its
+            own name (`relu.1`; `relu` where there is one call), by the module's (`relu`), and by that of the weight
+            layer that is called before it.
         weight: bits of the weights, 2..8, or 32 to leave them in full precision.
         activation: bits of the activation behind the layer, 2..8, or 32.
         depth: the share of the network that the rule speaks of, by position of the weight layer: [from, to) in [0, 1].
@@ -117,7 +119,7 @@ class Plan:
         """The (weight, activation) bits that the rules, without `edges`, give a layer; (32, 32) where none matches.
 
         Args:
-            names: the names it goes by; an activation is also found by the name of the weight layer before it.
+            names: the names it goes by; see `Rule.layers`.
             depth: its position in the network, 0..1.
         """
         found = [rule for rule in self.rules if rule.matches(names, depth)]

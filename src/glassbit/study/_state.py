@@ -171,7 +171,8 @@ def _untrained(saved: SavedRun, trust: bool | str) -> Classifier:
     if saved.run.plan is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)
-            quantize_(model.network, build_plan(saved.run.plan))
+            example = torch.zeros(2, saved.channels, *saved.size)
+            quantize_(model.network, build_plan(saved.run.plan), example=example)
     return model
 
 

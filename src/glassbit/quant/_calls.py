@@ -1,0 +1,190 @@
+"""Seeing which activations and layers a network calls, in which order, and how often."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from glassbit._errors import UsageError
+
+from ._places import walk
+from ._sites import ROOT
+
+Example = Tensor | tuple[Tensor, ...]
+
+_LIKELY = (28, 32, 64, 96, 224, 48, 16, 8, 128, 256, 299, 14)
+_SIDES = (*_LIKELY, *(side for side in range(1, 257) if side not in _LIKELY))
+_CHANNELS = (1, 3)
+_HOOKS = (
+    "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
+    "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of one forward pass.
+
+    Args:
+        order: names of activations and of layers with weights; a name stands there once per call.
+        scopes: for each activation the innermost module that holds all of its calls and is itself called once.
+    """
+
+    order: tuple[str, ...]
+    scopes: dict[str, str]
+
+    def count(self, name: str) -> int:
+        """How often an activation or layer is called."""
+        return self.order.count(name)
+
+
+def see(
+    model: nn.Module,
+    example: Example | None,
+    *,
+    is_activation: Callable[[nn.Module], bool],
+    is_weighted: Callable[[nn.Module], bool],
+) -> Calls | None:
+    """Run the network once, and note its calls; None where no forward pass could be run.
+
+    What runs is a twin in eval mode, without the user's hooks, which shares parameters and owns its buffers: nothing of
+    the network is changed. Without an example the twin has no numbers at all (the meta device) and is tried on images
+    of likely shapes.
+
+    Args:
+        example: the network's input, or inputs.
+
+    Raises:
+        UsageError: the network does not take the example.
+    """
+    if example is not None:
+        inputs = example if isinstance(example, tuple) else (example,)
+        try:
+            return _Twin(model, None, is_activation, is_weighted).run(*inputs)
+        except Exception as error:
+            shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+            raise UsageError(
+                f"quantize_: example must be what the network takes; got {shapes}, on which it raised "
+                f"{type(error).__name__}: {error}; pass a batch of images as in training"
+            ) from error
+    dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), torch.float32)
+    for device, sides in (("meta", _SIDES), (None, _LIKELY)):
+        with suppress(Exception):  # a network that cannot be copied
+            twin = _Twin(model, device, is_activation, is_weighted)
+            for shape in _shapes(model, is_weighted, sides):
+                with suppress(Exception):  # whatever it raises on an image that it was not made for
+                    return twin.run(torch.zeros(shape, dtype=dtype))
+    return None
+
+
+class _Twin:
+    """A copy of a network that notes calls, and which calls of other modules they happen in.
+
+    Args:
+        model: the network.
+        device: of the copy; None shares the parameters of the network.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: str | None,
+        is_activation: Callable[[nn.Module], bool],
+        is_weighted: Callable[[nn.Module], bool],
+    ) -> None:
+        self.inside: list[tuple[str, int]] = []
+        self.entered: Counter[str] = Counter()
+        self.noted: list[tuple[str, tuple[tuple[str, int], ...]]] = []
+        self.device = device or next((parameter.device for parameter in model.parameters()), "cpu")
+        self.network = _copied(model, device).eval()
+        for place in list(walk(self.network, is_activation)):
+            module = place.module
+            if is_activation(module):  # one object may be registered in several places, and each counts its own calls
+                module = copy.copy(module)
+                place.parent._modules[place.attribute] = module
+            self._watch(place.name, module, noted=is_activation(module) or is_weighted(module))
+        self._watch(ROOT, self.network, noted=False)
+
+    def run(self, *inputs: Tensor) -> Calls:
+        """The calls of one forward pass."""
+        self.inside.clear()
+        self.entered.clear()
+        self.noted.clear()
+        given = [value.to(self.device) for value in inputs]
+        gpus = [value.device for value in given if value.is_cuda]
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=gpus), torch.no_grad():
+            warnings.simplefilter("ignore")  # what is wrong with the network is said when it is used
+            self.network(*given)
+        stacks: dict[str, list[tuple[tuple[str, int], ...]]] = {}
+        for name, stack in self.noted:
+            stacks.setdefault(name, []).append(stack)
+        order = tuple(name for name, _ in self.noted)
+        return Calls(order, {name: self._scope(stack) for name, stack in stacks.items()})
+
+    def _watch(self, name: str, module: nn.Module, *, noted: bool) -> None:
+        """Note the calls of a module, also where its `forward` is called directly."""
+        inner = module.forward
+
+        def forward(*args: object, **kwargs: object) -> object:
+            if noted:
+                self.noted.append((name, tuple(self.inside)))
+            self.entered[name] += 1
+            self.inside.append((name, self.entered[name]))
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self.inside.pop()
+
+        module.forward = forward
+
+    def _scope(self, stacks: list[tuple[tuple[str, int], ...]]) -> str:
+        scope = ROOT
+        for calls in zip(*stacks, strict=False):
+            if len(set(calls)) > 1:
+                break
+            if self.entered[calls[0][0]] == 1:
+                scope = calls[0][0]
+        return scope
+
+
+def _copied(model: nn.Module, device: str | None) -> nn.Module:
+    """A copy without hooks that shares the parameters, or has them on `device`."""
+    memo: dict[int, object] = {}
+    for parameter in model.parameters():
+        moved = parameter if device is None else nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
+        memo[id(parameter)] = moved
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.detach().clone() if device is None else buffer.detach().to(device)
+    twin = copy.deepcopy(model, memo)
+    for module in twin.modules():
+        for hooks in _HOOKS:  # private names of torch, as there is no public way to do without hooks
+            setattr(module, hooks, OrderedDict())
+    return twin
+
+
+def _shapes(
+    model: nn.Module, is_weighted: Callable[[nn.Module], bool], sides: tuple[int, ...]
+) -> Iterator[tuple[int, ...]]:
+    """Inputs that the network may take, the likely ones first; two samples each."""
+    first = next((module for module in model.modules() if is_weighted(module)), None)
+    channels: list[int] = []
+    if isinstance(first, nn.Linear):
+        yield (2, first.in_features)
+        for count in (*_CHANNELS, first.in_features):
+            side = math.isqrt(first.in_features // count)
+            if count * side**2 == first.in_features:
+                yield (2, count, side, side)
+    elif isinstance(first, nn.Conv2d):
+        channels.append(first.in_channels)
+    others = [module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
+    for count in dict.fromkeys([*channels, *_CHANNELS, *others[:1]]):
+        for side in sides if count in channels or not channels else _LIKELY:
+            yield (2, count, side, side)
