@@ -150,7 +150,7 @@ def test_lowering_says_what_is_missing():
     with pytest.raises(UsageError, match=r"lower: needs images to find the range of what is summed \(layer1.0.conv2, "):
         lower(model, preprocessing=Preprocessing(1, 12, 12))
     ready = Deployed(model, pictures(1, 12, 8))
-    with pytest.raises(UsageError, match="lower: classes must be 4 names, one a logit; got 2"):
+    with pytest.raises(UsageError, match="lower: classes must be 4 names, one per logit; got 2"):
         lower(ready, classes=("a", "b"))
     with pytest.raises(UsageError, match=r"preprocessing must make images of \(1, 12, 12\), .*; got \(1, 8, 12\)"):
         lower(ready, preprocessing=Preprocessing(1, 8, 12))
