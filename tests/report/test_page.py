@@ -192,7 +192,7 @@ def test_a_run_without_maps_or_masking(tmp_path, make_study):
     del result["masking"]
     (run / "result.json").write_text(json.dumps(result))
     _, text = checked(folder)
-    assert "removing random ones" in text
+    assert "rather than random ones hurts more in this one seed, which has no interval" in text
 
 
 @pytest.mark.parametrize("value", [0.0, np.inf, np.nan])

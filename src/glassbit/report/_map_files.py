@@ -9,6 +9,8 @@ from pathlib import Path
 import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
+from glassbit._text import printable
+
 from ._format import NOTHING
 from ._maps import Cell, Grid, Row
 
@@ -23,8 +25,9 @@ def grid_png(grid: Grid) -> bytes:
     pictures = [picture for row in grid.rows for picture in (row.picture, *(cell.uri for cell in row.cells)) if picture]
     side = max((max(_opened(uri).size) for uri in pictures), default=_LINE)
     lead = grid.rows[0].picture if not grid.rows[0].cells else None
-    heads = max((font.getlength(row.head) for row in rows), default=0)
-    texts = [*grid.columns, *(_said(cell) for row in rows for cell in row.cells)]
+    heads = max((font.getlength(printable(row.head)) for row in rows), default=0)
+    columns = [printable(name) for name in grid.columns]
+    texts = [*columns, *(_said(cell) for row in rows for cell in row.cells)]
     width = max([side, *(round(font.getlength(text)) for text in texts)])
     left = max(side, round(heads)) + 2 * _GAP
     tall = side + 2 * _LINE + _GAP
@@ -33,7 +36,7 @@ def grid_png(grid: Grid) -> bytes:
     draw = ImageDraw.Draw(sheet)
     if lead:
         sheet.paste(_opened(lead), (_GAP, _GAP))
-    for column, name in enumerate(grid.columns):
+    for column, name in enumerate(columns):
         draw.text((left + column * (width + _GAP), top - _LINE - _GAP // 2), name, _INK, font)
     for index, row in enumerate(rows):
         _draw_row(sheet, draw, font, row, (left, top + index * tall), (side, width))
@@ -53,7 +56,7 @@ def _draw_row(
     (left, y), (side, width) = corner, sizes
     if row.picture:
         sheet.paste(_opened(row.picture), (_GAP, y))
-    draw.text((_GAP, y + (side + 2 if row.picture else 0)), row.head, _INK, font)
+    draw.text((_GAP, y + (side + 2 if row.picture else 0)), printable(row.head), _INK, font)
     for column, cell in enumerate(row.cells):
         x = left + column * (width + _GAP)
         if cell.uri:
@@ -66,7 +69,7 @@ def _said(cell: Cell) -> str:
     if cell.uri is None:
         return NOTHING
     sure = "" if cell.confidence is None else f" {100 * cell.confidence:.0f} %"
-    return f"{cell.said}{sure}{' (wrong)' if cell.right is False else ''}"
+    return printable(f"{cell.said}{sure}{' (wrong)' if cell.right is False else ''}")
 
 
 def _opened(uri: str) -> Image.Image:
