@@ -67,9 +67,11 @@ def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Di
     quantization, t the code before it is rounded, and rms the root mean square:
 
         weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
-        codes         off = rms(max(|t - v / step| - 1/2, 0)) / rms(v / step)       what rounding does not explain,
-                      or how far v / step is from integers, where that is more
-        accumulators  off = rms(step gain acc + shift - v) / rms(v)
+        codes         off = rms(max(|t - v / step| - 1/2 - slack, 0)) / rms(v / step)
+        accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
+
+    The slack is what rounding a bias to one accumulator step, and operands of a sum to one code, can explain. Codes of
+    an activation must lie on its grid: how far v / step is from an integer counts where it is more.
 
     Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
     tenth of a code, or one accumulator step, takes the place of rms.
@@ -130,11 +132,13 @@ class _Made:
         value: its integers.
         exact: codes before rounding; else its integers.
         clipped: 1 where an operand of a sum that it depends on was clipped, else 0.
+        slack: how far roundings of biases and operands can have moved `exact`.
     """
 
     value: Tensor
     exact: Float64[Tensor, "..."]
     clipped: Tensor
+    slack: Float64[Tensor, "..."]
 
 
 class _Walk:
@@ -175,43 +179,53 @@ class _Walk:
                 now, twin = made[step.name], value.double()[: len(self.pixels)]
                 if isinstance(symbol, Codes):
                     twin = twin / self.scales[step.name].step
-                    error, clipped, least = ((now.exact - twin).abs() - 0.5).clamp(min=0), now.clipped, _LEAST_CODE
+                    error = ((now.exact - twin).abs() - 0.5 - now.slack).clamp(min=0)
+                    clipped, least = now.clipped, _LEAST_CODE
                     if symbol.unit in self.activations:
                         error = error.maximum((twin - twin.round()).abs())  # its values lie on the same grid
                 elif isinstance(step, FoldedLayer) and step.step.norm is not None and not symbol.normed:
                     continue  # BatchNorm is folded into it, and the twin is from before
                 else:
-                    error, clipped = _pooled(self._values(step, now), symbol) - twin, _pooled(now.clipped, symbol)
-                    least = self._unit(step)
+                    values, slack = self._values(step, now)
+                    error = ((_pooled(values, symbol) - twin).abs() - _pooled(slack, symbol)).clamp(min=0)
+                    clipped, least = _pooled(now.clipped, symbol), self._unit(step)
                 yield Distance(step.name, "values", _relative(error, twin, clipped, least), previous)
                 previous = step.name
                 if isinstance(symbol, Codes) and symbol.unit in self.activations:
-                    made[step.name] = _Made(twin.round().float(), twin, torch.zeros_like(clipped))
+                    nothing = torch.zeros_like(twin)
+                    made[step.name] = _Made(twin.round().float(), twin, nothing.float(), nothing)
 
     def _run(self, step: Folded, read: list[_Made]) -> _Made:
         if isinstance(step, Input):
-            return _Made(self.pixels, self.pixels.double(), torch.zeros_like(self.pixels))
+            nothing = torch.zeros_like(self.pixels)
+            return _Made(self.pixels, self.pixels.double(), nothing, nothing.double())
         value = self.deployed.execute(step, tuple(each.value for each in read))
-        exact, clipped = value.double(), torch.zeros_like(value)
+        exact, clipped, slack = value.double(), torch.zeros_like(value), torch.zeros_like(value, dtype=torch.float64)
         if isinstance(step, FoldedRequantizer):
             free = _ops.scaled(read[0].value.double(), step.numbers)
             exact, clipped = free.clamp(step.numbers.low, step.numbers.high), read[0].clipped
+            slack = (read[0].slack + 0.5) * _ops.per_channel(step.numbers.factor, free)  # the bias is rounded
             if isinstance(step.step, Operand):
-                clipped = ((free - exact).abs() > 0.5).float().maximum(clipped)
+                clipped, slack = ((free - exact).abs() > 0.5).float().maximum(clipped), slack + 0.5
         elif isinstance(step, FoldedSum):
             clipped = read[0].clipped.maximum(read[1].clipped)
+            slack = _ops.add(read[0].slack, read[1].slack, step.left_shift, step.right_shift)
+        elif isinstance(step, FoldedReadout):
+            slack = slack + 0.5 * step.scale
         elif isinstance(step, MaxPool | AveragePool | SumPool | Subsample | Flatten):
-            exact, clipped = _ops.pool(step, read[0].exact), _ops.pool(step, read[0].clipped)
-        return _Made(value, exact, clipped)
+            exact, clipped, slack = (_ops.pool(step, each) for each in (read[0].exact, read[0].clipped, read[0].slack))
+        return _Made(value, exact, clipped, slack)
 
-    def _values(self, step: Folded, made: _Made) -> Float64[Tensor, "..."]:
-        """What accumulators, or logits, stand for."""
+    def _values(self, step: Folded, made: _Made) -> tuple[Float64[Tensor, "..."], Float64[Tensor, "..."]]:
+        """What accumulators, or logits, stand for, and their slack."""
         if isinstance(step, FoldedReadout):
-            return made.exact
+            return made.exact, made.slack
         scale = self.scales[step.name]
-        values = made.exact * scale.step
-        values = values if scale.gain is None else values * _ops.per_channel(scale.gain, values)
-        return values if scale.shift is None else values + _ops.per_channel(scale.shift, values)
+        values, slack = made.exact * scale.step, made.slack * scale.step
+        if scale.gain is not None:
+            gain = _ops.per_channel(scale.gain, values)
+            values, slack = values * gain, slack * gain
+        return (values if scale.shift is None else values + _ops.per_channel(scale.shift, values)), slack
 
     def _unit(self, step: Folded) -> float:
         """The value of one accumulator step, where it is largest."""
