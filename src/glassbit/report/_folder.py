@@ -20,7 +20,7 @@ from glassbit._text import printable
 
 from ._shape import Epoch, Head, Result, StudyHead, check
 
-_AGAIN = "call what made the run again, which makes it anew"
+_AGAIN = "delete it and call what made the run again, which makes it anew"
 _HEAD_AGAIN = "delete it and call what made the run again, which goes on with its checkpoints"
 _STUDY_AGAIN = "call the study again, which makes it anew"
 
