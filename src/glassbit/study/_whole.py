@@ -92,11 +92,18 @@ def _is_checkpoint(path: Path, trust: str) -> bool:
 
 
 def _is_result(path: Path) -> bool:
+    """Whether a file holds the numbers of a result that commands print."""
     try:
         found = read_json(path)
-        return isinstance(found["test"]["accuracy"], int | float) and isinstance(found["best_epoch"], int)
-    except (OSError, ValueError, KeyError, TypeError):
+        tests = [found["test"], *([found["deployed"]["test"]] if found.get("deployed") else [])]
+        numbers = [
+            *(test[name] for test in tests for name in ("accuracy", "n")),
+            *(found["cost"][name] for name in ("stored_bytes", "bitops")),
+            *(found[name] for name in ("best_epoch", "epochs")),
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+    return all(isinstance(value, int | float) for value in numbers) and isinstance(found["cost"].get("rows"), list)
 
 
 def _is_log(path: Path) -> bool:
