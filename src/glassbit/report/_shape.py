@@ -143,5 +143,5 @@ def check(kind: type[BaseModel], value: object, path: Path, repair: str) -> None
         kind.model_validate(value)
     except ValidationError as error:
         keys = dict.fromkeys(".".join(map(str, problem["loc"])) or "all of it" for problem in error.errors())
-        listed = ", ".join(list(keys)[:_SHOWN])
+        listed = ", ".join(list(keys)[:_SHOWN]) + (" and others" if len(keys) > _SHOWN else "")
         raise RunError(f"{path}: must hold what Glassbit writes there, and does not ({listed}); {repair}") from error
