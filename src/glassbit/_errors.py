@@ -6,6 +6,7 @@
     │   └── ExportError several reasons why one network has no form in integers, reported together
     ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
     ├── RunError        a run that could not be trained, resumed or read back (exit code 1)
+    ├── DiskError       a file that cannot be written: no room, no permission, a folder in its place (exit code 1)
     ├── GraphError      several problems of one integer network, reported together (exit code 1)
     └── ArtifactError   a network file that is foreign, damaged or newer than this version (exit code 1)
 
@@ -61,6 +62,13 @@ class DataError(GlassbitError):
 
 class RunError(GlassbitError):
     """A training run that cannot go on or cannot be read back."""
+
+
+class DiskError(GlassbitError, OSError):
+    """A file or folder that cannot be written; an `OSError` too, with its `errno` and `filename`."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class GraphError(GlassbitError):

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from ._errors import DiskError
+
+_SUFFIX = ".part"
+_OLD = 24 * 3600.0
+"""Seconds after which a half-written file is nobody's, on storage that cannot tell whether its writer lives."""
+_REPAIRS = {
+    errno.ENOSPC: "the disk is full; make room, and call again",
+    errno.EDQUOT: "the quota is used up; make room, and call again",
+    errno.EFBIG: "the file is larger than this system allows; raise the limit (`ulimit -f`), or choose another disk",
+    errno.EACCES: "permission denied; allow writing there, or choose another folder",
+    errno.EPERM: "permission denied; allow writing there, or choose another folder",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EISDIR: "a folder is in its place; delete or rename it",
+    errno.ENOTDIR: "a part of its path is a file; choose another folder",
+    errno.EEXIST: "a file is in the place of its folder; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
 
 
 @contextmanager
@@ -16,25 +37,74 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that becomes `path` on success and disappears on failure.
 
     The content is flushed to the disk before the (atomic) rename, so a kill or a power cut leaves the old file or the
-    new one.
+    new one. What a killed process left of the same file is removed.
 
     Args:
         path: the file to create or to replace; its folder is made when missing.
+
+    Raises:
+        DiskError: it cannot be written; the text names it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        handle, temporary = _temporary(path)
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path, temporary):
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an `OSError` inside the block say which file could not be written, why, and what to do.
+
+    Args:
+        path: what is written.
+        temporary: what stands for it meanwhile.
+
+    Raises:
+        DiskError: in the place of an OSError about `path`; one about another file goes through.
+    """
+    try:
+        yield
+    except DiskError:
+        raise
+    except OSError as error:
+        ours = {str(place) for place in (path, temporary, *path.parents) if place is not None}
+        named = error.filename is not None and str(error.filename) not in ours
+        if named and not str(error.filename).endswith(_SUFFIX):
+            raise
+        reason = _REPAIRS.get(error.errno or 0, f"{error.strerror or type(error).__name__}; choose another folder")
+        found = DiskError(f"{path}: must be writable; {reason}")
+        found.errno, found.filename = error.errno, str(path)
+        raise found from error
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove the half-written files in `folder` whose writers are gone.
+
+    A writer holds a lock on its file, which ends with it; where there are no such locks, a file is left for a day.
+
+    Args:
+        folder: not its subfolders.
+        name: only those that were to become this file; None for all, in a folder that is Glassbit's own.
+    """
+    prefix = "." if name is None else f".{name}."
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            if path.name.startswith(prefix) and path.name.endswith(_SUFFIX) and _is_left(path):
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,23 +119,89 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    return _parsed(path.read_text(encoding="utf-8"))
+
+
+def json_fault(error: Exception) -> str:
+    """Where a JSON file is not one, e.g. `line 3, column 7`."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8 text"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
 def append_line(path: Path, value: Any) -> None:
     """Append `value` to the JSON-lines file `path`, one line, flushed to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(value, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_lines(path: Path) -> list[Any]:
-    """Read a JSON-lines file; a last line that a kill cut short is left out, a missing file is empty."""
+    """Read a JSON-lines file; a last line that a kill cut short is left out, a missing file is empty.
+
+    Raises:
+        ValueError: a line is not JSON.
+    """
     if not path.exists():
         return []
     text = path.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
-    return [json.loads(line) for line in whole.splitlines()]
+    return [_parsed(line) for line in whole.splitlines()]
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _temporary(path: Path) -> tuple[int | None, Path]:
+    """A new file for `path`, and the handle that holds its lock; none on Windows, where an open file cannot move."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
+        if sys.platform == "win32":
+            os.close(handle)
+            return None, Path(name)
+        _lock(handle)
+        if os.fstat(handle).st_nlink:  # else it was swept before it was locked
+            return handle, Path(name)
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock an open file: whether it was free, or None where there are no locks."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_left(path: Path) -> bool:
+    """Whether the writer of a half-written file is gone."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+        try:
+            free = _lock(handle)
+        finally:
+            os.close(handle)
+        return time.time() - path.stat().st_mtime > _OLD if free is None else free
+    except OSError:
+        return False

@@ -170,7 +170,11 @@ def test_failed_runs_are_named_at_the_end_and_the_rest_is_reported(call, tiny, t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tiny, tmp_path):
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("SIGINT", "interrupted."), ("SIGTERM", "stopped by SIGTERM."), ("SIGHUP", "stopped by SIGHUP.")],
+)
+def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(how, said, tiny, tmp_path):
     out = tmp_path / "run"
     words = ["train", "--data", str(tiny), *SHORT, "--epochs", "10000", "--out", str(out)]
     words.remove("--epochs")
@@ -181,10 +185,11 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tiny, tmp_path):
     )
     while process.poll() is None and not (out / "last.pt").exists():
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    said, err = process.communicate()
-    assert process.returncode == 130, err
+    process.send_signal(signal.Signals[how])
+    out_text, err = process.communicate()
+    assert process.returncode == 128 + signal.Signals[how], err
     assert "Traceback" not in err
-    assert "To go on where it stopped:\n  glassbit train --data" in err
-    assert said == ""
+    assert f"glassbit: {said}\nFinished epochs are kept. To go on where it stopped:\n  glassbit train --data" in err
+    assert out_text == ""
+    assert not list(out.rglob("*.part"))
     assert (out / "log.jsonl").read_text().count("\n") >= 1

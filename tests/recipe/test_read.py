@@ -25,7 +25,7 @@ def test_everything_but_the_name_has_a_default() -> None:
 
 
 def test_single_values_are_lists_of_one_and_names_are_mappings() -> None:
-    short = parse("name: a\ndata: mnist\nmodel: cnn\narms: pact\nplans: w4a4\nseeds: 3\n")
+    short = parse("name: a\ndata: mnist\nmodel: cnn\narms: pact\nplans: w4a4\nseeds: [3]\n")
     long = parse(
         "name: a\ndata: [{name: mnist}]\nmodel: [{name: cnn}]\n"
         "arms: [pact]\nplans: [{name: w4a4, edges: 8}]\nseeds: [3]\n"
@@ -111,6 +111,20 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ("name: a\n\tdata: b", "is not valid YAML"),
         ("name: a\nname: b", 'line 2: found duplicate key "name"; delete one of the two'),
         ("seeds: [1]", "line 1: name: is missing; add `name: my-study`"),
+        (
+            "name: a\nseeds: 3",
+            "line 2: seeds: must be a list; got 3; write [0, 1, 2] for 3 runs, or [3] for one with seed 3",
+        ),
+        ("name: a\nseeds: 1", "line 2: seeds: must be a list; got 1; write [0] for 1 run, or [1] for one with seed 1"),
+        (
+            "name: a\nseeds: 9",
+            "line 2: seeds: must be a list; got 9; write [0, ..., 8] for 9 runs, or [9] for one with",
+        ),
+        (
+            "name: a\ntraining: {schedule: step, milestones: 0.5}",
+            "line 2: training.milestones: must be a list; got 0.5",
+        ),
+        ("name: a\nevaluation: {fills: mean}", "line 2: evaluation.fills: must be a list; got 'mean'"),
         ("name: 1", "line 1: name: must be text; got 1; write, for example, `name: my-study`"),
         ("name: a\narms: []", "line 2: arms: must not be empty; got []; write, for example, `arms: [fp32]`"),
         ("name: a\ntraining: 3", "line 2: training: must be a mapping; got 3"),

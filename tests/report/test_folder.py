@@ -120,7 +120,8 @@ def test_a_damaged_study_file_is_named(tmp_path: Path, text: str, said: str):
 
 def test_a_run_file_without_its_keys_is_named(tmp_path):
     (tmp_path / "run.json").write_text('{"id": "x"}')
-    with pytest.raises(RunError, match=r"run\.json: must hold arm, seed, data, model"):
+    text = r"run\.json: must hold what Glassbit writes there, and does not \(arm, seed, data and others\)"
+    with pytest.raises(RunError, match=text):
         read_study(tmp_path)
 
 

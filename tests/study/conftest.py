@@ -16,10 +16,10 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """A hundred real images in a file, sixty of them to train."""
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hundred real images in a file, sixty of them to train; not in `tmp_path`, which a run may have for itself."""
     mini = datasets.load("fashion-mini")
-    path = tmp_path / "tiny.npz"
+    path = tmp_path_factory.mktemp("images") / "tiny.npz"
     np.savez(
         path,
         train_images=mini.train.images[:120].numpy(),

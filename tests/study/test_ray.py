@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fake_ray import FakeRay, WorkerCrashedError, install
 
-from glassbit._errors import UsageError
+from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._files import append_line, read_json
 from glassbit.recipe import Recipe
 from glassbit.study import StudyOutcome, _node, run_study
@@ -198,3 +198,37 @@ def test_without_ray_the_error_says_how_to_get_it(
     with pytest.raises(UsageError) as caught:
         run_study(recipe(""), tmp_path, on="ray")
     assert str(caught.value) == "--on: needs Ray, which is not installed; pip install 'ray[client]>=2.40'"
+
+
+def test_runs_go_on_with_their_threads_where_the_largest_node_is_lost(
+    ray: FakeRay, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray.machines = ((4, 0), (2, 0))
+    real, asked = ray.wait, []
+
+    def lose(*words: Any, **options: Any) -> Any:
+        if runs(ray) and ray.machines[0][0] == 4:
+            ray.machines = ((2, 0),)
+            return [], list(words[0])
+        return real(*words, **options)
+
+    monkeypatch.setattr(ray, "wait", lose)
+    attending(monkeypatch, lambda job: asked.append(job["threads"]) or (None, RESULT))
+    with pytest.warns(GlassbitWarning, match="no node with 4 CPUs is left; .* with 4 threads .* to the same bits"):
+        assert study(recipe(""), tmp_path).ok
+    assert asked == [4]
+    assert [task.resources["num_cpus"] for task in runs(ray)] == [4, 2]
+
+
+def test_a_cluster_that_loses_every_node_ends_the_study(ray: FakeRay, recipe: Make, tmp_path: Path) -> None:
+    real = ray.wait
+
+    def lose(*words: Any, **options: Any) -> Any:
+        if runs(ray):
+            ray.machines = ()
+            return [], list(words[0])
+        return real(*words, **options)
+
+    ray.wait = lose  # type: ignore[method-assign]
+    with pytest.raises(RunError, match="has lost the last one; add one and call the same command again"):
+        study(recipe(""), tmp_path)

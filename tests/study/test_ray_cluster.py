@@ -70,6 +70,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("cluster")
 def test_a_killed_worker_costs_no_bit(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.yaml").write_text(RECIPE)
+    shutil.copy(images, tmp_path)
     monkeypatch.chdir(tmp_path)  # relative names of data sets mean the same on every node
     words = [sys.executable, "-m", "glassbit", "study", "tiny.yaml", "--out", "s", "--on", "ray"]
     study = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

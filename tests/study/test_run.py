@@ -162,7 +162,7 @@ def test_probes_are_kept_every_so_often_and_at_the_end(one: Make, tmp_path: Path
 
 def test_another_run_in_the_folder_is_refused_by_name_of_what_changed(one: Make, tmp_path: Path) -> None:
     run_one(one(""), tmp_path, progress=False)
-    other = one("training: {epochs: 1, batch_size: 30, device: cpu}\nseeds: 4")
+    other = one("training: {epochs: 1, batch_size: 30, device: cpu}\nseeds: [4]")
     with pytest.raises(RunError) as caught:
         run_one(other, tmp_path, progress=False)
     assert "holds a run with other settings (seed: 0 -> 4; training.batch_size: 20 -> 30)" in str(caught.value)
@@ -186,7 +186,7 @@ def test_start_needs_a_finished_full_precision_run(one: Make, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("other", "holds"),
-    [("seeds: 1", "fp32-s1 with 0.1"), ("data: {{name: {images}, validation: 0.2}}", "fp32-s0 with 0.2")],
+    [("seeds: [1]", "fp32-s1 with 0.1"), ("data: {{name: {images}, validation: 0.2}}", "fp32-s0 with 0.2")],
 )
 def test_a_start_that_trained_on_other_images_is_refused(
     one: Make, images: Path, tmp_path: Path, other: str, holds: str

@@ -316,7 +316,7 @@ def test_fewer_epochs_than_were_trained_are_refused_as_another_setting(tmp_path:
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     train(tmp_path, 1)
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:500])
-    with pytest.raises(RunError, match="damaged or not a Glassbit checkpoint"):
+    with pytest.raises(RunError, match="must be a whole Glassbit checkpoint; got a damaged or foreign file; delete it"):
         train(tmp_path, 1)
 
 
@@ -328,7 +328,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
             return (os.system, (f"touch {tmp_path}/executed",))
 
     (tmp_path / "last.pt").write_bytes(pickle.dumps(Evil(), protocol=2))
-    with pytest.raises(RunError, match="not a Glassbit checkpoint"):
+    with pytest.raises(RunError, match="must be a whole Glassbit checkpoint"):
         load_checkpoint(tmp_path / "last.pt")
     assert not (tmp_path / "executed").exists()
 

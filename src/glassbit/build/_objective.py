@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 
-from glassbit._errors import RunError
 from glassbit.datasets import Dataset, calibration_images, split_validation
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import Conversion, calibrate_, quantize_
 from glassbit.recipe import RunRecipe
-from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuided, load_checkpoint
+from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuided, load_weights
 
 from ._network import build_network
 from ._plan import build_plan
@@ -50,7 +49,7 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
     model = Classifier(network, mean=data.mean, std=data.std)
     quantized = run.origin is not None and run.origin.plan is not None
     if start is not None and not quantized:
-        _load(model, start, "full-precision checkpoint of the same network")
+        load_weights(model, start, "the same network in full precision, on the same data")
     conversion = None
     if run.plan is not None:
         example = torch.zeros(2, data.channels, *data.size)
@@ -59,7 +58,7 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
             rest, _ = split_validation(data.train, fraction=run.data.validation, seed=run.seed)
             calibrate_(model, to_unit(calibration_images(rest, seed=run.seed)))
     if start is not None and quantized:
-        _load(model, start, "checkpoint of the same network with the same bits")
+        load_weights(model, start, "the same network with the same bits, on the same data")
     return Built(_objective(run, model), model, conversion)
 
 
@@ -87,10 +86,3 @@ def _objective(run: RunRecipe, model: Classifier) -> Objective:
             ramp=run.random.ramp,
         )
     return CrossEntropy(model)
-
-
-def _load(model: Classifier, path: Path, must: str) -> None:
-    try:
-        model.load_state_dict(load_checkpoint(path)["model"])
-    except (RuntimeError, KeyError) as error:
-        raise RunError(f"{path}: must be a {must} on the same data; {error}") from error

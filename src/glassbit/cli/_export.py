@@ -83,7 +83,7 @@ def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain
 
 def _result(saved: SavedRun) -> dict[str, Any]:
     """What a finished run with a quantized network has measured."""
-    from glassbit._files import read_json
+    from glassbit.study import read_result
 
     if saved.run.plan is None:
         raise UsageError(
@@ -97,8 +97,7 @@ def _result(saved: SavedRun) -> dict[str, Any]:
         )
     if not (saved.folder / "result.json").is_file():
         raise RunError(f"{saved.folder}: is not finished; the command that started it goes on where it stopped")
-    result: dict[str, Any] = read_json(saved.folder / "result.json")
-    return result
+    return read_result(saved.folder)
 
 
 def _deployed(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:

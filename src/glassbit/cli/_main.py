@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -18,6 +20,7 @@ from glassbit._errors import GlassbitError, GlassbitWarning, UsageError
 from glassbit._text import printable
 from glassbit.cli import _texts
 from glassbit.cli._say import block, is_first_process, warn
+from glassbit.cli._signals import Stopped, stoppable
 from glassbit.cli._spoken import speaker
 
 DEBUG = "GLASSBIT_DEBUG"
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         arguments: what stands after `glassbit`.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 the command itself is wrong, 130 interrupted.
+        The exit code: 0 done, 1 failed, 2 the command itself is wrong, 128 + n stopped by signal n (130: Ctrl-C).
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
@@ -46,12 +49,13 @@ def main(arguments: Sequence[str]) -> int:
         warnings.showwarning = partial(warn, speak=lambda message: speaker(arguments)(message))
         warnings.simplefilter("always", GlassbitWarning)
         try:
-            code = application()(arguments)
+            with stoppable():
+                code = application()(arguments)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        except KeyboardInterrupt:
-            return _interrupted(arguments)
+        except KeyboardInterrupt as error:
+            return _interrupted(arguments, error)
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
@@ -156,10 +160,11 @@ def _named(text: str, arguments: Sequence[str]) -> str:
     return text
 
 
-def _interrupted(arguments: Sequence[str]) -> int:
+def _interrupted(arguments: Sequence[str], error: KeyboardInterrupt) -> int:
     if is_first_process():
-        text = "glassbit: interrupted."
+        text = f"glassbit: {f'stopped by {error}' if isinstance(error, Stopped) else 'interrupted'}."
         if arguments and arguments[0] in _RESUMABLE:
             text += f"\nFinished epochs are kept. To go on where it stopped:\n  {shlex.join(['glassbit', *arguments])}"
-        block(text)
-    return 130
+        with suppress(OSError):  # after SIGHUP the terminal may be gone
+            block(text)
+    return 128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)

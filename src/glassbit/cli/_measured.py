@@ -160,12 +160,17 @@ def measured(place: Place, data: Dataset, folder: Path, images: int) -> Measurem
 
     subject = place.open(data)
     if (folder / "transparency.json").is_file():
-        found = Measurement.load(folder)
         wanted = {"images_digest": draw(data, images).digest, "network_digest": subject.digest}
-        same = all(found.facts.get(key) == value for key, value in wanted.items())
-        if same and found.classes == data.classes:
-            fit_classes(subject, data)
-            return found
+        try:
+            found = Measurement.load(folder)
+        except RunError as error:
+            text = f"measured anew, as the measurement there cannot be read ({error})"
+            warnings.warn(text, GlassbitWarning, stacklevel=2)
+        else:
+            same = all(found.facts.get(key) == value for key, value in wanted.items())
+            if same and found.classes == data.classes:
+                fit_classes(subject, data)
+                return found
     taken = measure(subject, data, images=images, seed=place.seed, facts=place.facts, progress=is_first_process())
     taken.save(folder)
     return taken

@@ -44,16 +44,16 @@ def probe_pictures(saved: SavedRun) -> Pictures:
     if path is None:
         looked = ", ".join(map(str, places))
         raise RunError(f"{saved.folder}: has no probe images (looked for {looked}); name some with --images FOLDER")
-    with np.load(path, allow_pickle=False) as file:
-        images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-        classes = tuple(map(str, file["classes"])) if "classes" in file.files else saved.classes
-        digest = str(file["digest_test"]) if "digest_test" in file.files else saved.digests.get("test")
-    shape = tuple(images.shape[1:])
-    if (
-        shape != (saved.channels, *saved.size)
-        or classes != saved.classes
-        or digest != saved.digests.get("test", digest)
-    ):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"]).long()
+            classes = tuple(map(str, file["classes"])) if "classes" in file.files else saved.classes
+            digest = str(file["digest_test"]) if "digest_test" in file.files else saved.digests.get("test")
+    except Exception as error:
+        raise RunError(f"{path}: must hold the probe images, and is damaged; name some with --images FOLDER") from error
+    fits = images.dtype == torch.uint8 and tuple(images.shape[1:]) == (saved.channels, *saved.size)
+    fits = fits and classes == saved.classes and digest == saved.digests.get("test", digest)
+    if not fits or labels.shape != images.shape[:1] or not all(0 <= i < len(saved.classes) for i in labels.tolist()):
         raise RunError(f"{path}: must hold the images of this run's data; name some others with --images FOLDER")
     return Pictures(images, tuple(f"{i} {saved.classes[label]}" for i, label in enumerate(labels.tolist())), labels)
 

@@ -40,7 +40,7 @@ ROOT = Text(
         ("what this machine has, and which data are here", "doctor"),
     ),
     "Every command has a --help of its own. Exit codes: 0 done, 1 failed, 2 the command itself is wrong, "
-    "130 interrupted (train and study then go on with the same command).",
+    "128 + n stopped by signal n, 130 by Ctrl-C (train and study then go on with the same command).",
 )
 TRAIN = Text(
     "Train one network, measure it, and leave a folder with the results.",
@@ -59,7 +59,8 @@ TRAIN = Text(
         ("to be exported: with two more epochs, in integers", "train --data mnist --plan w4a4 --deploy-epochs 2"),
         ("two processes", "train --devices 2"),
     ),
-    "The same command goes on where it was interrupted, and does nothing when the folder has a result already. "
+    "The same command goes on where it was interrupted, to the same bits on the same kind of machine, and does nothing "
+    "when the folder has a result already. "
     "The test images are looked at once, at the end.",
 )
 STUDY = Text(
@@ -73,7 +74,8 @@ STUDY = Text(
             "study fashion-mnist --on ray://head:10001 --out /shared/runs/fashion-mnist",
         ),
     ),
-    "The same command skips what is finished and resumes what is not. A run that fails does not stop the others. "
+    "The same command skips what is finished and resumes what is not, with as many threads as it began with. "
+    "A run that fails does not stop the others. "
     "docs/scale.md says what a cluster needs.",
 )
 REPORT = Text(

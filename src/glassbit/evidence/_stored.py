@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from glassbit._errors import RunError
-from glassbit._files import read_json, replacing, write_text
+from glassbit._files import json_fault, read_json, replacing, write_text
 
 Array = Shaped[np.ndarray, "..."]
 
@@ -60,9 +58,9 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
         missing = Path(error.filename).name
         raise RunError(f"{folder}: must hold {name}.json and {name}.npz; no {missing}; {again}") from error
     except OSError as error:
-        raise RunError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({error}); {again}") from error
+        raise RunError(f"{error.filename}: must be readable; got: {error.strerror}; {again}") from error
+    except ValueError as error:
+        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {again}") from error
     if not isinstance(summary, dict) or summary.get("format") != f"glassbit-{name}":
         found = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
         raise RunError(f"{path}: its format must be 'glassbit-{name}'; got {str(found)[:80]!r}; {again}")
@@ -76,8 +74,8 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return summary, {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"{folder / name}.npz: cannot be read ({error}); {again}") from error
+    except Exception as error:
+        raise RunError(f"{folder / name}.npz: must hold arrays, and is damaged; {again}") from error
 
 
 def number(value: float) -> float | None:

@@ -53,6 +53,16 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _seeds(value: Any) -> Any:
+    """A list stays; one number is refused, as it may be a seed or a count of seeds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        several = f"[{', '.join(map(str, range(max(value, 1))))}]" if value < 4 else f"[0, ..., {value - 1}]"
+        count = "1 run" if value < 2 else f"{value} runs"
+        text = f"must be a list; got {value}; write {several} for {count}, or [{value}]"
+        raise_problems([((), f"{text} for one with seed {value}")])
+    return _many(value)
+
+
 def _many_named(value: Any) -> Any:
     return [_named(item) for item in _many(value)]
 
@@ -154,8 +164,8 @@ class Recipe(Options):
     plans: Annotated[tuple[PlanRecipe, ...], BeforeValidator(_many_named)] = Field(
         default=(), description="bit widths of the pact arms"
     )
-    seeds: Annotated[tuple[Annotated[Int, Field(ge=0, lt=2**31)], ...], BeforeValidator(_many)] = Field(
-        default=(0,), min_length=1, description="one run each"
+    seeds: Annotated[tuple[Annotated[Int, Field(ge=0, lt=2**31)], ...], BeforeValidator(_seeds)] = Field(
+        default=(0,), min_length=1, description="a list, one run each"
     )
     training: TrainingRecipe = TrainingRecipe()
     finetuning: FinetuningRecipe = FinetuningRecipe()

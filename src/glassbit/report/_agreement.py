@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RunError
-from glassbit._files import read_json
+from glassbit._files import json_fault, read_json
 
 from ._folder import Group, Variant
 
@@ -139,7 +139,7 @@ def _content(path: Path) -> Mapping[str, Any]:
     try:
         value = read_json(path)
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({error}); {_AGAIN}") from error
+        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; {_AGAIN}")
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from glassbit._count import counted
 from glassbit._errors import RunError
-from glassbit._files import read_json, read_lines
+from glassbit._files import json_fault, read_json, read_lines
 from glassbit._text import printable
+
+from ._shape import Epoch, Head, Result, StudyHead, check
+
+_AGAIN = "delete it and call what made the run again, which makes it anew"
+_HEAD_AGAIN = "delete it and call what made the run again, which goes on with its checkpoints"
+_STUDY_AGAIN = "call the study again, which makes it anew"
 
 ARMS = ("fp32", "sgt", "random", "pact", "sgt+pact", "random+pact")
 
@@ -203,7 +209,7 @@ def read_study(folder: Path) -> Study:
         RunError: the folder holds neither, or a file in it is not what it should be.
     """
     if (folder / "study.json").is_file():
-        head = _mapping(folder / "study.json")
+        head = _mapping(folder / "study.json", StudyHead, _STUDY_AGAIN)
         failed = {str(key): str(text) for key, text in (head.get("failed") or {}).items()}
         ids = [str(key) for key in head.get("runs") or []]
         runs, missing = [], []
@@ -221,7 +227,7 @@ def read_study(folder: Path) -> Study:
             folder, head, runs, missing, name=str(head.get("name") or folder.name), recipe=recipe, single=False
         )
     if (folder / "run.json").is_file():
-        head = _mapping(folder / "run.json")
+        head = _mapping(folder / "run.json", Head, _HEAD_AGAIN)
         run = _read_run(folder, None)
         recipe = head.get("recipe_text") or _pretty(head.get("config"))
         return _study(folder, head, [run], list(_unfinished(run)), name=run.id, recipe=recipe, single=True)
@@ -310,12 +316,10 @@ def _group(folder: Path, runs: list[Run]) -> Group:
 
 
 def _read_run(folder: Path, failure: str | None) -> Run:
-    head = _mapping(folder / "run.json")
-    lacking = [key for key in ("id", "arm", "seed", "data", "model") if key not in head]
-    if lacking:
-        raise RunError(f"{folder / 'run.json'}: must hold {', '.join(lacking)}, and does not; train the run again")
-    by_epoch = {int(line["epoch"]): line for line in read_lines(folder / "log.jsonl") if "epoch" in line}
-    result = _mapping(folder / "result.json") if (folder / "result.json").is_file() else None
+    head = _mapping(folder / "run.json", Head, _HEAD_AGAIN)
+    by_epoch = {int(line["epoch"]): line for line in _lines(folder / "log.jsonl")}
+    there = (folder / "result.json").is_file()
+    result = _mapping(folder / "result.json", Result, _AGAIN) if there else None
     plan = head.get("plan")
     return Run(
         id=str(head["id"]),
@@ -373,18 +377,19 @@ def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, NDArray[Any]] | No
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001 (what a damaged file makes NumPy raise has no end)
         return None
     return found if all(key in found for key in needed) else None
 
 
-def _mapping(path: Path) -> Mapping[str, Any]:
+def _mapping(path: Path, kind: type[BaseModel], repair: str) -> Mapping[str, Any]:
     try:
         value = _printable(read_json(path))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({error}); remove it and run again") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {repair}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; remove it and run again")
+        raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; {repair}")
+    check(kind, value, path, repair)
     return value
 
 
@@ -395,6 +400,17 @@ def _printable(value: Any) -> Any:
     if isinstance(value, list):
         return [_printable(item) for item in value]
     return {printable(key): _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _lines(path: Path) -> list[Mapping[str, Any]]:
+    """The epochs of a log."""
+    try:
+        lines = read_lines(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: must be lines of JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
+    for line in lines:
+        check(Epoch, line, path, _AGAIN)
+    return lines
 
 
 def _table(value: Any) -> Mapping[str, Any]:

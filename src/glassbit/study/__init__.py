@@ -12,3 +12,4 @@ from ._study import StudyOutcome as StudyOutcome
 from ._study import run_study as run_study
 from ._transparency import run_facts as run_facts
 from ._transparency import run_subject as run_subject
+from ._whole import read_result as read_result

@@ -11,7 +11,7 @@ from glassbit.datasets import Dataset
 from glassbit.deploy import Deployed, lower
 from glassbit.intgraph import About, IntGraph, Preprocessing
 from glassbit.recipe import RunRecipe, model_slug
-from glassbit.train import History, load_checkpoint
+from glassbit.train import History, load_weights
 
 from ._measure import tested
 
@@ -31,7 +31,7 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
         history: of its training.
         out: its folder.
     """
-    model.load_state_dict(load_checkpoint(out / "deployed.pt")["model"])
+    load_weights(model, out / "deployed.pt", "the network of run.json")
     model.eval()
     graph = integer_graph(model, run, data.classes, scaling=data.scaling)
     graph.save(out / ARTIFACT)

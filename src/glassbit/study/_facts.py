@@ -6,10 +6,11 @@ import os
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from glassbit.train import cores, processor
 
 _PACKAGES = ("glassbit", "torch", "lightning-fabric", "numpy", "captum", "pillow")
 
@@ -35,7 +36,7 @@ def hardware() -> dict[str, Any]:
     facts: dict[str, Any] = {
         "system": platform.system(),
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": cores(),
     }
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -43,18 +44,3 @@ def hardware() -> dict[str, Any]:
     if torch.cuda.is_available():
         facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return facts
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"

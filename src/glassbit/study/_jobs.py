@@ -16,10 +16,10 @@ from glassbit._files import read_json
 from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
+from glassbit.train import cores
 
 from ._epoch_lines import EpochLines
-from ._facts import cores
-from ._process import begin, end, failure
+from ._process import FAILED, begin, discard, end, failure
 from ._run import run_one
 from ._transparency import measure_run
 
@@ -136,7 +136,7 @@ class Pool(Workshop):
         """See `Workshop.work`."""
         waiting = list(jobs)
         failed: set[str] = set()
-        running: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
+        running: dict[str, tuple[Job, bool, subprocess.Popen[bytes]]] = {}
         epochs = EpochLines(show=self.progress)
         try:
             while waiting or running:
@@ -149,9 +149,11 @@ class Pool(Workshop):
                         yield job, message, {}
                     elif job.run.starts_from not in pending and len(running) < self.processes:
                         waiting.remove(job)
+                        begun = (job.out / "run.json").is_file()
                         epochs.follow(job.run, job.out)
-                        running[job.run.id] = (job, begin(job.for_process(threads=self.threads), os.environ))
-                for name, (job, process) in list(running.items()):
+                        process = begin(job.for_process(threads=self.threads), os.environ)
+                        running[job.run.id] = (job, begun, process)
+                for name, (job, begun, process) in list(running.items()):
                     ended = process.poll() is not None
                     epochs.tell(name)
                     if not ended:
@@ -160,10 +162,12 @@ class Pool(Workshop):
                     message = failure(job.out, process.returncode)
                     if message is not None:
                         failed.add(name)
+                        if process.returncode == FAILED and not begun:
+                            discard(job.out)
                     yield job, message, {} if message else read_json(job.out / "result.json")
                 time.sleep(_POLL)
         finally:
-            end([process for _, process in running.values()])
+            end([process for _, _, process in running.values()])
 
 
 def blocked(job: Job, failed: set[str]) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from glassbit._errors import RunError
+from glassbit._files import writing
 
-_NAME = ".lock"
+from ._process import LOCK
 
 
 @contextmanager
@@ -23,19 +26,23 @@ def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
 
     Raises:
         RunError: another process holds it, or the storage has no locks.
+        DiskError: the folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
+    file = _opened(folder)
+    try:
+        if sys.platform == "win32":
+            yield
+            return
+        import fcntl
 
-    with (folder / _NAME).open("w") as file:
         until = time.monotonic() + wait
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
+                if os.fstat(file.fileno()).st_nlink:
+                    break
+                file.close()  # its holder removed the folder of a failed run
+                file = _opened(folder)
             except BlockingIOError:
                 if time.monotonic() >= until:
                     raise RunError(
@@ -48,9 +55,11 @@ def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
                     "with them (`flock`), or choose another"
                 ) from error
         yield
+    finally:
+        file.close()
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in `folder`; only for who holds its lock."""
-    for path in folder.rglob(".*.part"):
-        path.unlink(missing_ok=True)
+def _opened(folder: Path) -> TextIO:
+    with writing(folder / LOCK):
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOCK).open("w")

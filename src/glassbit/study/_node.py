@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ._process import begin, end, failure
+from ._process import FAILED, begin, discard, end, failure
 
 _POLL = 0.2
 _SIGKILL = 9
@@ -58,6 +58,7 @@ def attend(job: dict[str, Any], token: str, here: str, cache: str | None) -> tup
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     if cache is not None:
         environment["GLASSBIT_CACHE"] = cache
+    begun = (Path(job["out"]) / "run.json").is_file()
     process = begin(job, environment, here=here)
     try:
         while process.poll() is None:
@@ -68,4 +69,6 @@ def attend(job: dict[str, Any], token: str, here: str, cache: str | None) -> tup
         os.kill(os.getpid(), _SIGKILL)
     out = Path(job["out"])
     message = failure(out, process.returncode)
+    if message and process.returncode == FAILED and not begun:
+        discard(out)
     return message, {} if message else json.loads((out / "result.json").read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,11 @@ from pathlib import Path
 from typing import Any
 
 FAILURE = "failure.txt"
+LOCK = ".lock"
+BEGUN = (LOCK, FAILURE, "run.json", "log.jsonl", "probes", "probes.npz", "tensorboard")
+"""What a run leaves before its first epoch ends."""
+FAILED = 1
+"""The exit code of a process that failed for a reason of which Glassbit can say more than a traceback does."""
 _GRACE = 10.0
 
 
@@ -50,12 +56,31 @@ def failure(out: Path, code: int) -> str | None:
     if code == 0 and (out / "result.json").is_file():
         return None
     try:
-        return (out / FAILURE).read_text(encoding="utf-8").partition("\n\n")[0]
+        return (out / FAILURE).read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
         if code < 0:
             hint = "if nobody did that, the machine may be out of memory: use fewer processes"
             return f"its process was ended by signal {-code}; {hint}"
         return f"its process ended with exit code {code} and no message; train the run alone to see more"
+
+
+def discard(out: Path, *, held: bool = False) -> None:
+    """Remove the folder of a run that failed before its first epoch ended, unless something else is in it.
+
+    Args:
+        out: the folder.
+        held: whether the caller has its lock; otherwise it stays when another process has.
+    """
+    try:
+        with (out / LOCK).open("r+") as file:
+            if not held and sys.platform != "win32":
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if all(path.name in BEGUN or path.name.endswith(".part") for path in out.iterdir()):
+                shutil.rmtree(out)
+    except OSError:
+        pass
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

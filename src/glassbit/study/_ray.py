@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from glassbit._errors import UsageError
+from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._packages import install
 
 from . import _node, _process
@@ -57,6 +58,7 @@ class Cluster(Workshop):
 
         Raises:
             UsageError: the cluster cannot be reached, is too small, or a node sees not the folder.
+            RunError: it has lost its last node.
         """
         if not jobs:
             return
@@ -118,7 +120,8 @@ class Cluster(Workshop):
         at_once = min(self.at_once or len(jobs), len(jobs))
         training = jobs[0].run.training
         one = share(nodes, runs=at_once, device=training.device, devices=training.devices)
-        task = self._ray.remote(num_cpus=one.cpus, num_gpus=one.gpus, max_retries=RETRIES)(_node.attend)
+        cpus = one.cpus
+        task = self._task(cpus, one.gpus)
         surroundings = (str(token), str(Path.cwd()), os.environ.get("GLASSBIT_CACHE"))
         waiting = list(jobs)
         failed: set[str] = set()
@@ -136,6 +139,14 @@ class Cluster(Workshop):
                     epochs.follow(job.run, job.out)
                     asked = job.for_process(threads=one.threads, wait=_LOCK_WAIT)
                     running[task.remote(asked, *surroundings)] = job
+            left = _largest(self._ray, one.gpus)
+            if running and left < cpus:  # none of them runs any more, and none would ever begin again
+                cpus = self._fewer(left, cpus, one.threads)
+                self._cancel(list(running))
+                waiting = [*running.values(), *waiting]
+                running.clear()
+                task = self._task(cpus, one.gpus)
+                continue
             ended = self._ray.wait(list(running), timeout=_POLL)[0] if running else []
             for job in running.values():
                 epochs.tell(job.run.id)
@@ -145,6 +156,28 @@ class Cluster(Workshop):
                 if message is not None:
                     failed.add(job.run.id)
                 yield job, message, result
+
+    def _task(self, cpus: int, gpus: int) -> Any:
+        return self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_node.attend)
+
+    def _fewer(self, left: int, cpus: int, threads: int) -> int:
+        """How many CPUs a run asks for from now on, as the nodes with more of them are gone.
+
+        Raises:
+            RunError: no node is left.
+        """
+        if not left:
+            raise RunError(
+                f"--on {self.address}: must keep a node that can do the runs, and has lost the last one; add one and "
+                "call the same command again, which goes on"
+            )
+        warnings.warn(
+            f"no node with {cpus} CPUs is left; the runs go on where there are {left}, with {threads} threads as they "
+            "began: slower, to the same bits",
+            GlassbitWarning,
+            stacklevel=2,
+        )
+        return left
 
     def _outcome(self, reference: Any) -> tuple[str | None, dict[str, Any]]:
         errors = self._ray.exceptions
@@ -164,6 +197,11 @@ class Cluster(Workshop):
                 self._ray.cancel(reference, force=force)
             if references:
                 references = self._ray.wait(references, num_returns=len(references), timeout=_GRACE)[1]
+
+
+def _largest(ray: Any, gpus: int) -> int:
+    """The most CPUs of a node that has so many GPUs; 0 where there is none."""
+    return max((node.cpus for node in _nodes(ray) if node.gpus >= gpus), default=0)
 
 
 def _nodes(ray: Any) -> list[Node]:

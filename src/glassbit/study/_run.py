@@ -6,7 +6,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,22 +14,23 @@ from typing import Any, Literal
 import torch
 
 from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
-from glassbit._files import read_json, write_json, write_text
+from glassbit._files import sweep, write_json, write_text, writing
 from glassbit.build import Built, build, build_data, exportable, fit_arguments
 from glassbit.datasets import Dataset, remarks, with_classes
 from glassbit.deploy import Deployed, export_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
-from glassbit.train import History, fit, load_checkpoint
+from glassbit.train import History, fit, load_weights
 
 from ._deployed import measure_deployed
 from ._exportable import not_deployable
 from ._facts import hardware, now, versions
 from ._images import changes, check_finished, data_there, digests
-from ._lock import locked, sweep
+from ._lock import locked
 from ._measure import measure, save_final_maps
 from ._probes import Probes, Recorder
-from ._process import FAILURE
-from ._state import MEASURED, extends, saved_run, state
+from ._process import FAILURE, discard
+from ._state import MEASURED, as_it_began, extends, saved_run, state
+from ._whole import lost, read_result, refuse_foreign
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,12 @@ def run_one(
     tensorboard: bool = False,
     wait: float = 5.0,
     say: Callable[[str], None] | None = None,
+    keep_failed: bool = False,
 ) -> RunOutcome:
     """Train and measure `run` in the folder `out`; go on where it stopped, or do nothing where it is finished.
+
+    What a finished run has lost since, such as its best weights, is made anew. A run that fails before its first epoch
+    ends leaves no folder.
 
     Args:
         run: what to do.
@@ -77,26 +82,66 @@ def run_one(
         tensorboard: also write TensorBoard events.
         wait: seconds to wait for the end of another process in `out`.
         say: called before the first epoch with whether the network can be exported, and why not.
+        keep_failed: leave the folder of a run that fails before its first epoch ends, for who reads its message there.
 
     Raises:
         UsageError: the recipe does not fit the data or the network, or asks for epochs in deployed arithmetic of a
             network that cannot be exported.
         DataError: the images are not there or not readable.
-        RunError: `out` holds another run or is in use, `start` another one than the origin, the loss is not finite any
-            more, or a checkpoint is damaged.
+        RunError: `out` holds another run or anything else, or is in use, its images have changed, `start` is another
+            run than the origin, the loss is not finite any more, or a checkpoint is damaged.
+        DiskError: a file cannot be written.
     """
     main = _is_first_process()
-    with locked(out, wait=wait) if main else nullcontext():
-        before = state(out, run)
-        if before == "finished":
-            check_finished((out,), data or data_there(run.data))
-            return RunOutcome(run.id, out, "skipped", read_json(out / "result.json"))
-        if main:
-            sweep(out)
-        with noting_failure(out) if main else nullcontext():
-            return _run(
-                run, out, start, probes or out / "probes.npz", data, command, download, progress, tensorboard, main, say
-            )
+    if main:
+        refuse_foreign(out)
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        with locked(out, wait=wait) if main else nullcontext(), as_it_began(out, run):
+            if state(out, run) == "finished":
+                check_finished((out,), data or data_there(run.data))
+                saved_run(out)  # says what is wrong with it
+                gone = lost(out, run)
+                if not gone:
+                    return RunOutcome(run.id, out, "skipped", read_result(out))
+                text = f"{out}: finished, but lost or damaged since, and made anew: {', '.join(gone)}"
+                warnings.warn(text, GlassbitWarning, stacklevel=2)
+            if main:
+                for folder in (out, out / "probes"):
+                    sweep(folder)
+            with (
+                leaving_nothing(out) if main and not keep_failed else nullcontext(),
+                noting_failure(out) if main else nullcontext(),
+            ):
+                return _run(
+                    run,
+                    out,
+                    start,
+                    probes or out / "probes.npz",
+                    data,
+                    command,
+                    download,
+                    progress,
+                    tensorboard,
+                    main,
+                    say,
+                )
+    finally:
+        for folder in made:  # a folder that is not empty stays
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def leaving_nothing(out: Path) -> Iterator[None]:
+    """Remove the folder of a run that began inside the block and fails before its first epoch ends."""
+    begun = (out / "run.json").is_file()
+    try:
+        yield
+    except GlassbitError:
+        if not begun:
+            discard(out, held=True)
+        raise
 
 
 def _run(
@@ -129,8 +174,9 @@ def _run(
             raise UsageError(not_deployable(problems))
     probes = Probes(data, run.evaluation.probes)
     if main and (not (out / "run.json").is_file() or extends(out, run)):
-        for name in ("result.json", MEASURED):
-            (out / name).unlink(missing_ok=True)
+        for path in (out / "result.json", out / MEASURED):
+            with writing(path):
+                path.unlink(missing_ok=True)
         write_json(out / "run.json", _head(run, data, found, command))
     if main:
         probes.save(probes_path, found)
@@ -148,13 +194,14 @@ def _run(
     if not _leave_group():
         return RunOutcome(run.id, out, "worker", {})
     write_json(out / "result.json", _result(run, data, built, history, probes, out))
-    return RunOutcome(run.id, out, "finished", read_json(out / "result.json"))
+    return RunOutcome(run.id, out, "finished", read_result(out))
 
 
 def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probes: Probes, out: Path) -> dict[str, Any]:
-    built.model.load_state_dict(load_checkpoint(out / "best.pt")["model"])
+    load_weights(built.model, out / "best.pt", "the network of run.json")
     built.model.eval()
     best = history.epochs[history.best_epoch - 1]
+    moved = [change for record in history.epochs for change in record.get("moved", ())]
     save_final_maps(probes, built.model, out / "explain.npz")
     deployed = built.objective.model
     return {
@@ -164,6 +211,7 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
         "best_epoch": history.best_epoch,
         "epochs": run.training.epochs,
         "train_seconds": round(sum(record["seconds"] for record in history.epochs), 3),
+        **({"moved": moved} if moved else {}),
     }
 
 
@@ -195,6 +243,7 @@ def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) ->
             "digests": found,
             "scaling": data.scaling,
         },
+        "threads": torch.get_num_threads(),
         "started": now(),
         "command": command,
         "versions": versions(),

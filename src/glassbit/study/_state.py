@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,16 +14,17 @@ from pydantic import ValidationError
 from torch import nn
 
 from glassbit._errors import GlassbitWarning, RunError
-from glassbit._files import read_json
+from glassbit._files import json_fault, read_json
 from glassbit.build import build_network, build_plan, check_trusted
 from glassbit.deploy import Deployed
 from glassbit.models import Classifier
 from glassbit.quant import quantize_
 from glassbit.recipe import DEPLOY_OPTIONS, RunRecipe, TrainingRecipe, differences
-from glassbit.train import load_checkpoint
+from glassbit.train import load_weights, set_threads, threads_kept
 
 State = Literal["new", "unfinished", "finished"]
 MEASURED = "transparency.json"
+_AGAIN = "delete it and call what made the run again, which goes on with its checkpoints"
 
 
 def state(folder: Path, run: RunRecipe) -> State:
@@ -118,10 +120,32 @@ def saved_run(folder: Path) -> SavedRun:
             scaling=str(images.get("scaling", "")),
             digests={str(part): str(value) for part, value in dict(images.get("digests") or {}).items()},
         )
-    except (KeyError, TypeError, ValueError, IndexError, ValidationError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError, AttributeError) as error:
         raise RunError(
-            f"{folder / 'run.json'}: must hold what a run of this version leaves ({error}); train it again"
+            f"{folder / 'run.json'}: must hold what a run of this version leaves, and does not ({_fault(error)}); "
+            f"{_AGAIN}"
         ) from error
+
+
+def _fault(error: Exception) -> str:
+    """Which key of `run.json` is wrong."""
+    if isinstance(error, ValidationError):
+        return ", ".join(".".join(("config", *map(str, problem["loc"]))) for problem in error.errors()[:3])
+    return f"no {error.args[0]!r}" if isinstance(error, KeyError) else "images"
+
+
+@contextmanager
+def as_it_began(folder: Path, run: RunRecipe) -> Iterator[None]:
+    """Compute inside the block with as many threads as the run in `folder` began with, where it says so."""
+    with threads_kept():
+        threads = _read(folder / "run.json").get("threads") if (folder / "run.json").is_file() else None
+        if isinstance(threads, int) and threads > 0 and _on_cpu(run.training.device):
+            set_threads(threads, folder)
+        yield
+
+
+def _on_cpu(device: str) -> bool:
+    return device == "cpu" or (device == "auto" and not torch.accelerator.is_available())
 
 
 def trained_model(folder: Path, *, trust: bool | str = False) -> Classifier:
@@ -177,19 +201,20 @@ def _untrained(saved: SavedRun, trust: bool | str) -> Classifier:
 
 
 def _load(model: nn.Module, path: Path) -> None:
-    try:
-        model.load_state_dict(load_checkpoint(path)["model"])
-    except (RuntimeError, KeyError) as error:
-        raise RunError(f"{path}: does not fit the network of run.json; {error}") from error
+    folder = path.parent
+    if not path.exists() and not (folder / "last.pt").exists() and (folder / "result.json").is_file():
+        raise RunError(
+            f"checkpoint {path}: must exist, and does not, nor does last.pt; delete {folder / 'result.json'} and call "
+            "what made the run again, which trains it anew"
+        )
+    load_weights(model, path, "the network of run.json")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path}: must be readable JSON, and is not ({error}); delete the folder to start over"
-        ) from error
+        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; delete the folder to start over")
+        raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; {_AGAIN}")
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from glassbit._count import counted
 from glassbit._errors import RunError
-from glassbit._files import read_json, write_json
+from glassbit._files import read_json, sweep, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
 
 from ._exportable import say_exportable
@@ -17,8 +17,9 @@ from ._facts import hardware, now, versions
 from ._images import check_finished, data_there
 from ._jobs import Here, Job, Pool, Workshop
 from ._lock import locked
-from ._state import changed, state
+from ._state import changed, saved_run, state
 from ._transparency import is_measured, write_agreement
+from ._whole import lost, refuse_foreign
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ def run_study(
     workshop = _workshop(out, on, processes, devices=recipe.training.devices, progress=progress)
     tell = say or _silent
     runs = expand(recipe)
+    refuse_foreign(out, study=True)
     with locked(out):
-        skipped = _finished(out, runs, recipe.transparency.images)
+        sweep(out)
+        skipped = _finished(out, runs, recipe.transparency.images, tell)
         for data in dict.fromkeys(run.data for run in runs if run.id in skipped):
             folders = [out / "runs" / run.id for run in runs if run.id in skipped and run.data == data]
             check_finished(folders, data_there(data))
@@ -110,6 +113,8 @@ def run_study(
             if failure is None:
                 finished.append(job.run.id)
                 tell(f"{count}: accuracy {100 * result['test']['accuracy']:.2f} %, {result['train_seconds']:.0f} s")
+                if result.get("moved"):
+                    tell(f"{job.run.id}: other bits than without the interruption: {'; '.join(result['moved'])}")
             else:
                 study.failed[job.run.id] = failure
                 study.save()
@@ -140,15 +145,16 @@ class _Study:
         write_json(self.folder / "study.json", {**self.head, "failed": self.failed})
 
 
-def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int) -> list[str]:
-    """The ids of the runs that have a result, and were measured on so many images.
+def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callable[[str], None]) -> list[str]:
+    """The ids of the runs that have a result, whole, and were measured on so many images.
 
     Raises:
         RunError: some folders hold other runs; the text says what changed, once for all runs that it concerns.
     """
     differing: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
-        found = changed(out / "runs" / run.id, run)
+        folder = out / "runs" / run.id
+        found = changed(folder, run)
         if found:
             differing.setdefault(found, []).append(run.id)
     if differing:
@@ -159,9 +165,15 @@ def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int) -> list[str]:
         text = "holds runs with other settings; change them back, choose another name or folder, or delete this one"
         raise RunError("\n".join([f"{out}: {text}", *lines]))
     folders = {run.id: out / "runs" / run.id for run in runs}
-    return [
-        run.id for run in runs if state(folders[run.id], run) == "finished" and is_measured(folders[run.id], images)
-    ]
+    finished = []
+    for run in runs:
+        if state(folders[run.id], run) == "finished":
+            saved_run(folders[run.id])  # says what is wrong with it
+            if gone := lost(folders[run.id], run):
+                tell(f"{run.id}: finished, but lost or damaged since, and made anew: {', '.join(gone)}")
+            elif is_measured(folders[run.id], images):
+                finished.append(run.id)
+    return finished
 
 
 def _head(recipe: Recipe, runs: tuple[RunRecipe, ...], text: str, command: str, out: Path) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from glassbit.recipe import RunRecipe, model_slug
 
 from ._facts import hardware, versions
 from ._images import changes
-from ._state import MEASURED, SavedRun, saved_run, trained_model
+from ._state import MEASURED, SavedRun, as_it_began, saved_run, trained_model
+from ._whole import read_result
 
 AGREEMENT = "agreement.json"
 _COMPARED = 300
@@ -49,8 +50,8 @@ def run_facts(saved: SavedRun) -> dict[str, Any]:
     """What a run knows of itself, for the record."""
     run = saved.run
     cost: dict[str, Any] = {}
-    if (saved.folder / "result.json").is_file():
-        cost = read_json(saved.folder / "result.json").get("cost", {})
+    if (saved.folder / "result.json").exists():
+        cost = read_result(saved.folder).get("cost", {})
     return {
         "run": run.id,
         "arm": run.arm,
@@ -67,8 +68,8 @@ def is_measured(folder: Path, images: int) -> bool:
     if not images:
         return True
     try:
-        return bool(read_json(folder / MEASURED)["facts"]["asked"] == images)
-    except (OSError, ValueError, KeyError, TypeError):
+        return Measurement.load(folder).facts.get("asked") == images
+    except RunError:
         return False
 
 
@@ -96,9 +97,10 @@ def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool, tru
             "Bring the old images back, or delete the folder to train on the new ones"
         )
     facts = {**run_facts(saved), "asked": images}
-    found = measure(
-        run_subject(saved, trust=trust), data, images=images, seed=saved.run.seed, facts=facts, progress=progress
-    )
+    with as_it_began(folder, saved.run):
+        found = measure(
+            run_subject(saved, trust=trust), data, images=images, seed=saved.run.seed, facts=facts, progress=progress
+        )
     found.save(folder)
 
 

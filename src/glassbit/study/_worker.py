@@ -14,7 +14,7 @@ from glassbit._errors import GlassbitError
 
 
 def main(job_text: str) -> int:
-    """Do the run: 0 when it has a result, 1 when it failed and left its message in its folder, 130 when interrupted."""
+    """Do the run: 0 when it has a result, 1 or 3 when it failed and left its message there, 130 when interrupted."""
     job = json.loads(job_text)
     _follow_parent(os.getppid() if "LOCAL_RANK" in os.environ else job["parent"])
     import torch
@@ -23,6 +23,7 @@ def main(job_text: str) -> int:
     from glassbit.recipe import RunRecipe
     from glassbit.train import keep_freed_memory
 
+    from ._process import FAILED
     from ._run import noting_failure, run_one
     from ._transparency import is_measured, measure_run
 
@@ -39,6 +40,7 @@ def main(job_text: str) -> int:
             download=job["download"],
             progress=False,
             wait=job["wait"],
+            keep_failed=True,
         )
         if outcome.status != "worker" and not is_measured(out, job["images"]):
             with noting_failure(out):
@@ -47,7 +49,9 @@ def main(job_text: str) -> int:
     except KeyboardInterrupt:
         return 130
     except GlassbitError:
-        return 1
+        return FAILED
+    except Exception:  # noqa: BLE001 (its text and traceback are in the run's folder)
+        return 3
     return 0
 
 

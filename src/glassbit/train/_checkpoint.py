@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from glassbit._errors import RunError
 from glassbit._files import replacing
+
+AGAIN = "delete it and call what made the run again (the command, or `fit` with the same `out`), which makes it anew"
+_SHOWN = 3
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -18,9 +22,14 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Args:
         path: e.g. `last.pt`.
         content: tensors and plain values, nested in dicts and lists.
+
+    Raises:
+        DiskError: it cannot be written.
     """
+    buffer = io.BytesIO()  # torch's own writer makes no OSError of a full disk
+    torch.save(content, buffer)
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(path: Path | str) -> dict[str, Any]:
@@ -35,12 +44,87 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     Raises:
         RunError: there is no such file, or it is damaged or holds anything but tensors and plain values.
     """
-    try:
-        return cast(dict[str, Any], torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise RunError(f"checkpoint {path}: there is no such file; train the run first") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as problem:
-        reason = str(problem).splitlines()[0]
+    path = Path(path)
+    if not path.exists():
         raise RunError(
-            f"checkpoint {path}: damaged or not a Glassbit checkpoint ({reason}); delete it to start over"
-        ) from problem
+            f"checkpoint {path}: must exist, and does not; train the run, or call what made it again, which makes the "
+            "file anew"
+        )
+    if not path.is_file():
+        raise RunError(f"checkpoint {path}: must be a file; got a folder; {AGAIN}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as problem:
+        if problem.errno is not None:
+            raise RunError(f"checkpoint {path}: must be readable; got: {problem.strerror}; allow it") from problem
+        content = None
+    except Exception:  # noqa: BLE001 (what a damaged file makes torch raise has no end, and advises to trust it)
+        content = None
+    if not _is_checkpoint(content):
+        raise RunError(
+            f"checkpoint {path}: must be a whole Glassbit checkpoint; got a damaged or foreign file; {AGAIN}"
+        )
+    whole: dict[str, Any] = content
+    return whole
+
+
+def load_weights(model: nn.Module, path: Path | str, must: str) -> None:
+    """Put the weights of a checkpoint into a network.
+
+    Args:
+        model: gets them.
+        path: of the checkpoint.
+        must: what it has to be of, e.g. `the network of run.json`; ends the message.
+
+    Raises:
+        RunError: there is no such file, it is damaged, or of another network.
+    """
+    put_weights(model, load_checkpoint(path)["model"], f"checkpoint {path}: must be of {must}")
+
+
+def put_weights(model: nn.Module, state: dict[str, Tensor], must: str) -> None:
+    """`load_state_dict`, with a message of ours.
+
+    Raises:
+        RunError: `must`, and which tensors do not fit.
+    """
+    try:
+        model.load_state_dict(state)
+    except Exception as problem:
+        raise RunError(f"{must}; got another one ({_difference(model.state_dict(), state)})") from problem
+
+
+def _difference(wanted: dict[str, Tensor], got: dict[str, Tensor]) -> str:
+    """Which tensors differ."""
+    problems = [
+        f"{name} is missing"
+        if name not in got
+        else f"{name} is not in the network"
+        if name not in wanted
+        else f"{name} is {_shape(got[name])} and must be {_shape(wanted[name])}"
+        for name in dict.fromkeys((*wanted, *got))
+        if name not in got or name not in wanted or got[name].shape != wanted[name].shape
+    ]
+    more = [f"{len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return "; ".join([*problems[:_SHOWN], *more]) or "its tensors cannot be used"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"
+
+
+def _is_checkpoint(content: object) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("model"), dict)
+        and all(isinstance(name, str) for name in content["model"])
+        and all(isinstance(tensor, Tensor) for tensor in content["model"].values())
+        and isinstance(content.get("epoch"), int)
+        and isinstance(content.get("history"), list)
+        and all(_is_record(record) for record in content["history"])
+    )
+
+
+def _is_record(record: object) -> bool:
+    held = record.get("validation") if isinstance(record, dict) else None
+    return isinstance(held, dict) and all(isinstance(held.get(name), int | float) for name in ("loss", "accuracy"))

@@ -26,12 +26,23 @@ from glassbit.quant import FLOOR
 
 from ._checkpoint import save_checkpoint
 from ._evaluate import tally
+from ._identity import identity
+from ._machine import go_on_as, keeping_threads, machine
 from ._masked_pass import MaskedPass
 from ._monitor import Shares, levels, steps, watching
 from ._objective import Objective
 from ._optimizer import Optimizer, Schedule, make_optimizer, parameter_groups, rate
 from ._progress import Display
-from ._resume import best_record, better, deployed_records, last_checkpoint, own_state, resume
+from ._resume import (
+    begin_log,
+    best_record,
+    better,
+    deployed_records,
+    last_checkpoint,
+    own_state,
+    resume,
+    with_best,
+)
 from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
 from ._step import step
 from ._tensorboard import open_writer, write_record
@@ -58,6 +69,7 @@ class History:
     deployed_epoch: int = 0
 
 
+@keeping_threads
 def fit(
     objective: Objective,
     data: Dataset,
@@ -95,7 +107,8 @@ def fit(
     A validation split is cut from the training images; the test images are not looked at. With `out`, every epoch
     leaves `log.jsonl` (one line), `last.pt` and, when it is the best on the validation images so far, `best.pt`; called
     again with the same `out` it goes on after the last finished epoch and ends with the same bits as an uninterrupted
-    run (same machine, same number of processes).
+    run, with as many threads as that began with, where processor, device and torch are the same; where they are not,
+    a warning says that the bits will differ, and the record of the next epoch holds what changed as `moved`.
 
     What is frozen stays so: weights and BatchNorm parameters that require no gradient, and modules in eval mode while
     other layers are in training mode, as after `norm.eval()` or `backbone.eval()`. Such BatchNorm layers keep their
@@ -142,7 +155,9 @@ def fit(
     Raises:
         UsageError: a number is out of range.
         ExportError: a network that cannot be deployed is to be; before the first epoch.
-        RunError: `out` holds another run's checkpoint, or the loss stopped being finite.
+        RunError: `out` holds another run's checkpoint (its settings, network, bits, objective, normalisation, classes,
+            training images or labels are named), or a damaged one, or the loss stopped being finite.
+        DiskError: a file in `out` cannot be written.
     """
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
     check(settings)
@@ -191,10 +206,14 @@ def fit(
 
     settings["frozen"] = _names(objective.model, frozen(objective.model))
     settings |= {"objective": describe(objective), "world": fabric.world_size, "images": len(data.train)}
-    saved = last_checkpoint(out, settings)
+    who = identity(objective, data) if out else {}
+    saved = with_best(last_checkpoint(out, settings, who), out, epochs, first=fabric.is_global_zero)
+    moved = go_on_as(saved.get("machine", {}), fabric.device, out) if out and saved else []
     deployed = saved is not None and saved["epoch"] > epochs
     wrapped, stepper = deploy() if deployed else set_up(lr)
-    history = resume(saved, out, objective, stepper) if out and saved else []
+    history = resume(saved, out, objective, stepper, first=fabric.is_global_zero) if out and saved else []
+    if out and not history and fabric.is_global_zero:
+        begin_log(out)
     best = best_record(deployed_records(history, epochs) if deployed else history)
     writer = open_writer(out, len(history)) if tensorboard and out and fabric.is_global_zero else None
 
@@ -213,6 +232,8 @@ def fit(
             "epoch": epoch,
             "history": history,
             "settings": settings,
+            "identity": who,
+            "machine": machine(fabric.device),
         }
 
     def probe(epoch: int) -> None:
@@ -277,7 +298,9 @@ def fit(
                 "floored": [name for name, level in levels(network).items() if level <= FLOOR],
                 "seconds": round(seconds, 3),
                 "images_per_second": round(len(batches) * batch_size / seconds, 1),
+                **({"moved": moved} if moved else {}),
             }
+            moved = []
             history.append(record)
             probe(epoch)
             if out and fabric.is_global_zero:

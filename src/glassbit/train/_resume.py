@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from glassbit._errors import RunError
+from glassbit._errors import GlassbitWarning, RunError
 from glassbit._files import read_lines, write_text
 
-from ._checkpoint import load_checkpoint
+from ._checkpoint import AGAIN, load_checkpoint, put_weights, save_checkpoint
+from ._identity import changes
 from ._objective import Objective
 
 _NEWER = {"accumulate": 1, "frozen": []}
 """Settings that older checkpoints do not name, with what stands for them there."""
 
 
-def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any] | None:
+def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, Any]) -> dict[str, Any] | None:
     """What `last.pt` of a run's folder holds; None where there is none.
 
+    Args:
+        out: the folder; None where nothing is kept.
+        settings: of this call; those of the last phase count once that has begun.
+        who: `identity` of this call.
+
     Raises:
-        RunError: it is damaged, or of a run with other settings; those of the last phase count once that has begun.
+        RunError: it is damaged, or of a run with other settings, another network or other images.
     """
     if out is None or not (out / "last.pt").exists():
         return None
     saved = load_checkpoint(out / "last.pt")
+    if not all(isinstance(saved.get(part), dict) for part in ("settings", "optimizer")):
+        raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer, and does not; {AGAIN}")
     begun = saved["epoch"] > settings["epochs"]
     found = {
         name: value
@@ -34,9 +43,59 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any]) -> dict[str, Any
         if settings.get(name) != value and (begun or not name.startswith("deploy_"))
     }
     if found:
-        changes = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
-        raise RunError(f"{out}: holds a run with other settings ({changes}); choose another folder, or delete this one")
+        listed = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
+        raise RunError(f"{out}: holds a run with other settings ({listed}); choose another folder, or delete this one")
+    if differing := changes(saved.get("identity", {}), who):
+        raise RunError(f"{out}: holds another run ({'; '.join(differing)}); choose another folder, or delete this one")
     return saved
+
+
+def with_best(saved: dict[str, Any] | None, out: Path | None, epochs: int, *, first: bool) -> dict[str, Any] | None:
+    """`saved`, where the best weights that it speaks of are still there; they are written anew from it where it holds
+    them, and None, to train again from the first epoch, where they are lost.
+
+    Args:
+        saved: of `last.pt`.
+        out: the run's folder.
+        epochs: before the phase in deployed arithmetic.
+        first: whether this is the process that writes.
+    """
+    if saved is None or out is None or not saved["epoch"]:
+        return saved
+    phases = {"best.pt": saved["history"][:epochs], "deployed.pt": deployed_records(saved["history"], epochs)}
+    for name, records in phases.items():
+        best = best_record(records)
+        begun = len(saved["history"]) > epochs
+        like = saved["model"] if name == "deployed.pt" or not begun else None
+        if best is None or _is_of(out / name, like, best["epoch"], saved["epoch"] + 1):
+            continue
+        if best["epoch"] != saved["epoch"] or (name == "best.pt" and begun):
+            text = f"{out / name}: is lost or damaged; the run is trained again from the first epoch, to the same bits"
+            warnings.warn(text, GlassbitWarning, stacklevel=3)
+            return None
+        if first:
+            save_checkpoint(out / name, {key: value for key, value in saved.items() if key != "optimizer"})
+    return saved
+
+
+def _is_of(path: Path, like: dict[str, Tensor] | None, *epochs: int) -> bool:
+    """Whether a file is a whole checkpoint of one of these epochs; a kill may have come before `last.pt` followed.
+
+    Args:
+        like: a state of the same network; None where none is at hand.
+    """
+    try:
+        found = load_checkpoint(path)
+    except RunError:
+        return False
+    shapes = {name: tensor.shape for name, tensor in found["model"].items()}
+    return found["epoch"] in epochs and (like is None or shapes == {name: item.shape for name, item in like.items()})
+
+
+def begin_log(out: Path) -> None:
+    """Leave no lines of an earlier training, which is begun anew."""
+    if (out / "log.jsonl").exists():
+        write_text(out / "log.jsonl", "")
 
 
 def own_state(objective: Objective) -> dict[str, Tensor]:
@@ -44,25 +103,41 @@ def own_state(objective: Objective) -> dict[str, Tensor]:
     return {name: value for name, value in objective.state_dict().items() if not name.startswith("model.")}
 
 
-def resume(saved: dict[str, Any], out: Path, objective: Objective, optimizer: Any) -> list[dict[str, Any]]:
+def resume(
+    saved: dict[str, Any], out: Path, objective: Objective, optimizer: Any, *, first: bool = True
+) -> list[dict[str, Any]]:
     """Load a checkpoint into objective and optimizer, and make the log agree with it; returns its history.
+
+    Args:
+        first: whether this is the process that writes.
 
     Raises:
         RunError: it is of another network.
     """
+    network = {f"model.{name}": value for name, value in saved["model"].items()}
+    must = f"{out}: must hold a run of this network; choose another folder, or delete this one"
+    put_weights(objective, {**network, **saved.get("objective", {})}, must)
     try:
-        network = {f"model.{name}": value for name, value in saved["model"].items()}
-        objective.load_state_dict({**network, **saved.get("objective", {})})
-    except RuntimeError as problem:
+        optimizer.load_state_dict(saved["optimizer"])
+    except Exception as problem:
         raise RunError(
-            f"{out}: holds a run of another network; choose another folder, or delete this one\n{problem}"
+            f"checkpoint {out / 'last.pt'}: its optimizer must be of this network, and is not; {AGAIN}"
         ) from problem
-    optimizer.load_state_dict(saved["optimizer"])
     history: list[dict[str, Any]] = saved["history"]
-    log = out / "log.jsonl"
-    if read_lines(log) != history or not log.read_text(encoding="utf-8").endswith("\n"):
-        write_text(log, "".join(json.dumps(record) + "\n" for record in history))
+    if first:
+        mend_log(out, history)
     return history
+
+
+def mend_log(out: Path, history: list[dict[str, Any]]) -> None:
+    """Write `log.jsonl` anew where it does not hold just this history."""
+    log = out / "log.jsonl"
+    try:
+        whole = read_lines(log) == history and log.read_text(encoding="utf-8").endswith("\n")
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        write_text(log, "".join(json.dumps(record) + "\n" for record in history))
 
 
 def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
