@@ -66,10 +66,10 @@ SAWB_COEFFICIENTS = {2: (3.12, -2.064), 3: (7.509, -6.892), 4: (12.68, -12.80), 
 
 
 def sawb_clip(w: Array, bits: int) -> float:
-    """1807.06964: the clipping level from the first two moments; a negative one falls back to max|w|."""
+    """1807.06964: the clipping level from the first two moments; max|w| for a negative one, and at least at 8 bits."""
     c0, c1 = SAWB_COEFFICIENTS[bits]
     clip = c0 * np.sqrt(np.mean(w**2)) + c1 * np.mean(np.abs(w))
-    return float(clip if clip > 0 else np.max(np.abs(w)))
+    return float(clip if clip > 0 and (bits < 8 or clip > np.max(np.abs(w))) else np.max(np.abs(w)))
 
 
 def sawb_levels(clip: float, bits: int) -> Array:

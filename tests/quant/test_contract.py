@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.quant import LSQ, PACT, SAWB, DoReFa
+from glassbit.quant import LSQ, PACT, SAWB, DoReFa, QuantizedLinear
 
 from . import reference
 
@@ -377,6 +378,33 @@ def test_sawb_keeps_zero_above_two_bits(bits: int) -> None:
     values = SAWB(bits)(w)
     assert not values[::7].any()
     assert torch.equal(SAWB(bits)(-w), -values)
+
+
+def test_eight_bit_sawb_cuts_no_weight_off() -> None:
+    w = torch.linspace(-1, 1, 1001)
+    assert (SAWB(8)(w) - w).abs().max() <= 0.5 / 127 + 1e-6
+    assert reference.SAWB_COEFFICIENTS[8][0] / 3**0.5 + reference.SAWB_COEFFICIENTS[8][1] / 2 < 0.82, "the paper's c"
+
+
+def test_networks_saved_before_keep_the_clipping_level_that_they_had(tmp_path: Path) -> None:
+    w = torch.linspace(-1, 1, 1001)
+    state = nn.Sequential(SAWB(8)).state_dict()
+    assert state._metadata["0"] == {"version": 2}
+    state._metadata["0"]["version"] = 1
+    torch.save({"model": state}, tmp_path / "old.pt")
+    old = nn.Sequential(SAWB(8))
+    old.load_state_dict(torch.load(tmp_path / "old.pt", weights_only=True)["model"])
+    assert old(w).max() < 0.82
+    assert "covers=False" in repr(old)
+    assert torch.equal(copy.deepcopy(old)(w), old(w))
+    again = nn.Sequential(SAWB(8))
+    again.load_state_dict(old.state_dict())
+    assert torch.equal(again(w), old(w))
+    layer = nn.Linear(2, 2)
+    for state in (layer.state_dict(), dict(layer.state_dict()), QuantizedLinear(layer, SAWB(8)).state_dict()):
+        fresh = QuantizedLinear(nn.Linear(2, 2), SAWB(8))
+        fresh.load_state_dict(state)
+        assert fresh.quantizer.covers
 
 
 def test_lsq_starts_where_the_paper_does() -> None:

@@ -19,11 +19,13 @@ class SAWB(nn.Module):
     """Statistics-aware weight binning: a symmetric uniform grid whose clipping level follows the first two moments of
     the weights.
 
-        c   = c0 sqrt(E[w^2]) + c1 E|w|,   max|w| where that is not positive
+        c   = c0 sqrt(E[w^2]) + c1 E|w|,   max|w| where that is not positive; at 8 bits never below max|w|
         w_q = s (code + offset),           s = 2c/3, offset -3/2 at 2 bits (values -c, -c/3, c/3, c); s = c/(2^(k-1) -
         1), offset 0 above
 
-    Above 2 bits the grid is aligned to zero and has 2^k - 1 values, so that 8-bit codes fit int8 symmetrically.
+    Above 2 bits the grid is aligned to zero and has 2^k - 1 values, so that 8-bit codes fit int8 symmetrically. At 8
+    bits the published coefficients cut 20 % of uniform weights off; all weights are covered instead. Networks that were
+    saved before that (version 1 of the state) keep the c that they had.
     Straight through: `dw_q/dw = 1` everywhere, the clipping level counted as constant.
 
     Args:
@@ -32,12 +34,19 @@ class SAWB(nn.Module):
     Raises:
         UsageError: `bits` is another number.
 
-    Choi et al. 2018 (arXiv 1807.06964), section 3; zero alignment is our choice.
+    Choi et al. 2018 (arXiv 1807.06964), section 3; zero alignment and the floor of c at 8 bits are our choices.
     """
+
+    _version = 2
 
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = check_bits("SAWB", bits, _COEFFICIENTS)
+
+    @property
+    def covers(self) -> bool:
+        """Whether c is never below max|w|."""
+        return self.bits == 8 and self._version > 1
 
     @property
     def codes(self) -> tuple[int, int]:
@@ -51,7 +60,7 @@ class SAWB(nn.Module):
 
     def scale(self, w: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         """The value of one code step for the weights `w`."""
-        return _scale(w.detach(), self.bits)
+        return _scale(w.detach(), self.bits, self.covers)
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
@@ -59,24 +68,30 @@ class SAWB(nn.Module):
 
     def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Weights of any shape to their quantized values of the same shape."""
-        return cast(Tensor, _SAWB.apply(w, self.bits))  # type: ignore[no-untyped-call]
+        return cast(Tensor, _SAWB.apply(w, self.bits, self.covers))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
-        return f"bits={self.bits}"
+        return f"bits={self.bits}" if self._version > 1 or self.bits < 8 else f"bits={self.bits}, covers=False"
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, metadata: dict[str, Any], *rest: Any) -> None:
+        if metadata.get("version") == 1:  # a float network has no version here, and is new
+            self._version = 1
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
 
 
 def _half(bits: int) -> int:
     return int(2 ** (bits - 1)) - 1
 
 
-def _scale(w: Tensor, bits: int) -> Tensor:
+def _scale(w: Tensor, bits: int, covers: bool) -> Tensor:
     c0, c1 = _COEFFICIENTS[bits]
     size = w.float().abs()
     largest = size.amax().clamp(min=_TINY)
     unit = size / largest  # keeps the squares of huge and of subnormal weights finite
     clip = (c0 * unit.square().mean().sqrt() + c1 * unit.mean()) * largest
-    clip = torch.where(clip > 0, clip, largest).clamp(max=_HUGE)
+    clip = torch.where(clip > 0, clip, largest)
+    clip = (clip.maximum(largest) if covers else clip).clamp(max=_HUGE)
     return (clip * (2 / 3) if bits == 2 else clip / _half(bits)).to(w.dtype)
 
 
@@ -90,15 +105,15 @@ class _SAWB(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(w: Tensor, bits: int) -> Tensor:
-        scale = _scale(w, bits)
+    def forward(w: Tensor, bits: int, covers: bool) -> Tensor:
+        scale = _scale(w, bits, covers)
         codes = _codes(w, scale, bits)
         return (codes - 1.5).mul(scale) if bits == 2 else codes.mul(scale)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
         pass
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad, None, None
