@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from glassbit._count import counted
+
 _FLOAT = 32
 
 
@@ -27,7 +29,7 @@ def bits_given(bits: Sequence[int], sizes: Sequence[int | None] | None = None) -
     parts: list[str] = []
     for width in sorted(layers):
         name = "full" if width == _FLOAT else str(width)
-        of = "" if parts else f" of {len(bits)} layer{'' if len(bits) == 1 else 's'}"
+        of = "" if parts else f" of {counted(len(bits), 'layer')}"
         share = ""
         if whole:
             held = sum(size for size, mine in zip(known, bits, strict=True) if mine == width)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glassbit._count import counted
-from glassbit._text import printable
+from glassbit._text import excerpt, printable
 
 
 class GlassbitError(Exception):
@@ -95,11 +95,6 @@ _MOST_PROBLEMS, _LONGEST_PROBLEM = 50, 1000
 
 
 def _listed(source: str, problems: Sequence[str]) -> str:
-    lines = [f"  - {_cut(problem)}" for problem in problems[:_MOST_PROBLEMS]]
+    lines = [f"  - {excerpt(problem, _LONGEST_PROBLEM)}" for problem in problems[:_MOST_PROBLEMS]]
     more = [f"  ... and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
     return "\n".join([f"{printable(source)}: {counted(len(problems), 'problem')}", *lines, *more])
-
-
-def _cut(problem: str) -> str:
-    text = printable(problem[: _LONGEST_PROBLEM + 1])
-    return text if len(text) <= _LONGEST_PROBLEM else f"{text[: _LONGEST_PROBLEM - 3]}..."

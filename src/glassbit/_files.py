@@ -85,7 +85,8 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         named = error.filename is not None and str(error.filename) not in ours
         if named and not str(error.filename).endswith(_SUFFIX):
             raise
-        reason = _REPAIRS.get(error.errno or 0, f"{error.strerror or type(error).__name__}; choose another folder")
+        why = error.strerror or str(error) or type(error).__name__
+        reason = _REPAIRS.get(error.errno or 0, f"{why}; choose another folder")
         found = DiskError(f"{path}: must be writable; {reason}")
         found.errno, found.filename = error.errno, str(path)
         raise found from error

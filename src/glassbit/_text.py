@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def printable(text: object, *, keep: str = "") -> str:
     r"""`text` with every character escaped that a terminal would act upon or cannot show.
@@ -21,6 +23,35 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
+def excerpt(text: object, most: int) -> str:
+    """`text`, printable, cut after `most` characters.
+
+    Example:
+        >>> excerpt("a" * 100, 12)
+        'aaaaaaaaa...'
+    """
+    found = printable(str(text)[: most + 1])
+    return found if len(found) <= most else f"{found[: most - 3]}..."
+
+
+def listed(items: Iterable[object], *, most: int = 10, longest: int | None = None) -> str:
+    """The first items, printable, and how many more there are.
+
+    Args:
+        items: names, say.
+        most: how many are shown.
+        longest: characters of one; None for all of them.
+
+    Example:
+        >>> listed("abcd", most=2), listed(["a", "b"])
+        ('a, b and 2 more', 'a, b')
+    """
+    every = list(items)
+    shown = [printable(item) if longest is None else excerpt(item, longest) for item in every[:most]]
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(shown) + more
+
+
 def brief(value: object, most: int = 80) -> str:
     """`value` as Python writes it, printable, cut after `most` characters.
 
@@ -28,5 +59,4 @@ def brief(value: object, most: int = 80) -> str:
         >>> brief("a" * 100, 12)
         "'aaaaaaaa..."
     """
-    text = printable(repr(value[: most + 1] if isinstance(value, str | bytes) else value))
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    return excerpt(repr(value[: most + 1] if isinstance(value, str | bytes) else value), most)

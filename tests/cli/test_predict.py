@@ -162,7 +162,7 @@ def test_what_is_no_image_file_of_a_folder_is_said_and_links_that_lead_out(call,
         f"  - {folder}/lost.png: a link to nothing; repair or remove it",
         f"  - {folder}/more: a link to a folder, which is not followed; copy the folder",
         f"  - {folder}/pipe.png: a pipe, socket or device, which is not opened; remove it",
-        f"note: {folder}: 1 image read through links that lead out of the folder: far.png -> {far}",
+        f"note: {folder}: 1 image is read through links that lead out of the folder: far.png -> {far}",
     ]
     code, out, err = call("predict", artifact, folder / "pipe.png")
     assert (code, out) == (1, "")

@@ -128,7 +128,7 @@ def test_images_that_belong_to_no_class(tmp_path: Path, photos: Photos, photo: C
         photo(tmp_path / f"train/{number:02}.png")
     text = broken(tmp_path)
     assert f"images directly in {tmp_path / 'train'} belong to no class: 00.png, 01.png" in text
-    assert "09.png, and 2 more" in text
+    assert "09.png and 2 more" in text
 
 
 @pytest.mark.parametrize("limit", [10**9, 0], ids=["in memory", "mapped"])

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import tempfile
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -140,6 +139,8 @@ def _is_of_memory(error: Exception) -> bool:
 
 def _mistake(error: Exception) -> str:
     """Of an error that nothing foresaw; its traceback is kept in a file."""
+    import tempfile  # with the compressors behind it, too much for --help
+
     text = traceback.format_exc()
     try:
         handle, name = tempfile.mkstemp(prefix="glassbit-", suffix=".txt")

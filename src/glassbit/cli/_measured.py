@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import Parameter
 
 from glassbit._errors import GlassbitWarning, RunError, UsageError
+from glassbit._text import listed
 from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
 from glassbit.cli._say import is_first_process
 from glassbit.intgraph import Preprocessing
@@ -244,7 +245,6 @@ def _artifact(path: Path) -> Subject:
 
 def _own(text: str, data: Dataset) -> Subject:
     from glassbit.build import import_network
-    from glassbit.datasets import listed
     from glassbit.measure import TorchSubject
 
     network = import_network(text, classes=len(data.classes), channels=data.channels)

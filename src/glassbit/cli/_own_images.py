@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from glassbit._count import counted
 from glassbit._errors import DataError, GlassbitWarning
 from glassbit._text import printable
 
@@ -21,7 +20,7 @@ def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tupl
     Raises:
         DataError: there are none.
     """
-    from glassbit.pictures import walk
+    from glassbit.pictures import said_outside, walk
 
     files: list[Path] = []
     names: list[str] = []
@@ -35,7 +34,8 @@ def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tupl
             continue
         below = walk(place, skip=lambda path: path.name.startswith("."))
         _say_what_is_left_out(place, below.problems)
-        _say_what_is_outside(place, below.outside)
+        if below.outside:
+            warnings.warn(said_outside(place, below.outside), GlassbitWarning, stacklevel=2)
         if not below.files:
             raise DataError(f"{argument}: must be an image or a folder of images; {printable(place)} holds no files")
         files += below.files
@@ -48,11 +48,3 @@ def _say_what_is_left_out(place: Path, problems: tuple[str, ...]) -> None:
         more = f"\n  ... and {len(problems) - 10} more" if len(problems) > 10 else ""
         lines = "".join(f"\n  - {problem}" for problem in problems[:10])
         warnings.warn(f"{printable(place)}: not read:{lines}{more}", GlassbitWarning, stacklevel=3)
-
-
-def _say_what_is_outside(place: Path, outside: tuple[Path, ...]) -> None:
-    if outside:
-        places = [f"{printable(path.relative_to(place))} -> {printable(path.resolve())}" for path in outside[:3]]
-        more = f", and {len(outside) - 3} more" if len(outside) > 3 else ""
-        text = f"{printable(place)}: {counted(len(outside), 'image')} read through links that lead out of the folder: "
-        warnings.warn(f"{text}{', '.join(places)}{more}", GlassbitWarning, stacklevel=3)

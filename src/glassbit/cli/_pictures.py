@@ -14,7 +14,7 @@ from glassbit._errors import RunError
 from glassbit.cli._own_images import image_files
 from glassbit.pictures import Framing, decoded, settle
 from glassbit.recipe import data_slug
-from glassbit.study._state import SavedRun
+from glassbit.study import SavedRun
 
 
 @dataclass(frozen=True)

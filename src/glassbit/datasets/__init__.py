@@ -14,7 +14,6 @@ from ._catalogue import Entry as Entry
 from ._catalogue import catalogue as catalogue
 from ._check import Report as Report
 from ._check import check as check
-from ._classes import listed as listed
 from ._classes import match_classes as match_classes
 from ._classes import with_classes as with_classes
 from ._digest import digest as digest

@@ -9,12 +9,13 @@ from dataclasses import replace
 import torch
 
 from glassbit._errors import GlassbitWarning, UsageError
-from glassbit._text import printable
+from glassbit._text import excerpt, listed
 
 from ._split import Dataset, Split
 
 _SHOWN = 10
 _LONGEST = 40
+"""Characters of a name in a message."""
 
 
 def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tuple[int, ...]:
@@ -39,14 +40,17 @@ def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tup
         return tuple(range(len(ours)))
     numbers_only = [what for what, names in ((network, ours), (data.name, theirs)) if _numbers(names)]
     if len(ours) == len(theirs) and sorted(ours) != sorted(theirs) and numbers_only:
-        named = theirs if _numbers(ours) else ours
+        first, second, *_ = (excerpt(name, _LONGEST) for name in (theirs if _numbers(ours) else ours))
         _say(
-            f"{numbers_only[0]} knows its {len(ours)} classes by number only: class 0 is taken for {_shown(named[0])}, "
-            f"class 1 for {_shown(named[1])}, and so on. Give names where it is made, to have them checked"
+            f"{numbers_only[0]} knows its {len(ours)} classes by number only: class 0 is taken for {first}, "
+            f"class 1 for {second}, and so on. Give names where it is made, to have them checked"
         )
         return tuple(range(len(ours)))
     if sorted(ours) == sorted(theirs) and not numbers_only and len(set(ours)) == len(ours):
-        _say(f"{network} has the classes of {data.name} in another order, {listed(ours)}; they are matched by name")
+        _say(
+            f"{network} has the classes of {data.name} in another order, {listed(ours, longest=_LONGEST)}; they are "
+            "matched by name"
+        )
         place = {name: i for i, name in enumerate(ours)}
         return tuple(place[name] for name in theirs)
     raise UsageError(
@@ -74,12 +78,6 @@ def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Data
     return replace(data, train=train, test=test, classes=tuple(classes))
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names and how many more there are, for a message."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(map(_shown, names[:_SHOWN])) + more
-
-
 def _renumbered(split: Split, numbers: torch.Tensor) -> Split:
     return split.labelled(numbers[split.labels])
 
@@ -100,17 +98,11 @@ def _repair(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 def _counted(names: Sequence[str], others: Sequence[str]) -> str:
     """How many there are and which; of many only the beginning, and then those that the others lack."""
-    text = f"{len(names)}: {listed(names)}"
+    text = f"{len(names)}: {listed(names, longest=_LONGEST)}"
     if len(names) <= _SHOWN:
         return text
     alone = [name for name in names if name not in set(others)]
-    return f"{text} (it alone has {listed(alone)})" if alone else text
-
-
-def _shown(name: str) -> str:
-    """A name for a message: printable, and not too long."""
-    text = printable(name)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return f"{text} (it alone has {listed(alone, longest=_LONGEST)})" if alone else text
 
 
 def _say(text: str) -> None:

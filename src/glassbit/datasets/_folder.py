@@ -11,8 +11,8 @@ import torch
 
 from glassbit._errors import DataError, GlassbitWarning
 from glassbit._random import derive
-from glassbit._text import printable
-from glassbit.pictures import Walk, no_file, walk
+from glassbit._text import listed, printable
+from glassbit.pictures import Walk, no_file, said_outside, walk
 
 from ._split import stratified
 
@@ -85,13 +85,6 @@ def scan(root: Path) -> Listing:
         tuple((path, label) for label, name in enumerate(names) for path in classes[name]) for classes in parts
     )
     return Listing(root, names, train, test)
-
-
-def listed(items: Iterable[object], *, limit: int = 10) -> str:
-    """The first `limit` items and how many more there are."""
-    texts = [printable(item) for item in items]
-    more = f", and {len(texts) - limit} more" if len(texts) > limit else ""
-    return ", ".join(texts[:limit]) + more
 
 
 def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
@@ -184,10 +177,7 @@ def _say_what_is_outside(root: Path, parts: Iterable[dict[str, Walk]]) -> None:
     """Links are followed, so that a data set may be made of them; those that lead out of it are said."""
     outside = [path for walks in parts for walked in walks.values() for path in walked.outside]
     if outside:
-        places = (f"{printable(path.relative_to(root))} -> {printable(path.resolve())}" for path in outside)
-        count = "1 image is" if len(outside) == 1 else f"{len(outside)} images are"
-        text = f"{printable(root)}: {count} read through links that lead out of the folder: {listed(places, limit=3)}"
-        warnings.warn(text, GlassbitWarning, stacklevel=5)
+        warnings.warn(said_outside(root, outside), GlassbitWarning, stacklevel=5)
 
 
 def _passed_over(path: Path) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
+from glassbit._text import listed
 from glassbit.pictures import Color, Framing, Images, Resize, decoded, settle
 
 from ._arrays import read_npz
@@ -25,7 +26,7 @@ from ._cache import cache_folder
 from ._catalogue import Entry, catalogue, entry
 from ._clutter import MARKS, clutter
 from ._fetch import fetch, missing
-from ._folder import listed, scan
+from ._folder import scan
 from ._official import Arrays, Search, find, read
 from ._repeats import lost, marks, shared
 from ._split import IN_MEMORY, Dataset, Split

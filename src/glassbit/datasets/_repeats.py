@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, UInt64
 
-from ._classes import listed
+from glassbit._count import counted
+from glassbit._text import listed
+
 from ._split import Dataset, Split, validation_rows
 
 _CHUNK = 1024
@@ -55,9 +57,10 @@ def two_labels(data: Dataset, found: tuple[Marks, Marks]) -> str:
         return ""
     names = [data.classes[label] for label in pairs[1][pairs[0] == several[0]].tolist()]
     count = int(np.isin(every, several).sum())
+    stand = counted(len(several), "image stands", "images stand")
     return (
-        f"{_images(len(several))} under two labels or more, pixel for pixel ({count} files or rows in all; the first "
-        f"is {' and '.join(names[:3])}): keep the right one of each"
+        f"{stand} under two labels or more, pixel for pixel ({count} files or rows in all; the first is "
+        f"{' and '.join(names[:3])}): keep the right one of each"
     )
 
 
@@ -125,10 +128,6 @@ def _imbalance(data: Dataset) -> str:
 def _most(split: Split) -> tuple[int, float]:
     counts = split.labels.bincount()
     return int(counts.argmax()), float(counts.max()) / len(split)
-
-
-def _images(count: int) -> str:
-    return "1 image stands" if count == 1 else f"{count} images stand"
 
 
 def lost(data_classes: Sequence[str], labels: np.ndarray, kept: Bool[np.ndarray, " n"]) -> tuple[str, ...]:

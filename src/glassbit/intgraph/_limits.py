@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from glassbit._text import brief
 
 from ._infer import TensorInfo, kernel_of
 from ._nodes import AveragePool, Conv, Linear, MaxPool, Node, SumPool, inputs
@@ -51,10 +53,10 @@ def of_the_whole(graph: IntGraph) -> Iterator[str]:
     about = graph.about
     for name, text in (("plan", about.plan), ("network", about.network), ("run", about.run)):
         if not is_line(text):
-            yield f"about: {name} must be printable text of at most {NAME} characters; got {shown(text)}"
+            yield f"about: {name} must be printable text of at most {NAME} characters; got {brief(text)}"
     wrong = [note for note in about.notes if not is_line(note, most=NOTE)]
     if len(about.notes) > NOTES or wrong:
-        got = shown(wrong[0]) if wrong else f"{len(about.notes)} notes"
+        got = brief(wrong[0]) if wrong else f"{len(about.notes)} notes"
         yield f"about: notes must be at most {NOTES}, of printable text of at most {NOTE} characters each; got {got}"
 
 
@@ -104,9 +106,3 @@ def _products(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> int:
 def is_line(value: object, *, most: int = NAME) -> bool:
     """Whether it is text that can be printed on one line, perhaps empty."""
     return isinstance(value, str) and value.isprintable() and len(value) <= most
-
-
-def shown(value: Any) -> str:
-    """A value of any size, for a message."""
-    text = repr(value[: NAME + 1] if isinstance(value, str) else value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors
 
 from glassbit._errors import ArtifactError, GraphError
-from glassbit._text import printable
+from glassbit._text import excerpt, printable
 
 from ._decode import decode
 from ._encode import Encoded
@@ -62,7 +62,7 @@ def load(path: str | Path) -> IntGraph:
         told = GraphError([printable(problem) for problem in error.problems])
         raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{told}") from error
     except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
-        text = printable(error)[:_LONGEST_MESSAGE]
+        text = excerpt(error, _LONGEST_MESSAGE)
         raise ArtifactError(f"{path}: holds no network that can be read: {text}; export it again") from error
     if metadata["version"] != str(version_of(graph.nodes)):
         raise ArtifactError(

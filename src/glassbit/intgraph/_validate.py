@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from glassbit._errors import GraphError
+from glassbit._text import brief
 
 from ._infer import TensorInfo, interval, kernel_of, kind, shape, zero
-from ._limits import NAME, is_line, of_all_tensors, of_the_tensor, of_the_whole, shown
+from ._limits import NAME, is_line, of_all_tensors, of_the_tensor, of_the_whole
 from ._nodes import (
     Add,
     AveragePool,
@@ -68,7 +69,7 @@ def _of_the_order(nodes: Sequence[Node]) -> Iterator[str]:
     for position, node in enumerate(nodes):
         if not _is_text(node.name):
             yield (
-                f"node {position}: the name must be printable text of at most {NAME} characters; got {shown(node.name)}"
+                f"node {position}: the name must be printable text of at most {NAME} characters; got {brief(node.name)}"
             )
         if isinstance(node, Input) != (position == 0):
             yield f"{node.name}: the first node, and no other, must be an Input; node {position} is {_a(node)}"
@@ -335,7 +336,7 @@ def _of_the_whole(graph: IntGraph) -> Iterator[str]:
         yield f"classes: there must be 2 or more; got {len(graph.classes)}"
     for name in graph.classes:
         if not _is_text(name):
-            yield f"classes: names must be printable text of at most {NAME} characters; got {shown(name)}"
+            yield f"classes: names must be printable text of at most {NAME} characters; got {brief(name)}"
     if len(set(graph.classes)) != len(graph.classes):
         yield "classes: each must have a name of its own"
     last = graph.nodes[-1] if graph.nodes else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from glassbit._text import printable
+from glassbit._count import counted
+from glassbit._text import listed, printable
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,18 @@ def walk(folder: Path, *, root: Path | None = None, skip: Callable[[Path], bool]
                 if not (path.resolve().is_relative_to(inside) if path.is_symlink() else is_inside):
                     outside.append(path)
     return Walk(tuple(sorted(files)), tuple(sorted(outside)), tuple(sorted(problems)))
+
+
+def said_outside(root: Path, outside: Sequence[Path]) -> str:
+    """A sentence on images that are read through links.
+
+    Args:
+        root: the folder that the user named.
+        outside: files in it that lie elsewhere, see `Walk`; at least one.
+    """
+    count = counted(len(outside), "image is", "images are")
+    places = listed((f"{path.relative_to(root)} -> {path.resolve()}" for path in outside), most=3)
+    return f"{printable(root)}: {count} read through links that lead out of the folder: {places}"
 
 
 def no_file(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Where the activations of a network are registered, and how often each is called."""
+"""Where the modules of a network are registered; activations may be in several places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """One registration of an activation module.
+    """One registration of a module.
 
     Args:
         name: in the network.

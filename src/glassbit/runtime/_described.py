@@ -12,7 +12,7 @@ from glassbit.intgraph import Preprocessing
 
 from . import _structure
 from ._names import FORMAT, IMAGE, LOGITS, READ_VERSIONS, SALIENCY, TARGET
-from ._untrusted import brief, check_rest, parsed
+from ._untrusted import check_rest, parsed, short
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +55,7 @@ def described(data: bytes, source: str) -> Described:
         raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
     if metadata.get("format_version") not in READ_VERSIONS:
         raise ArtifactError(
-            f"{source}: has the format version {brief(metadata.get('format_version'))}; this Glassbit reads "
+            f"{source}: has the format version {short(metadata.get('format_version'))}; this Glassbit reads "
             f"{' and '.join(READ_VERSIONS)}; install a newer one"
         )
     if len(metadata) != len(model.metadata_props):
@@ -65,7 +65,7 @@ def described(data: bytes, source: str) -> Described:
         preprocessing = _preprocessing(json.loads(metadata["preprocessing"]))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(
-            f"{source}: its classes or preprocessing are damaged ({brief(error)}); export it again"
+            f"{source}: its classes or preprocessing are damaged ({short(error)}); export it again"
         ) from error
     wrong = _wrong_ends(model, len(classes), preprocessing) or _structure.problem(model)
     if wrong:
@@ -79,7 +79,7 @@ def _classes(given: Any) -> tuple[str, ...]:
         raise ValueError(f"classes must be a list of 2 to {_CLASSES} names")
     for name in given:
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _NAME:
-            raise ValueError(f"classes must be printable text of at most {_NAME} characters; got {brief(repr(name))}")
+            raise ValueError(f"classes must be printable text of at most {_NAME} characters; got {short(repr(name))}")
     if len(set(given)) < len(given):
         raise ValueError("classes must each have a name of its own")
     return tuple(given)
@@ -91,9 +91,9 @@ def _preprocessing(given: Any) -> Preprocessing:
         raise ValueError(f"preprocessing must have {', '.join(wanted)}")
     for name in ("channels", "height", "width"):
         if type(given[name]) is not int or not 1 <= given[name] <= _SIDE:
-            raise ValueError(f"{name} must be 1 to {_SIDE}; got {brief(repr(given[name]))}")
+            raise ValueError(f"{name} must be 1 to {_SIDE}; got {short(repr(given[name]))}")
     if given["resize"] not in ("stretch", "crop", "pad"):
-        raise ValueError(f"resize must be stretch, crop or pad; got {brief(repr(given['resize']))}")
+        raise ValueError(f"resize must be stretch, crop or pad; got {short(repr(given['resize']))}")
     return Preprocessing(**given)
 
 
@@ -107,9 +107,9 @@ def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> 
     explains = SALIENCY in outputs
     wanted = {IMAGE, TARGET} if explains else {IMAGE}
     if set(inputs) != wanted or len(inputs) < len(model.graph.input):
-        return f"must have the inputs {' and '.join(sorted(wanted))}; got {brief(', '.join(inputs)) or 'none'}"
+        return f"must have the inputs {' and '.join(sorted(wanted))}; got {short(', '.join(inputs)) or 'none'}"
     if LOGITS not in outputs or len(outputs) < len(model.graph.output):
-        return f"must have the output {LOGITS}; got {brief(', '.join(outputs)) or 'none'}"
+        return f"must have the output {LOGITS}; got {short(', '.join(outputs)) or 'none'}"
     ends = {
         IMAGE: (inputs[IMAGE], TensorProto.UINT8, (None, images.channels, *size)),
         LOGITS: (outputs[LOGITS], TensorProto.FLOAT, (None, classes)),
@@ -124,7 +124,7 @@ def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> 
             told = f"{TensorProto.DataType.Name(kind)} of shape {_shape(shape)}"
             kinds = TensorProto.DataType
             got = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else tensor.elem_type
-            return f"{name} must be {told}; got {got} of shape {brief(_shape(found))}"
+            return f"{name} must be {told}; got {got} of shape {short(_shape(found))}"
     return None
 
 

@@ -16,7 +16,7 @@ from glassbit.intgraph import Preprocessing, check_pixels
 from ._described import described
 from ._extras import need
 from ._names import IMAGE, LOGITS, PREDICTED, SALIENCY, TARGET
-from ._untrusted import brief, parsed, read_file
+from ._untrusted import parsed, read_file, short
 
 if TYPE_CHECKING:
     import onnx
@@ -97,7 +97,7 @@ class Session:
         except Exception as error:
             # its errors derive from Exception alone
             raise ArtifactError(
-                f"{self._source}: ONNX Runtime cannot run it: {brief(error)}; export it again"
+                f"{self._source}: ONNX Runtime cannot run it: {short(error)}; export it again"
             ) from error
         size = (self.preprocessing.height, self.preprocessing.width)
         for name, values in zip(names, found, strict=True):
@@ -194,4 +194,4 @@ def open_session(
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # its errors derive from Exception alone
-        raise ArtifactError(f"{source}: ONNX Runtime {ort.__version__} cannot load it: {brief(error)}") from error
+        raise ArtifactError(f"{source}: ONNX Runtime {ort.__version__} cannot load it: {short(error)}") from error

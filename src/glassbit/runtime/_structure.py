@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._untrusted import brief
+from ._untrusted import short
 
 if TYPE_CHECKING:
     import onnx
@@ -56,7 +56,7 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
 def _of_the_file(model: onnx.ModelProto) -> Iterator[str]:
     domains = {entry.domain: entry.version for entry in model.opset_import}
     if set(domains) != {""} or domains[""] not in _OPSETS or model.ir_version not in _IR:
-        shown = brief(", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in domains.items()))
+        shown = short(", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in domains.items()))
         yield f"has the operator sets {shown or 'none'} and IR {model.ir_version}, which Glassbit does not write"
     if len(model.functions) or len(model.training_info) or len(model.graph.sparse_initializer):
         yield "has functions, training or sparse tensors, which Glassbit does not write"
@@ -74,15 +74,15 @@ def _of_the_tensors(model: onnx.ModelProto) -> Iterator[str]:
     values = [attribute.t for node in model.graph.node for attribute in node.attribute if attribute.name == "value"]
     for tensor in [*model.graph.initializer, *values]:
         if tensor.data_type not in bits:
-            yield f"has the tensor {brief(tensor.name)} of the type {tensor.data_type}, which Glassbit does not write"
+            yield f"has the tensor {short(tensor.name)} of the type {tensor.data_type}, which Glassbit does not write"
         elif len(tensor.dims) > 8 or any(not 0 < size <= 2**31 for size in tensor.dims):
-            yield f"has the tensor {brief(tensor.name)} of the shape {brief(list(tensor.dims))}"
+            yield f"has the tensor {short(tensor.name)} of the shape {short(list(tensor.dims))}"
         elif tensor.HasField("raw_data"):
             size = -(-math.prod(tensor.dims) * bits[tensor.data_type] // 8)
             if len(tensor.raw_data) != size:
-                yield f"has the tensor {brief(tensor.name)} of {len(tensor.raw_data)} bytes; its shape needs {size}"
+                yield f"has the tensor {short(tensor.name)} of {len(tensor.raw_data)} bytes; its shape needs {size}"
         elif math.prod(tensor.dims) > _SIDE:
-            yield f"has the tensor {brief(tensor.name)} without its bytes"
+            yield f"has the tensor {short(tensor.name)} without its bytes"
 
 
 def _of_the_nodes(model: onnx.ModelProto) -> Iterator[str]:
@@ -91,13 +91,13 @@ def _of_the_nodes(model: onnx.ModelProto) -> Iterator[str]:
     for node in model.graph.node:
         if node.op_type not in OPERATORS or node.domain not in ("", "ai.onnx"):
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            yield f"has the operator {brief(name)}, which Glassbit does not write"
+            yield f"has the operator {short(name)}, which Glassbit does not write"
             continue
         if not all(node.output) or not node.output:
             yield f"has an operator {node.op_type} whose result has no name"
         for attribute in node.attribute:
             if attribute.name not in OPERATORS[node.op_type]:
-                yield f"has an operator {node.op_type} with the attribute {brief(attribute.name)}, which is not read"
+                yield f"has an operator {node.op_type} with the attribute {short(attribute.name)}, which is not read"
             numbers = [*attribute.ints, attribute.i]
             lowest = _LOWEST.get(attribute.name)
             if any(abs(number) > _SIDE for number in numbers) or len(numbers) > 9:
@@ -124,7 +124,7 @@ def _of_the_shapes(model: onnx.ModelProto) -> Iterator[str]:
     try:
         shapes = _shapes(model)
     except Exception as error:  # noqa: BLE001 - its errors derive from Exception alone
-        yield f"has operators that do not fit together ({brief(error)})"
+        yield f"has operators that do not fit together ({short(error)})"
         return
     elements = 0
     products = 0

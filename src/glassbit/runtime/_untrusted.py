@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbit._errors import ArtifactError
-from glassbit._text import printable
+from glassbit._text import excerpt
 
 from ._extras import need
 
@@ -61,7 +61,7 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
     except Exception as error:
         # protobuf's own kinds of errors differ from version to version
         raise ArtifactError(
-            f"{source}: must be an ONNX file; it cannot be read ({brief(error)}); export it again"
+            f"{source}: must be an ONNX file; it cannot be read ({short(error)}); export it again"
         ) from error
     for message in _messages(model):
         if isinstance(message, TensorProto) and (
@@ -69,7 +69,7 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
         ):
             place = next((entry.value for entry in message.external_data if entry.key == "location"), "another file")
             raise ArtifactError(
-                f"{source}: must hold all of its data; the tensor {brief(message.name)} is in {brief(place)}, which is "
+                f"{source}: must hold all of its data; the tensor {short(message.name)} is in {short(place)}, which is "
                 "not read; export it again"
             )
     return model
@@ -95,10 +95,9 @@ def check_rest(data: bytes, source: str) -> None:
         )
 
 
-def brief(value: object) -> str:
-    """Text from a file, printable and short."""
-    text = printable(" ".join(str(value)[:2000].split()))
-    return text if len(text) <= 300 else f"{text[:297]}..."
+def short(value: object) -> str:
+    """Text from a file, on one line."""
+    return excerpt(" ".join(str(value)[:2000].split()), 300)
 
 
 def _messages(model: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from glassbit._errors import RunError, UsageError
 from glassbit._files import read_json, read_lines
+from glassbit._text import listed
 from glassbit.recipe import RunRecipe
 from glassbit.train import load_checkpoint
 
@@ -39,11 +40,9 @@ def refuse_foreign(folder: Path, *, study: bool = False) -> None:
         path.name for path in folder.iterdir() if not any(fnmatch.fnmatchcase(path.name, name) for name in known)
     )
     if foreign:
-        more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
-        listed = ", ".join(f"{name!r}" for name in foreign[:_SHOWN])
         raise RunError(
             f"{folder}: must be a new or empty folder, or that of this {'study' if study else 'run'}; got one with "
-            f"{listed}{more}; choose another folder (--out)"
+            f"{listed(map(repr, foreign), most=_SHOWN)}; choose another folder (--out)"
         )
 
 
