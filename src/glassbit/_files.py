@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ._errors import DiskError
+from ._errors import DiskError, RunError
 
 _SUFFIX = ".part"
 _OLD = 24 * 3600.0
@@ -126,6 +126,25 @@ def read_json(path: Path) -> Any:
         ValueError: it is none, or nested too deeply.
     """
     return _parsed(path.read_text(encoding="utf-8"))
+
+
+def read_object(path: Path, repair: str) -> dict[str, Any]:
+    """Read a JSON object of a run or a study.
+
+    Args:
+        path: the file.
+        repair: ends the message.
+
+    Raises:
+        RunError: it cannot be read, or is no JSON object.
+    """
+    try:
+        value = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {repair}") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; {repair}")
+    return value
 
 
 def json_fault(error: Exception) -> str:

@@ -110,7 +110,7 @@ def test_a_folder_that_is_neither_says_what_a_report_needs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("{", "must be readable JSON"), ("[]", "must hold a JSON object, got list")]
+    ("text", "said"), [("{", "must be readable JSON"), ("[]", "must hold a JSON object; got list")]
 )
 def test_a_damaged_study_file_is_named(tmp_path: Path, text: str, said: str):
     (tmp_path / "study.json").write_text(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RunError
-from glassbit._files import json_fault, read_json
+from glassbit._files import read_object
 
 from ._folder import Group, Variant
 
@@ -94,7 +94,7 @@ def likenesses(group: Group) -> list[Likeness]:
 def pictures_compared(group: Group) -> int | None:
     """How many images the maps are compared on, where `agreement.json` says so."""
     path = _beside(group)
-    count = _content(path).get("images") if path.is_file() else None
+    count = read_object(path, _AGAIN).get("images") if path.is_file() else None
     return count if isinstance(count, int) else None
 
 
@@ -125,7 +125,7 @@ def _beside(group: Group) -> Path:
 def _pairs(path: Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
         return []
-    pairs = _content(path).get("pairs")
+    pairs = read_object(path, _AGAIN).get("pairs")
     if isinstance(pairs, list) and all(map(_whole, pairs)):
         return pairs
     raise RunError(f"{path}: must list pairs, each with a, b and a kind of {', '.join(KINDS)}; {_AGAIN}")
@@ -133,13 +133,3 @@ def _pairs(path: Path) -> list[Mapping[str, Any]]:
 
 def _whole(pair: Any) -> bool:
     return isinstance(pair, dict) and {"a", "b", "kind"} <= pair.keys() and pair["kind"] in KINDS
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; {_AGAIN}")
-    return value

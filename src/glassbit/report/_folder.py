@@ -10,15 +10,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from glassbit._count import counted
 from glassbit._errors import RunError
-from glassbit._files import json_fault, read_json, read_lines
-from glassbit._text import printable
 
-from ._shape import Epoch, Head, Result, StudyHead, check
+from ._read import arrays, logged, mapping
+from ._shape import Head, Result, StudyHead
 
 _AGAIN = "delete it and call what made the run again, which makes it anew"
 _HEAD_AGAIN = "delete it and call what made the run again, which goes on with its checkpoints"
@@ -209,7 +206,7 @@ def read_study(folder: Path) -> Study:
         RunError: the folder holds neither, or a file in it is not what it should be.
     """
     if (folder / "study.json").is_file():
-        head = _mapping(folder / "study.json", StudyHead, _STUDY_AGAIN)
+        head = mapping(folder / "study.json", StudyHead, _STUDY_AGAIN)
         failed = {str(key): str(text) for key, text in (head.get("failed") or {}).items()}
         ids = [str(key) for key in head.get("runs") or []]
         runs, missing = [], []
@@ -227,7 +224,7 @@ def read_study(folder: Path) -> Study:
             folder, head, runs, missing, name=str(head.get("name") or folder.name), recipe=recipe, single=False
         )
     if (folder / "run.json").is_file():
-        head = _mapping(folder / "run.json", Head, _HEAD_AGAIN)
+        head = mapping(folder / "run.json", Head, _HEAD_AGAIN)
         run = _read_run(folder, None)
         recipe = head.get("recipe_text") or _pretty(head.get("config"))
         return _study(folder, head, [run], list(_unfinished(run)), name=run.id, recipe=recipe, single=True)
@@ -316,10 +313,10 @@ def _group(folder: Path, runs: list[Run]) -> Group:
 
 
 def _read_run(folder: Path, failure: str | None) -> Run:
-    head = _mapping(folder / "run.json", Head, _HEAD_AGAIN)
-    by_epoch = {int(line["epoch"]): line for line in _lines(folder / "log.jsonl")}
+    head = mapping(folder / "run.json", Head, _HEAD_AGAIN)
+    by_epoch = {int(line["epoch"]): line for line in logged(folder / "log.jsonl", _AGAIN)}
     there = (folder / "result.json").is_file()
-    result = _mapping(folder / "result.json", Result, _AGAIN) if there else None
+    result = mapping(folder / "result.json", Result, _AGAIN) if there else None
     plan = head.get("plan")
     return Run(
         id=str(head["id"]),
@@ -353,7 +350,7 @@ def _unfinished(run: Run) -> tuple[Missing, ...]:
 
 
 def _maps(path: Path) -> Maps | None:
-    found = _arrays(path, ("maps", "predictions"))
+    found = arrays(path, ("maps", "predictions"))
     if found is None or found["maps"].ndim != 3:
         return None
     confidence = found.get("confidence")
@@ -364,53 +361,11 @@ def _maps(path: Path) -> Maps | None:
 
 
 def _probes(path: Path) -> Probes | None:
-    found = _arrays(path, ("images", "labels"))
+    found = arrays(path, ("images", "labels"))
     if found is None or found["images"].ndim != 4:
         return None
     classes = tuple(str(name) for name in found["classes"]) if "classes" in found else ()
     return Probes(found["images"].astype(np.uint8), found["labels"].astype(np.int64), classes)
-
-
-def _arrays(path: Path, needed: tuple[str, ...]) -> dict[str, NDArray[Any]] | None:
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found = {key: archive[key] for key in archive.files}
-    except Exception:  # noqa: BLE001 (what a damaged file makes NumPy raise has no end)
-        return None
-    return found if all(key in found for key in needed) else None
-
-
-def _mapping(path: Path, kind: type[BaseModel], repair: str) -> Mapping[str, Any]:
-    try:
-        value = _printable(read_json(path))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {repair}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: must hold a JSON object, got {type(value).__name__}; {repair}")
-    check(kind, value, path, repair)
-    return value
-
-
-def _printable(value: Any) -> Any:
-    """JSON whose texts can be put on a page: no control characters but ends of lines and tabs."""
-    if isinstance(value, str):
-        return printable(value, keep="\n\t\u00a0")
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    return {printable(key): _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
-
-
-def _lines(path: Path) -> list[Mapping[str, Any]]:
-    """The epochs of a log."""
-    try:
-        lines = read_lines(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: must be lines of JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
-    for line in lines:
-        check(Epoch, line, path, _AGAIN)
-    return lines
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import ValidationError
 from torch import nn
 
 from glassbit._errors import GlassbitWarning, RunError
-from glassbit._files import json_fault, read_json
+from glassbit._files import read_object
 from glassbit.build import build_network, build_plan, check_trusted
 from glassbit.deploy import Deployed
 from glassbit.models import Classifier
@@ -50,7 +50,7 @@ def changed(folder: Path, run: RunRecipe) -> tuple[str, ...]:
     """
     if not (folder / "run.json").is_file():
         return ()
-    saved = _read(folder / "run.json")
+    saved = read_object(folder / "run.json", _AGAIN)
     if saved.get("digest") == run.digest or extends(folder, run):
         return ()
     return tuple(differences(saved.get("config") or {}, run.config())) or ("its digest",)
@@ -63,7 +63,7 @@ def extends(folder: Path, run: RunRecipe) -> bool:
     without = run.training.model_copy(
         update={name: TrainingRecipe.model_fields[name].default for name in DEPLOY_OPTIONS}
     )
-    return _read(folder / "run.json").get("digest") == run.model_copy(update={"training": without}).digest
+    return read_object(folder / "run.json", _AGAIN).get("digest") == run.model_copy(update={"training": without}).digest
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def saved_run(folder: Path) -> SavedRun:
         raise RunError(
             f"{folder}: must be the folder of a run, as `glassbit train` or `glassbit study` leaves it; no run.json"
         )
-    saved = _read(folder / "run.json")
+    saved = read_object(folder / "run.json", _AGAIN)
     try:
         images = saved["images"]
         return SavedRun(
@@ -138,7 +138,7 @@ def _fault(error: Exception) -> str:
 def as_it_began(folder: Path, run: RunRecipe) -> Iterator[None]:
     """Compute inside the block with as many threads as the run in `folder` began with, where it says so."""
     with threads_kept():
-        threads = _read(folder / "run.json").get("threads") if (folder / "run.json").is_file() else None
+        threads = read_object(folder / "run.json", _AGAIN).get("threads") if (folder / "run.json").is_file() else None
         if isinstance(threads, int) and threads > 0 and _on_cpu(run.training.device):
             set_threads(threads, folder)
         yield
@@ -208,13 +208,3 @@ def _load(model: nn.Module, path: Path) -> None:
             "what made the run again, which trains it anew"
         )
     load_weights(model, path, "the network of run.json")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {_AGAIN}") from error
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; {_AGAIN}")
-    return value
