@@ -197,7 +197,7 @@ def test_foreign_files_are_refused(path, tmp_path):
 
 def test_files_that_cannot_be_read(tmp_path):
     assert refusal(tmp_path / "missing") == "cannot be read: No such file or directory"
-    assert refusal(tmp_path) == "cannot be read: Is a directory"
+    assert refusal(tmp_path) == "cannot be read: a folder, where a file is needed"
 
 
 def test_other_versions_are_refused(contents, path):
@@ -407,10 +407,10 @@ def test_very_large_files_are_not_even_read(path):
 
 def test_what_is_no_file_is_not_opened(path):
     os.mkfifo(path)
-    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened"
+    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened; remove it"
     path.unlink()
     path.symlink_to("/dev/zero")
-    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened"
+    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened; remove it"
 
 
 def rename(contents, old, new):

@@ -216,7 +216,7 @@ def test_files_that_are_none(tmp_path):
     path.touch()
     with pytest.raises(ArtifactError, match="not an ONNX file that Glassbit has written"):
         Session(path)
-    with pytest.raises(ArtifactError, match="cannot be read: Is a directory"):
+    with pytest.raises(ArtifactError, match="cannot be read: a folder, where a file is needed"):
         Session(tmp_path)
     with path.open("wb") as file:
         file.truncate(2**31)

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from glassbit._errors import DataError, GlassbitWarning
+from glassbit._plain_files import no_file
 from glassbit._random import derive
 from glassbit._text import listed, printable
-from glassbit.pictures import Walk, no_file, said_outside, walk
+from glassbit.pictures import Walk, said_outside, walk
 
 from ._split import stratified
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import stat
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import safetensors
 
 from glassbit._errors import ArtifactError, GraphError
+from glassbit._plain_files import read_network
 from glassbit._text import excerpt, printable
 
 from ._decode import decode
@@ -41,17 +41,7 @@ def load(path: str | Path) -> IntGraph:
         ArtifactError: the file is missing, foreign, damaged, written by a newer version, or contradicts itself.
     """
     path = Path(path)
-    try:
-        found = path.stat()
-        size = found.st_size
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise ArtifactError(f"{path}: cannot be read: a pipe, socket or device, which is not opened")
-        if size > _LARGEST_FILE:
-            raise ArtifactError(f"{path}: networks have at most {_LARGEST_FILE} bytes; got {size}")
-        with path.open("rb") as file:
-            data = file.read(size)
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_network(path, kind="networks", most=_LARGEST_FILE)
     metadata = _metadata(path, data)
     _check_digest(path, data, metadata)
     try:

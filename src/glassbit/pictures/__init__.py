@@ -23,6 +23,5 @@ from ._render import overlay as overlay
 from ._render import to_rgb as to_rgb
 from ._render import write_png as write_png
 from ._walk import Walk as Walk
-from ._walk import no_file as no_file
 from ._walk import said_outside as said_outside
 from ._walk import walk as walk

@@ -17,11 +17,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from glassbit._count import counted
 from glassbit._errors import DataError, GlassbitWarning
+from glassbit._plain_files import no_file
 from glassbit._text import printable
 
 from ._framing import LARGEST, SMALLEST, Framing
 from ._images import Images
-from ._walk import no_file
 
 CHUNK = 512
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

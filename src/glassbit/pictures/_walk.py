@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassbit._count import counted
+from glassbit._plain_files import no_file
 from glassbit._text import listed, printable
 
 
@@ -69,19 +69,6 @@ def said_outside(root: Path, outside: Sequence[Path]) -> str:
     count = counted(len(outside), "image is", "images are")
     places = listed((f"{path.relative_to(root)} -> {path.resolve()}" for path in outside), most=3)
     return f"{printable(root)}: {count} read through links that lead out of the folder: {places}"
-
-
-def no_file(path: Path) -> str | None:
-    """Why `path` cannot be read as a file, without opening it; None where it can."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        return "a link to nothing; repair or remove it" if path.is_symlink() else (error.strerror or str(error))
-    if stat.S_ISREG(mode):
-        return None
-    if stat.S_ISDIR(mode):
-        return "a folder, where a file is needed"
-    return "a pipe, socket or device, which is not opened; remove it"
 
 
 def _raise(error: OSError) -> None:

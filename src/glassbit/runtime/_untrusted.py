@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbit._errors import ArtifactError
+from glassbit._plain_files import read_network
 from glassbit._text import excerpt
 
 from ._extras import need
@@ -24,20 +24,12 @@ _SKIPPED = {1: 8, 5: 4}
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file.
+    """The content of an ONNX file.
 
     Raises:
         ArtifactError: it cannot be read, or is too large for ONNX.
     """
-    try:
-        found = path.stat()
-        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
-            raise ArtifactError(f"{path}: cannot be read: a pipe, socket or device, which is not opened")
-        if found.st_size > _LARGEST_FILE:
-            raise ArtifactError(f"{path}: ONNX files have at most {_LARGEST_FILE} bytes; got {found.st_size}")
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+    return read_network(path, kind="ONNX files", most=_LARGEST_FILE)
 
 
 def parsed(data: bytes, source: str) -> onnx.ModelProto:
