@@ -12,7 +12,8 @@ import torch
 from glassbit._errors import ExportError, GraphError
 from glassbit.deploy import Deployed, TorchGraph, lower
 from glassbit.deploy._fidelity import LIMIT, LIMIT_OF_WEIGHTS, distances
-from glassbit.deploy._fold import FoldedLayer, Folder
+from glassbit.deploy._fold import Folder
+from glassbit.deploy._folded import FoldedLayer
 from glassbit.quant import Plan
 
 from .networks import NETWORKS, pictures, quantized, side

@@ -60,7 +60,7 @@ def images(n: int = 8) -> Tensor:
 def deployed(pool: Pool, bits: int) -> Deployed:
     torch.manual_seed(0)
     network = Net(pool)
-    quantize_(network, Plan.named(f"w{bits}a{bits}", edges="same"))
+    quantize_(network, Plan.named(f"w{bits}a{bits}", edges="same"), example=images().float() / 255)
     model = models.Classifier(network, mean=(0.4,), std=(0.3,))
     calibrate_(model, images().float() / 255)
     return Deployed(model, images()).eval()

@@ -92,7 +92,7 @@ def test_it_refuses_other_images_and_keeps_no_state():
     graph = graphs.random_graph(0)
     model = TorchGraph(graph)
     assert not model.state_dict()
-    with pytest.raises(UsageError, match=r"TorchGraph: the graph reads images of .*; got \(3, 99, 1\)"):
+    with pytest.raises(UsageError, match=r"TorchGraph: images must be \(n, .*; got uint8 of the shape \(2, 3, 99, 1\)"):
         model(torch.zeros(2, 3, 99, 1, dtype=torch.uint8))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, Folder
+from ._fold import Folder
+from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
 
 _LARGEST_SUM = 2**31
 

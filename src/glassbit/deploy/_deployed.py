@@ -8,16 +8,17 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from glassbit._errors import ExportError, UsageError
+from glassbit._errors import ExportError
 from glassbit._inputs import PixelNetwork, check_images, running
 from glassbit.intgraph import Input
 from glassbit.models import Classifier
 
 from . import _ops
 from ._bounds import too_large
-from ._checked import check_pass
 from ._fidelity import check
-from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Folder, Normalization, read_by
+from ._fold import Folder, Normalization
+from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
+from ._incoming import check_pass
 from ._program import Operand, Sum
 from ._trace import trace
 
@@ -95,9 +96,7 @@ class Deployed(PixelNetwork):
             UsageError: images of another shape than those that it was made with, or floats outside [0, 1], which would
                 be clipped; not looked at where a gradient is asked for, and on a GPU in the first batch only.
         """
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise UsageError(f"Deployed: made for images of {self.image_shape}; got {tuple(images.shape[1:])}")
-        self._looked = check_pass("Deployed", images, self._looked)
+        self._looked = check_pass("Deployed", images, self.image_shape, looked=self._looked)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             folded = [*self.folded()]

@@ -18,7 +18,7 @@ from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, S
 from glassbit.quant import QuantizedConv2d, QuantizedLinear
 
 from . import _ops
-from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
+from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
 from ._match import Accumulators, Codes, Symbol
 from ._program import Activate, Operand
 from ._trace import follow
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ._deployed import Deployed
 
 LIMIT = 0.25
-"""The largest distance that `check` lets pass. docs/deploy.md has the distribution that it was set from."""
+"""The largest distance that `check` lets pass; `benchmarks.fidelity` measures what it was set from."""
 LIMIT_OF_WEIGHTS = 0.7
 """The same for weights. LSQ's lowest code is left out, and weights on the image are quantized with the normalisation
 folded in; weights that have nothing to do with each other are 1.4 apart.

@@ -29,7 +29,7 @@ from glassbit.intgraph import (
 )
 
 from ._deployed import Deployed
-from ._fold import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
+from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
 from ._program import Operand
 from ._torch_graph import TorchGraph
 

@@ -6,12 +6,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from glassbit._errors import UsageError
 from glassbit._inputs import PixelNetwork
 from glassbit.intgraph import Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
 
 from . import _ops
-from ._checked import check_pass
+from ._incoming import check_pass
 
 
 class TorchGraph(PixelNetwork):
@@ -65,10 +64,8 @@ class TorchGraph(PixelNetwork):
             UsageError: images of another shape than the graph reads, or floats outside [0, 1], which would be clipped;
                 not looked at where a gradient is asked for, and on a GPU in the first batch only.
         """
-        shape = self._infos[self.graph.nodes[0].name].shape
-        if tuple(images.shape[1:]) != shape:
-            raise UsageError(f"TorchGraph: the graph reads images of {shape}; got {tuple(images.shape[1:])}")
-        self._looked = check_pass("TorchGraph", images, self._looked)
+        channels, height, width = self._infos[self.graph.nodes[0].name].shape
+        self._looked = check_pass("TorchGraph", images, (channels, height, width), looked=self._looked)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             return _ops.walk(self.graph.nodes, inputs, lambda node, read: self._execute(node, read or (x,)))

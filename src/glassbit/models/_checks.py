@@ -20,7 +20,7 @@ def check_count(network: str, argument: str, value: int, least: int) -> int:
     return value
 
 
-def check_images(network: str, images: Float[Tensor, "n c h w"], channels: int, least: int) -> None:
+def check_size(network: str, images: Float[Tensor, "n c h w"], channels: int, least: int) -> None:
     """Refuse images that `network` cannot take.
 
     Args:

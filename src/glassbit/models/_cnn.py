@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
-from ._checks import check_count, check_images
+from ._checks import check_count, check_size
 from ._initialise import kaiming_
 
 _SMALLEST_CNN = 6
@@ -45,7 +45,7 @@ class CNN(nn.Module):
         Raises:
             UsageError: images of another shape than the network was built for.
         """
-        check_images("cnn", x, self.channels, _SMALLEST_CNN)
+        check_size("cnn", x, self.channels, _SMALLEST_CNN)
         if tuple(x.shape[2:]) != self.size:
             raise UsageError(
                 f"cnn: built for images of {_by(self.size)} pixels, got {_by(x.shape[2:])}; "
@@ -80,7 +80,7 @@ class CNNBN(nn.Module):
         Raises:
             UsageError: images of another number of channels, or smaller than 8 x 8.
         """
-        check_images("cnn_bn", x, self.channels, 8)
+        check_size("cnn_bn", x, self.channels, 8)
         x = self.stage4(self.stage3(self.stage2(self.stage1(x))))
         return cast(Tensor, self.fc(self.flatten(self.pool(x))))
 

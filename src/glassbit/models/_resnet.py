@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
-from ._checks import check_count, check_images
+from ._checks import check_count, check_size
 from ._initialise import kaiming_
 
 Shortcut = Literal["A", "B"]
@@ -92,7 +92,7 @@ class ResNet(nn.Module):
         Raises:
             UsageError: images of another number of channels, or smaller than 4 x 4.
         """
-        check_images(self.name, x, self.channels, 4)
+        check_size(self.name, x, self.channels, 4)
         x = self.relu1(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return cast(Tensor, self.fc(self.flatten(self.pool(x))))

@@ -58,6 +58,8 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         if problem.errno is not None:
             raise RunError(f"checkpoint {path}: must be readable; got: {problem.strerror}; allow it") from problem
         content = None
+    except MemoryError:
+        raise  # says nothing of the file
     except Exception:  # noqa: BLE001 (what a damaged file makes torch raise has no end, and advises to trust it)
         content = None
     if not _is_checkpoint(content):

@@ -7,23 +7,24 @@ from torch import Tensor
 from glassbit._inputs import check_images
 
 
-def check_pass(owner: str, images: Tensor, looked: bool) -> bool:
-    """Refuse images that would be clipped.
+def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looked: bool) -> bool:
+    """Refuse images of another size, and those that would be clipped.
 
     Images that want a gradient pass, since smoothed gradients probe around an image. On a GPU only the first batch is
     looked at, because looking waits for it.
 
     Args:
         owner: what takes them.
-        images: of one pass, already of the right shape.
+        images: of one pass.
+        shape: channels, height and width.
         looked: whether images were looked at before.
 
     Returns:
         Whether images have been looked at now.
 
     Raises:
-        UsageError: floats that are not in [0, 1], or another type.
+        UsageError: another shape or type, or floats that are not in [0, 1].
     """
     values = not images.requires_grad and (images.is_cpu or not looked)
-    check_images(owner, images, empty=True, values=values)
+    check_images(owner, images, shape=shape, empty=True, values=values)
     return looked or values
