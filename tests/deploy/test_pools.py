@@ -146,7 +146,7 @@ def shipped(name: str, size: tuple[int, int]) -> nn.Module:
 def test_shipped_networks_are_exact_at_any_size(name: str, size: tuple[int, int], plan: str):
     torch.manual_seed(0)
     network = shipped(name, size)
-    quantize_(network, Plan.named(plan, alpha=2.0))
+    quantize_(network, Plan.named(plan, alpha=2.0), example=torch.zeros(2, 1, *size))
     x = F.interpolate(pictures(1, 14, 4).float(), size).to(torch.uint8)
     model = Deployed(models.Classifier(network, mean=(0.4,), std=(0.3,)), x).eval()
     graph = lower(model)

@@ -59,7 +59,7 @@ def test_rows_of_pixels_are_trained_on_and_exported(tmp_path: Path) -> None:
     data = datasets.load(tmp_path / "rows.npz")
     network = nn.Sequential(nn.Conv2d(1, 4, (1, 5), padding=(0, 2)), nn.ReLU(), nn.Flatten(), nn.Linear(128, 2))
     model = Classifier(network, mean=data.mean, std=data.std)
-    quantize_(model.network, Plan.named("w4a4"))
+    quantize_(model.network, Plan.named("w4a4"), example=data.train.images[:2].float())
     fit(CrossEntropy(model), data, epochs=2, batch_size=10, deploy_epochs=0, progress=False, device="cpu")
     graph = lower(model.cpu().eval(), classes=data.classes, images=data.train.images)
     assert (graph.preprocessing.height, graph.preprocessing.width) == (1, 32)
