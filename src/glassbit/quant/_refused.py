@@ -129,15 +129,15 @@ def _reasons(module: nn.Module) -> Iterator[str]:
     """What one layer or activation carries besides its weight and bias."""
     if own := [name for name in ("forward", "_conv_forward") if name in vars(module)]:
         yield f"its {own[0]} was replaced on the instance and would not be called; make it a module of its own"
-    own_parameters = ("weight", "bias") if isinstance(module, nn.Conv2d | nn.Linear) else ()
+    weighted = isinstance(module, nn.Conv2d | nn.Linear)
+    own_parameters = ("weight", "bias") if weighted else ()
     if computed := [name for name in own_parameters if name not in module._parameters]:
         yield _computed(module, computed[0])
         return
     more = [name for name in (*module._parameters, *module._buffers, *module._modules) if name not in own_parameters]
     if more:
         yield f"it also holds {', '.join(more)}; keep that in a module of its own"
-    weighted = isinstance(module, nn.Conv2d | nn.Linear)  # is kept inside, where its hooks of the state still fire
-    hooks = dict.fromkeys(
+    hooks = dict.fromkeys(  # a layer with weights is kept inside, where its hooks of the state still fire
         what for attribute, what in _HOOKS.items() if getattr(module, attribute) and not (weighted and "state" in what)
     )
     if hooks:

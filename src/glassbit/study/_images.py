@@ -66,12 +66,19 @@ def check_finished(folders: Sequence[Path], data: Dataset | None) -> None:
 
 
 def data_there(recipe: DataRecipe) -> Dataset | None:
-    """The data set of a recipe where it is on this machine and can have changed."""
-    if any(entry.included and entry.name == recipe.name for entry in catalogue()):
+    """The data set of a recipe where it is on this machine and can have changed.
+
+    Raises:
+        DataError, UsageError: images of the user's are there, and cannot be read any more.
+    """
+    known = {entry.name: entry for entry in catalogue()}.get(recipe.name)
+    if known is not None and known.included:
         return None
     try:
         return build_data(recipe, download=False)
     except (DataError, UsageError):
+        if known is None and (Path(recipe.dir or ".").expanduser() / Path(recipe.name).expanduser()).exists():
+            raise
         return None
 
 
