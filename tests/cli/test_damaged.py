@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from glassbit.cli import main
+from glassbit.report import _svg
 
 SHORT = ("--batch-size", "20", "--epochs", "2", "--probes", "3", "--device", "cpu")
 FOREIGN = re.compile(r"Traceback|weights_only|WeightsUnpickler|Error\(s\)|pydantic|Expecting|File is not a zip|Errno")
@@ -74,6 +75,8 @@ def changed(**values: Any) -> Callable[[Path], None]:
 
 
 DEEP = "[" * 100_000
+UNREADABLE = (empty, shorten, folder, pickled, other_keys, other_network, Path.unlink)
+"""Of what these leave, nothing reaches a chart."""
 DAMAGES: tuple[tuple[str, Callable[[Path], None]], ...] = (
     ("last.pt", empty),
     ("last.pt", shorten),
@@ -177,8 +180,15 @@ def in_words(code: int, err: str, *, verdict: bool = False) -> str:
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=lambda part: getattr(part, "__name__", part))
 def test_a_damaged_run_ends_in_a_sentence_and_is_mended(
-    name: str, damage: Callable[[Path], None], place: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    damage: Callable[[Path], None],
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if damage in UNREADABLE:  # charts are filled, but not laid out, which is most of the time
+        blank = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+        monkeypatch.setattr(_svg, "_written", lambda figure: blank)
     damage(place / "run" / name)
     for command, words in COMMANDS.items():
         if (command == "compare" and damage is not shorten) or (command == "report" and name.endswith(".pt")):

@@ -42,6 +42,15 @@ def test_a_file_is_built_once(tmp_path: Path) -> None:
         collect(refuse, key=("x", 2), cache_dir=tmp_path, limit=0)
 
 
+def test_what_killed_processes_left_is_swept_by_the_next_build(tmp_path: Path) -> None:
+    left, foreign = tmp_path / "images" / ".other.npy.a1b2.part", tmp_path / "images" / "mine.part"
+    left.parent.mkdir()
+    for path in (left, foreign):
+        path.write_bytes(b"half")
+    collect(prepare, key=("x",), cache_dir=tmp_path, limit=0)
+    assert (left.exists(), foreign.exists()) == (False, True)
+
+
 def test_the_file_cannot_be_changed_through_the_tensor(tmp_path: Path) -> None:
     collect(prepare, key=("x",), cache_dir=tmp_path, limit=0).zero_()
     again = collect(refuse, key=("x",), cache_dir=tmp_path, limit=0)

@@ -125,6 +125,27 @@ def test_a_run_file_without_its_keys_is_named(tmp_path):
         read_study(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"accuracy": None},
+        {"confusion": "x"},
+        {"confusion": [[1, 2]]},
+        {"confusion": [[1, None], [2, 3]]},
+        {"confusion": [[10**30]]},
+        {"confusion": [[-1]]},
+    ],
+)
+def test_a_result_whose_test_images_cannot_be_shown_is_named(tmp_path, make_run, test):
+    make_run(tmp_path, "fp32", None, 0)
+    result = json.loads((tmp_path / "result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({**result, "test": {**result["test"], **test}}))
+    with pytest.raises(
+        RunError, match=rf"result\.json: must hold what .* \(test(\.{next(iter(test))}.*)?\); delete it"
+    ):
+        read_study(tmp_path)
+
+
 def test_runs_on_other_images_or_classes_cannot_stand_in_one_table(tmp_path, make_run):
     for seed in (0, 1):
         make_run(tmp_path / f"runs/{seed}", "fp32", None, seed)

@@ -84,7 +84,8 @@ def test_tiny_maps_are_measured_but_not_compared(tmp_path: Path, recipe) -> None
     images = random.integers(0, 256, (40, 6, 6), np.uint8)
     labels = np.arange(40) % 4
     path = tmp_path / "small.npz"
-    np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    other = random.integers(0, 256, (40, 6, 6), np.uint8)
+    np.savez(path, train_images=images, train_labels=labels, test_images=other, test_labels=labels)
     outcome = run_study(
         recipe(f"data: {path}\nmodel: resnet20\ntransparency: {{images: 8}}"), tmp_path / "s", progress=False
     )

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from glassbit._errors import DataError
-from glassbit._files import replacing
+from glassbit._files import replacing, sweep
 from glassbit.pictures import Images
 
 from ._lock import locked
@@ -57,6 +57,7 @@ def collect(
 
 
 def _build(path: Path, images: Images) -> None:
+    sweep(path.parent)  # what killed processes left of other images, too
     free = shutil.disk_usage(path.parent).free
     if free < images.nbytes:
         raise DataError(

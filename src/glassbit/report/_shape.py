@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glassbit._errors import RunError
 
@@ -22,6 +22,20 @@ class _Held(_Part):
     accuracy: float | None = None
     loss: float | None = None
     n: int | None = None
+
+
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class _Tested(_Held):
+    accuracy: float
+    confusion: list[list[_Count]] | None = None
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        if any(len(row) != len(self.confusion or ()) for row in self.confusion or ()):
+            raise ValueError("confusion must be square")
+        return self
 
 
 class _Row(_Part):
@@ -62,7 +76,7 @@ class _Deployed(_Part):
 class Result(_Part):
     """`result.json`."""
 
-    test: _Held
+    test: _Tested
     cost: _Cost | None = None
     masking: _Masking | None = None
     validation: _Held | None = None

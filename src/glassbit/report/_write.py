@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassbit._errors import GlassbitError, RunError
 from glassbit._files import replacing, write_text
 
 from ._folder import read_study
@@ -33,18 +32,6 @@ def write_report(folder: Path) -> Path:
         RunError: the folder is neither, or a file in it is not what it should be.
         DiskError: a file cannot be written.
     """
-    try:
-        return _written(folder)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        if isinstance(error, GlassbitError):
-            raise
-        raise RunError(
-            f"{folder}: its files must fit together, and do not ({type(error).__name__}); call what made the folder "
-            "again, which makes anew what is damaged"
-        ) from error
-
-
-def _written(folder: Path) -> Path:
     study = read_study(folder)
     several = len(study.groups) > 1
     sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]
