@@ -77,7 +77,7 @@ def main() -> None:
                             "weights": weights,
                             "epochs": epochs,
                             **{
-                                what: [round(each["off"], 6) for each in tensors if each["what"] == what]
+                                f"of_{what}": [round(each["off"], 6) for each in tensors if each["what"] == what]
                                 for what in ("weights", "values")
                             },
                         }
@@ -86,7 +86,7 @@ def main() -> None:
                     largest = max((each["off"], each["name"]) for each in tensors if each["what"] == "values")
                     case = f"{given.data} {name} {named} {weights}, {epochs} epochs"
                     print(
-                        f"{case}: weights {max(rows[-1]['weights']):.4f}, values {largest[0]:.4f} ({largest[1]})",
+                        f"{case}: weights {max(rows[-1]['of_weights']):.4f}, values {largest[0]:.4f} ({largest[1]})",
                         flush=True,
                     )
 

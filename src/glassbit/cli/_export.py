@@ -110,7 +110,7 @@ def _deployed(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
 def _converted(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
     from glassbit.build import build_data
     from glassbit.datasets import calibration_images, split_validation, with_classes
-    from glassbit.deploy import Deployed
+    from glassbit.deploy import Deployed, distances
     from glassbit.study import changes, trained_model
     from glassbit.train import evaluate
 
@@ -127,13 +127,16 @@ def _converted(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
     train, held = data.train, data.train
     if recipe.validation:
         train, held = split_validation(data.train, fraction=recipe.validation, seed=run.seed)
-    converted = Deployed(model, calibration_images(train, seed=run.seed)).eval()
+    images = calibration_images(train, seed=run.seed)
+    converted = Deployed(model, images).eval()
+    furthest = max((each for each in distances(converted, images) if each.what == "values"), key=lambda each: each.off)
     before, after = evaluate(model, held), evaluate(converted, held)
     what = "validation" if recipe.validation else "training"
     warnings.warn(
         f"{saved.folder} was not trained in integer arithmetic, and is converted now: {what} accuracy "
-        f"{100 * before.accuracy:.2f} % -> {100 * after.accuracy:.2f} % on {counted(after.n, 'image')}. A last phase "
-        "of training with --deploy-epochs avoids the difference.",
+        f"{100 * before.accuracy:.2f} % -> {100 * after.accuracy:.2f} % on {counted(after.n, 'image')}. Each layer is "
+        f"within {furthest.off:.1%} of fake quantization ({furthest.name} is furthest): the rest is rounding, which "
+        "adds up over layers. A last phase of training with --deploy-epochs takes it into account.",
         GlassbitWarning,
         stacklevel=2,
     )

@@ -29,6 +29,7 @@ from glassbit.intgraph import (
 )
 
 from ._deployed import Deployed
+from ._fidelity import check
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
 from ._program import Operand
 from ._torch_graph import TorchGraph
@@ -94,18 +95,20 @@ def lower(
             f"lower: preprocessing must make images of {deployed.image_shape}, which the network reads; got {told}"
         )
     graph = IntGraph(nodes, names, preprocessing, about or About())
-    _check_bits(deployed, graph)
+    generator = torch.Generator().manual_seed(derive("lower"))
+    noise = torch.randint(0, 256, (_NOISE, *deployed.image_shape), dtype=torch.uint8, generator=generator)
+    if isinstance(model, Deployed):  # its weights may have changed since it was made
+        check(deployed, noise if images is None else images)
+    _check_bits(deployed, graph, noise)
     return graph
 
 
-def _check_bits(deployed: Deployed, graph: IntGraph) -> None:
-    """Refuse a graph whose logits on four images of noise are not those of the network that it was written from.
+def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:
+    """Refuse a graph whose logits are not those of the network that it was written from.
 
     Raises:
         GraphError: they differ.
     """
-    generator = torch.Generator().manual_seed(derive("lower"))
-    noise = torch.randint(0, 256, (_NOISE, *deployed.image_shape), dtype=torch.uint8, generator=generator)
     with torch.no_grad():
         wanted, got = deployed(noise), TorchGraph(graph)(noise)
     if not torch.equal(wanted, got):

@@ -20,8 +20,7 @@ from ._sites import ROOT
 
 Example = Tensor | tuple[Tensor, ...]
 
-_LIKELY = (28, 32, 64, 96, 224, 48, 16, 8, 128, 256, 299, 14)
-_SIDES = (*_LIKELY, *(side for side in range(1, 257) if side not in _LIKELY))
+_SIDES = (28, 32, 64, 96, 224, 48, 16, 8, 128, 256, 299, 14)
 _CHANNELS = (1, 3)
 _HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
@@ -56,8 +55,8 @@ def see(
     """Run the network once, and note its calls; None where no forward pass could be run.
 
     What runs is a twin in eval mode, without the user's hooks, which shares parameters and owns its buffers: nothing of
-    the network is changed. Without an example the twin has no numbers at all (the meta device) and is tried on images
-    of likely shapes.
+    the network is changed. Without an example the twin has no numbers at all (the meta device) and is tried on square
+    images of likely sizes, then with linear layers that take features of any length, as for images of another size.
 
     Args:
         example: the network's input, or inputs.
@@ -76,10 +75,10 @@ def see(
                 f"{type(error).__name__}: {error}; pass a batch of images as in training"
             ) from error
     dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), torch.float32)
-    for device, sides in (("meta", _SIDES), (None, _LIKELY)):
+    for device, any_length in (("meta", False), ("meta", True), (None, False)):
         with suppress(Exception):  # a network that cannot be copied
-            twin = _Twin(model, device, is_activation, is_weighted)
-            for shape in _shapes(model, is_weighted, sides):
+            twin = _Twin(model, device, is_activation, is_weighted, any_length=any_length)
+            for shape in _shapes(model, is_weighted):
                 with suppress(Exception):  # whatever it raises on an image that it was not made for
                     return twin.run(torch.zeros(shape, dtype=dtype))
     return None
@@ -91,6 +90,7 @@ class _Twin:
     Args:
         model: the network.
         device: of the copy; None shares the parameters of the network.
+        any_length: whether linear layers take any number of features.
     """
 
     def __init__(
@@ -99,7 +99,10 @@ class _Twin:
         device: str | None,
         is_activation: Callable[[nn.Module], bool],
         is_weighted: Callable[[nn.Module], bool],
+        *,
+        any_length: bool = False,
     ) -> None:
+        self.any_length = any_length
         self.inside: list[tuple[str, int]] = []
         self.entered: Counter[str] = Counter()
         self.noted: list[tuple[str, tuple[tuple[str, int], ...]]] = []
@@ -131,7 +134,9 @@ class _Twin:
 
     def _watch(self, name: str, module: nn.Module, *, noted: bool) -> None:
         """Note the calls of a module, also where its `forward` is called directly."""
-        inner = module.forward
+        inner: Callable[..., object] = (
+            _of_any_length(module) if self.any_length and isinstance(module, nn.Linear) else module.forward
+        )
 
         def forward(*args: object, **kwargs: object) -> object:
             if noted:
@@ -170,9 +175,14 @@ def _copied(model: nn.Module, device: str | None) -> nn.Module:
     return twin
 
 
-def _shapes(
-    model: nn.Module, is_weighted: Callable[[nn.Module], bool], sides: tuple[int, ...]
-) -> Iterator[tuple[int, ...]]:
+def _of_any_length(layer: nn.Linear) -> Callable[..., Tensor]:
+    def forward(x: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape[:-1], layer.out_features)
+
+    return forward
+
+
+def _shapes(model: nn.Module, is_weighted: Callable[[nn.Module], bool]) -> Iterator[tuple[int, ...]]:
     """Inputs that the network may take, the likely ones first; two samples each."""
     first = next((module for module in model.modules() if is_weighted(module)), None)
     channels: list[int] = []
@@ -186,5 +196,5 @@ def _shapes(
         channels.append(first.in_channels)
     others = [module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
     for count in dict.fromkeys([*channels, *_CHANNELS, *others[:1]]):
-        for side in sides if count in channels or not channels else _LIKELY:
+        for side in _SIDES:
             yield (2, count, side, side)
