@@ -101,7 +101,7 @@ def test_alpha_comes_from_the_recipe_or_from_images() -> None:
 def test_a_quantized_run_starts_from_float_weights(tmp_path: Path) -> None:
     data = fake("mnist")
     trained = build(run(seed=5), data).model
-    save_checkpoint(tmp_path / "best.pt", {"model": trained.state_dict()})
+    save_checkpoint(tmp_path / "best.pt", {"model": trained.state_dict(), "epoch": 1, "history": []})
     model = build(run(plan="w2a2"), data, start=tmp_path / "best.pt").model
     dequantize_(model.network)
     for name, weight in trained.state_dict().items():
@@ -116,7 +116,7 @@ def test_a_masking_run_starts_from_the_weights_of_the_same_bits_and_so_does_its_
     for plan in (None, "w4a4"):
         trained = build(run(seed=5, plan=plan), data)
         trained.objective(data.train.images[:8], data.train.labels[:8])  # moves BatchNorm
-        save_checkpoint(tmp_path / "best.pt", {"model": trained.model.state_dict()})
+        save_checkpoint(tmp_path / "best.pt", {"model": trained.model.state_dict(), "epoch": 1, "history": []})
         built = build(run(plan=plan, **options), data, start=tmp_path / "best.pt")
         for name, weight in trained.model.state_dict().items():
             assert torch.equal(weight, built.model.state_dict()[name])
@@ -128,15 +128,19 @@ def test_a_masking_run_starts_from_the_weights_of_the_same_bits_and_so_does_its_
 
 def test_a_start_with_other_bits_is_refused(tmp_path: Path) -> None:
     data = fake("mnist")
-    save_checkpoint(tmp_path / "best.pt", {"model": build(run(), data).model.state_dict()})
-    with pytest.raises(RunError, match="must be a checkpoint of the same network with the same bits on the same data"):
+    save_checkpoint(tmp_path / "best.pt", {"model": build(run(), data).model.state_dict(), "epoch": 1, "history": []})
+    with pytest.raises(
+        RunError, match="must be of the same network with the same bits, on the same data; got another one"
+    ):
         build(run(objective="sgt", plan="w4a4", sgt={"start": "trained"}), data, start=tmp_path / "best.pt")
 
 
 def test_a_start_from_another_network_is_refused(tmp_path: Path) -> None:
     data = fake("mnist")
-    save_checkpoint(tmp_path / "best.pt", {"model": build(run(model="cnn"), data).model.state_dict()})
-    with pytest.raises(RunError, match="must be a full-precision checkpoint of the same network"):
+    save_checkpoint(
+        tmp_path / "best.pt", {"model": build(run(model="cnn"), data).model.state_dict(), "epoch": 1, "history": []}
+    )
+    with pytest.raises(RunError, match="must be of the same network in full precision, on the same data; got another"):
         build(run(plan="w2a2"), data, start=tmp_path / "best.pt")
 
 

@@ -179,6 +179,6 @@ def test_a_layer_may_be_called_twice():
     model = Deployed(models.Classifier(network, mean=(0.5,), std=(0.5,)), images).eval()
     graph = lower(model)
     assert [node.name for node in graph.nodes] == [
-        "image", "stem", "relu", "conv", "relu#2", "conv#2", "relu#3", "flatten", "fc", "logits",
+        "image", "stem", "relu.0", "conv", "relu.1", "conv#2", "relu.2", "flatten", "fc", "logits",
     ]  # fmt: skip
     assert np.array_equal(model(images).detach().numpy(), graph.run(images.numpy()))

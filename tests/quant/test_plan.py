@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from glassbit import models
-from glassbit._errors import UsageError
+from glassbit._errors import GlassbitWarning, UsageError
 from glassbit.quant import NAMED_PLANS, Plan, Rule, assign, cost, quantize_
 
 
@@ -207,7 +207,8 @@ class TestCost:
                 return self.conv2(torch.relu(self.conv1(x)))
 
         model = Functional()
-        quantize_(model, Plan.named("w4a4", edges="same"))
+        with pytest.warns(GlassbitWarning, match="no activation is quantized"):
+            quantize_(model, Plan.named("w4a4", edges="same"))
         assert [row.input_bits for row in cost(model, (1, 8, 8)).rows] == [8, 32]
 
     def test_a_layer_called_twice_counts_twice_and_is_stored_once(self) -> None:
