@@ -23,6 +23,16 @@ def printable(text: object, *, keep: str = "") -> str:
     )
 
 
+def is_name(text: object, most: int) -> bool:
+    r"""Whether `text` is a name that can be shown as it is: printable, of 1 to `most` characters.
+
+    Example:
+        >>> is_name("Ankle boot", 256), is_name("a\n", 256), is_name("", 256)
+        (True, False, False)
+    """
+    return isinstance(text, str) and text.isprintable() and 0 < len(text) <= most
+
+
 def excerpt(text: object, most: int) -> str:
     """`text`, printable, cut after `most` characters.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
         ({"train_labels": np.arange(12) % 3 * 2, "test_labels": np.zeros(6, int)}, "none of class 1, 3"),
         ({"test_labels": np.arange(6)}, r"test_labels must lie in 0 \.\.\. 2, got 0 \.\.\. 5"),
         ({"test_images": np.zeros((6, 9, 9, 3), np.uint8)}, "test_images must have the shape of train_images"),
-        ({"classes": np.array(["a", "b", "a"])}, "classes must be different names .*, got a more than once"),
+        ({"classes": np.array(["a", "b", "a"])}, "classes must have different names; got a more than once; rename one"),
         (
             {"train_labels": np.eye(3)[np.arange(12) % 3]},
             r"whole numbers .*; if they are class numbers, save labels.argmax",
@@ -112,6 +113,39 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         load(str(path))
     assert str(error.value).count("\n  - ") == 2
+
+
+@pytest.mark.parametrize("key", ["train_labels", "test_labels"])
+def test_class_numbers_far_apart_make_nothing_of_their_size(tmp_path: Path, key: str) -> None:
+    path = saved(tmp_path / "x.npz", **{key: np.arange(12 if key == "train_labels" else 6) % 3 * 10**12})
+    text = rf"{key} must be class numbers below 65535, got 0 \.\.\. 2000000000000; number .* np\.unique"
+    tracemalloc.start()
+    with pytest.raises(DataError, match=text):
+        load(str(path))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**22
+
+
+def test_of_many_absent_classes_a_few_are_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npz", train_labels=np.arange(12) % 2 * 60_000)
+    with pytest.raises(DataError, match=r"none of class 1, 2, .* and 59989 more; number .* np\.unique") as error:
+        load(str(path))
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "b\n", "\u202e", "", "a" * 257])
+def test_class_names_that_cannot_be_shown(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / "x.npz", classes=np.array(["ant", "bee", name]))
+    with pytest.raises(DataError, match=r"classes must be printable text of 1 to 256 characters; got '.*; rename it"):
+        load(path)
+
+
+@pytest.mark.parametrize("classes", [np.zeros(70_000, "U1"), np.array(["ant", "bee", "c" * 2000])])
+def test_class_names_that_are_too_many_or_too_long_are_not_read(tmp_path: Path, classes: np.ndarray) -> None:
+    path = saved(tmp_path / "x.npz", classes=classes)
+    with pytest.raises(DataError, match=r"classes must be at most 65535 names of at most 256 characters, got .* each"):
+        load(path)
 
 
 def test_regions(tmp_path: Path) -> None:

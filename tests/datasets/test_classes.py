@@ -87,3 +87,11 @@ def test_a_data_set_has_different_names_and_labels_among_them() -> None:
     one = Split(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 2]))
     with pytest.raises(UsageError, match=r"labels of train must be class numbers, 0..1; got 0..2"):
         Dataset("x", one, one, ("a", "b"))
+
+
+@pytest.mark.parametrize("name", ["\x1b[31m", "b\n", "", "a" * 257])
+def test_a_data_set_has_names_that_can_be_shown(name: str) -> None:
+    with pytest.raises(UsageError, match=r"classes must be printable text of 1 to 256 characters; got '.*; rename it"):
+        data("a", name)
+    with pytest.raises(UsageError, match=r"classes must be at most 65535 names; got 65536"):
+        data(*map(str, range(65536)))

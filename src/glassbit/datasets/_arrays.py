@@ -6,7 +6,6 @@ import io
 import math
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +16,18 @@ from jaxtyping import UInt8
 
 from glassbit._count import counted
 from glassbit._errors import DataError
+from glassbit._text import listed
 from glassbit.pictures import Images
 
 from ._levels import Levels, Range, Values, is_number, levels, look
 from ._official import Arrays
 from ._shapes import readings, shape_problem
-from ._split import SHORTCUT
+from ._split import CLASSES, NAME, SHORTCUT, class_problem
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 REGIONS = "test_regions"
 CHUNK = 4096
+_NUMBERING = "number the classes of both parts from 0 without gaps: np.unique(labels, return_inverse=True)[1]"
 
 Collect = Callable[[str, Images], UInt8[np.ndarray, "n c h w"]]
 
@@ -75,9 +76,11 @@ def read_npz(source: Path | io.BufferedIOBase, *, name: str, collect: Collect) -
             problems = [text for part in ("train", "test") for text in _problems(part, heads)]
             known = _levels(archive, heads)
             problems += [known] if isinstance(known, str) else []
+            problems += _name_problems(_head(archive, "classes")) if "classes" in members else []
             _complain(name, problems + _region_problems(heads))
             assert isinstance(known, Levels)
             labels = {part: _small(archive, f"{part}_labels").astype(np.int64) for part in ("train", "test")}
+            _complain(name, _number_problems(labels))
             classes = _classes(archive) if "classes" in members else _numbers(int(labels["train"].max()) + 1)
             regions = _small(archive, REGIONS) if REGIONS in members else None
             _complain(name, _class_problems(classes) + _label_problems(labels, len(classes)) + _region_values(regions))
@@ -203,13 +206,31 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 
 def _class_problems(classes: tuple[str, ...]) -> list[str]:
-    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
-    return [f"classes must be different names (k,), got {', '.join(twice[:10])} more than once"] if twice else []
+    problem = class_problem(classes)
+    return [] if problem is None else [problem]
+
+
+def _name_problems(head: _Head) -> list[str]:
+    """What is wrong with the class names, before any of them is read."""
+    count, longest = math.prod(head.shape), head.dtype.itemsize
+    if count <= CLASSES and longest <= 16 * NAME:
+        return []
+    got = f"{count} of {longest} bytes each"
+    return [f"classes must be at most {CLASSES} names of at most {NAME} characters, got {got}; shorten them"]
+
+
+def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
+    """What is wrong with class numbers by themselves, before there is anything for each of them."""
+    return [
+        f"{part}_labels must be class numbers below {CLASSES}, got {found.min()} ... {found.max()}; {_NUMBERING}"
+        for part, found in labels.items()
+        if found.max() >= CLASSES
+    ]
 
 
 def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     problems = [
-        f"{part}_labels must lie in 0 ... {classes - 1}, got {found.min()} ... {found.max()}"
+        f"{part}_labels must lie in 0 ... {classes - 1}, got {found.min()} ... {found.max()}; {_NUMBERING}"
         for part, found in labels.items()
         if found.min() < 0 or found.max() >= classes
     ]
@@ -217,7 +238,9 @@ def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     if classes < 2:
         problems.append("there must be two classes or more, got one")
     elif absent and not problems:
-        problems.append(f"every class needs training images, but there are none of class {', '.join(map(str, absent))}")
+        problems.append(
+            f"every class needs training images, but there are none of class {listed(absent)}; {_NUMBERING}"
+        )
     return problems
 
 

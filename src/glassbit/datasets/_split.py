@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +14,14 @@ from torch import Tensor
 from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._text import brief, is_name, listed
 
 from ._mapped import announce
 
 IN_MEMORY = 2 * 1024**3
 BACKGROUND, OBJECT, SHORTCUT = 0, 1, 2
+CLASSES, NAME = 2**16 - 1, 256
+"""As many classes, and characters of the name of one, as an exported network can have."""
 
 
 class Split:
@@ -101,6 +104,20 @@ class Split:
         return Split(self._stored, self._labels[rows], rows=rows if self._rows is None else self._rows[rows])
 
 
+def class_problem(classes: Sequence[str]) -> str | None:
+    """What is wrong with the names of classes, which lists, pages and exported networks show; None if nothing is."""
+    if len(classes) > CLASSES:
+        return f"classes must be at most {CLASSES} names; got {len(classes)}; take fewer classes"
+    odd = [name for name in classes if not is_name(name, NAME)]
+    if odd:
+        return (
+            f"classes must be printable text of 1 to {NAME} characters; got {brief(odd[0])}; "
+            f"rename {'it' if len(odd) == 1 else f'it and {len(odd) - 1} more'}"
+        )
+    twice = sorted(name for name, count in Counter(classes).items() if count > 1)
+    return f"classes must have different names; got {listed(twice)} more than once; rename one" if twice else None
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A named data set.
@@ -116,7 +133,8 @@ class Dataset:
             empty where they had 8 bits. Whoever feeds the exported network does the same.
 
     Raises:
-        UsageError: two classes have one name, there is a label of no class, or the regions do not fit the test images.
+        UsageError: two classes have one name, a name is not printable, there is a label of no class, or the regions do
+            not fit the test images.
     """
 
     name: str
@@ -127,9 +145,9 @@ class Dataset:
     scaling: str = ""
 
     def __post_init__(self) -> None:
-        twice = sorted(name for name, count in Counter(self.classes).items() if count > 1)
-        if twice:
-            raise UsageError(f"classes must have different names; got {', '.join(twice)} more than once; rename one")
+        odd = class_problem(self.classes)
+        if odd is not None:
+            raise UsageError(odd)
         for part, split in (("train", self.train), ("test", self.test)):
             if len(split) and not 0 <= int(split.labels.min()) <= int(split.labels.max()) < len(self.classes):
                 raise UsageError(
