@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from glassbit import export_onnx
 from glassbit.intgraph import Logits
+from glassbit.runtime import onnx_model
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +61,24 @@ def test_a_difference_is_found_named_and_exits_1(call, artifact, other):
     assert err.startswith("comparing other.onnx (3)\nglassbit: ")
     assert "  - ONNX Runtime, optimisations on, threads 1, batch 1\n" in err
     assert "  - PyTorch" not in err
+
+
+def test_a_damaged_map_is_found_and_exits_1(call, artifact, graph, tmp_path):
+    model = onnx_model(graph, explain=True)
+    changed = [
+        value
+        for value in model.graph.initializer
+        if value.data_type == onnx.TensorProto.FLOAT
+        and value.name in {name for node in model.graph.node if node.op_type == "Mul" for name in node.input}
+        and value.name not in {other.name for other in onnx_model(graph).graph.initializer}
+    ]
+    for value in changed:
+        value.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(onnx.numpy_helper.to_array(value)), value.name))
+    onnx.save(model, tmp_path / "maps.onnx")
+    code, out, err = call("verify", tmp_path / "maps.onnx", "--artifact", artifact, "--images", "3")
+    assert code == 1
+    assert out.count("equal; maps differ by up to 1 of the largest value, and at most 1e-05 is rounding") == 8
+    assert "glassbit: 8 back ends do not compute the same:" in err
 
 
 def test_an_onnx_file_alone_is_compared_with_itself(call, other):

@@ -10,7 +10,7 @@ import pytest
 from graphs import first_version, images_for, random_graph
 
 from glassbit._errors import ArtifactError, UsageError
-from glassbit.runtime import export_onnx, find_web, onnx_model, relative_error, verify, verify_settings
+from glassbit.runtime import MAPS, export_onnx, find_web, onnx_model, relative_error, verify, verify_settings
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,33 @@ def test_a_file_of_another_network_differs(graph, no_web, tmp_path):
         verify(graph, images_for(graph, 2), model=tmp_path / "none.onnx")
 
 
+def scales_of_the_map(model):
+    """The float constants by which weights and gradients are multiplied: no logit depends on them."""
+    names = {name for node in model.graph.node if node.op_type == "Mul" for name in node.input}
+    floats = (value for value in model.graph.initializer if value.data_type == onnx.TensorProto.FLOAT)
+    plain = {value.name for value in onnx_model(random_graph(6)).graph.initializer}
+    return [value for value in floats if value.name in names - plain]
+
+
+@pytest.mark.parametrize("damage", [0.0, 1e-45, 1.01, np.inf])
+def test_a_damaged_map_is_seen(graph, no_web, damage):
+    images = images_for(graph, 2)
+    count = len(scales_of_the_map(onnx_model(graph, explain=True)))
+    assert count > 1
+    for i in range(count):
+        model = onnx_model(graph, explain=True)
+        scale = scales_of_the_map(model)[i]
+        values = onnx.numpy_helper.to_array(scale).copy()
+        values[...] = np.float32(damage) * values if damage == 1.01 else damage
+        scale.CopyFrom(onnx.numpy_helper.from_array(values, scale.name))
+        rows = verify(graph, images, model=model.SerializeToString())[:-1]
+        if damage == np.inf:
+            assert {row.outcome for row in rows} <= {"differs", "failed"}
+            continue
+        assert [(row.outcome, row.differing) for row in rows] == [("differs", 0)] * 8
+        assert all(row.saliency is not None and row.saliency > MAPS for row in rows)
+
+
 def test_a_back_end_that_answers_wrongly_fails(graph, no_web):
     row = verify(graph, images_for(graph, 2), others={"wide": lambda images: graph.run(images).astype(np.float64)})[0]
     assert row.outcome == "failed"
@@ -127,3 +154,4 @@ def test_relative_error():
     maps = np.array([[[1.0, 2.0]], [[0.0, 4.0]]])
     assert relative_error(maps + 1, maps) == 0.25
     assert relative_error(np.full((1, 1, 1), 0.5), np.zeros((1, 1, 1))) == 0.5
+    assert relative_error(np.full((1, 1, 1), np.nan), np.zeros((1, 1, 1))) == np.inf

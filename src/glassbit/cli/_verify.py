@@ -230,10 +230,19 @@ def _words(row: Row, classes: tuple[str, ...]) -> str:
     """What was found; images count from 0, in the order of the data."""
     if row.outcome in _SHORT:
         return _SHORT[row.outcome]
-    error = "equal" if not row.saliency else f"within {row.saliency:.0e} of the largest value"
-    maps = "" if row.saliency is None else f"; maps {error}"
+    maps = _of_the_maps(row)
     if row.first is None:
         return f"equal{maps}"
     image, place = row.first
     where = f"{row.differing:,} of {counted(row.images, 'image')}, first on image {image}, class {classes[place]}"
     return f"differs on {where}, by up to {row.largest:.3g}{maps}"
+
+
+def _of_the_maps(row: Row) -> str:
+    from glassbit.runtime import MAPS
+
+    if row.saliency is None:
+        return ""
+    if row.saliency > MAPS:
+        return f"; maps differ by up to {row.saliency:.1g} of the largest value, and at most {MAPS:.0e} is rounding"
+    return f"; maps {f'within {row.saliency:.0e} of the largest value' if row.saliency else 'equal'}"

@@ -9,6 +9,7 @@ from ._qonnx import qonnx_model as qonnx_model
 from ._session import Session as Session
 from ._session import kernels as kernels
 from ._speed import speed as speed
+from ._verify import MAPS as MAPS
 from ._verify import Row as Row
 from ._verify import relative_error as relative_error
 from ._verify import verify as verify

@@ -23,6 +23,8 @@ from ._untrusted import read_file
 from ._web import Web, WebJob, find_web
 
 _NATIVE, _WEB = "ONNX Runtime", "onnxruntime-web"
+MAPS = 1e-5
+"""The largest error of maps, relative to the largest value of all maps: they are computed in float32."""
 _Array = np.ndarray[Any, Any]
 _Outputs = tuple[_Array, _Array | None]
 Logits = Callable[[UInt8[np.ndarray, "n c h w"]], Float32[np.ndarray, "n k"]]
@@ -34,8 +36,8 @@ class Row:
 
     Args:
         backend: what ran, with its settings.
-        outcome: "equal" when every logit is, to the bit; "differs"; "missing" when something that it needs is not
-            installed; "failed" when it ran into an error.
+        outcome: "equal" when every logit is, to the bit, and the maps are within `MAPS`; "differs"; "missing" when
+            something that it needs is not installed; "failed" when it ran into an error.
         note: what is missing, or the error.
         images: how many were compared.
         differing: images with a logit that differs.
@@ -192,21 +194,26 @@ def _compare(backend: str, logits: _Array, maps: _Array | None, reference: _Refe
     if logits.shape != reference.logits.shape or logits.dtype != np.float32:
         got, wanted = f"{logits.dtype} {logits.shape}", f"float32 {reference.logits.shape}"
         return Row(backend, "failed", f"logits must be {wanted}; got {got}")
+    if maps is not None and reference.maps is not None and maps.shape != reference.maps.shape:
+        return Row(backend, "failed", f"saliency maps must be {reference.maps.shape}; got {maps.shape}")
+    error = None if maps is None or reference.maps is None else relative_error(maps, reference.maps)
     differs = logits.view(np.uint32) != reference.logits.view(np.uint32)
     places = np.argwhere(differs)
     return Row(
         backend,
-        "differs" if len(places) else "equal",
+        "differs" if len(places) or (error is not None and error > MAPS) else "equal",
         images=len(logits),
         differing=int(differs.any(1).sum()),
         first=(int(places[0, 0]), int(places[0, 1])) if len(places) else None,
         largest=float(np.abs(logits.astype(np.float64) - reference.logits).max()),
-        saliency=None if maps is None or reference.maps is None else relative_error(maps, reference.maps),
+        saliency=error,
     )
 
 
 def relative_error(maps: _Array, reference: Float64[np.ndarray, "n h w"]) -> float:
-    """`max |difference| / max |reference|`, over all maps."""
+    """`max |difference| / max |reference|`, over all maps; infinite where one has NaN or infinity."""
+    if not np.isfinite(maps).all() or not np.isfinite(reference).all():
+        return float("inf")
     largest = float(np.abs(reference).max())
     difference = float(np.abs(maps - reference).max())
     return difference / largest if largest else difference
