@@ -14,7 +14,17 @@ import pytest
 
 from glassbit import _files
 from glassbit._errors import DiskError, GlassbitError
-from glassbit._files import append_line, read_json, read_lines, replacing, sweep, write_json, write_text
+from glassbit._files import (
+    append_line,
+    check_file,
+    check_folder,
+    read_json,
+    read_lines,
+    replacing,
+    sweep,
+    write_json,
+    write_text,
+)
 
 WRITER = """
 import sys, time
@@ -151,3 +161,28 @@ def test_json_that_is_nested_too_deeply_is_no_json(tmp_path: Path, read) -> None
     (tmp_path / "a").write_text("[" * 100_000 + "\n")
     with pytest.raises(ValueError, match="nested too deeply"):
         read(tmp_path / "a")
+
+
+def test_a_folder_is_looked_at_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    check_folder(tmp_path / "a" / "b")
+    check_file(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    for place in ("file", "gone"):
+        with pytest.raises(DiskError, match=rf"{place}: must be writable; a file is in the place of its folder"):
+            check_folder(tmp_path / place)
+        with pytest.raises(DiskError, match=r"a/b: must be writable; a part of its path is a file; choose another"):
+            check_folder(tmp_path / place / "a" / "b")
+        with pytest.raises(DiskError, match=r"must be writable; a (part of its path|file is in the place)"):
+            check_file(tmp_path / place / "model.onnx")
+    with pytest.raises(DiskError, match="a folder is in its place; delete or rename it"):
+        check_file(tmp_path)
+    with pytest.raises(DiskError, match="the name is too long; choose a shorter one"):
+        check_folder(tmp_path / ("a" * 300))
+
+
+def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(DiskError, match="must be writable; permission denied; allow writing there, or choose another"):
+        check_folder(tmp_path / "a")

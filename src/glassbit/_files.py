@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -90,6 +91,40 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
         found = DiskError(f"{path}: must be writable; {reason}")
         found.errno, found.filename = error.errno, str(path)
         raise found from error
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder that files cannot be written into; it is made when the first one is.
+
+    Raises:
+        DiskError: it, or a part of its path, is a file, a link to nothing, or not to be written to.
+    """
+    with writing(folder):
+        for place in (folder, *folder.parents):
+            try:
+                mode = place.stat().st_mode
+            except FileNotFoundError:
+                if not place.is_symlink():
+                    continue
+                mode = 0
+            number = errno.EACCES
+            if not stat.S_ISDIR(mode):
+                number = errno.EEXIST if place == folder else errno.ENOTDIR
+            elif os.access(place, os.W_OK | os.X_OK):
+                return
+            raise OSError(number, os.strerror(number), str(place))
+
+
+def check_file(path: Path) -> None:
+    """Refuse, before any work, a file that cannot be written.
+
+    Raises:
+        DiskError: a folder is in its place, or its folder cannot be made or written to.
+    """
+    with writing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        check_folder(path.parent)
 
 
 def sweep(folder: Path, name: str | None = None) -> None:

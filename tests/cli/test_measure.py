@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
+from glassbit import export_onnx
 from glassbit.evidence import Comparison, Measurement
 
 TRAIN = ("--model", "cnn-bn", "--arguments", "width=4", "--size", "28", "--batch-size", "20", "--epochs", "2")
@@ -147,3 +149,37 @@ def test_what_cannot_be_measured_is_refused(call, words, text):
     code, _, err = call(*words)
     assert code == 2
     assert text in err
+
+
+def no_work(*_: object, **__: object) -> None:
+    raise AssertionError("images are read before the refusal")
+
+
+def test_a_file_without_maps_is_refused_before_any_image_is_read(call, graph, artifact, tiny, tmp_path, monkeypatch):
+    export_onnx(graph, tmp_path / "plain.onnx")
+    monkeypatch.setattr("glassbit.build.build_data", no_work)
+    for words in (("measure", "plain.onnx"), ("compare", artifact, "plain.onnx"), ("gate", "plain.onnx", artifact)):
+        code, _, err = call(*words, "--data", tiny)
+        assert code == 2
+        assert (
+            "plain.onnx: this .onnx file returns no saliency maps; write it again with `glassbit export --onnx" in err
+        )
+
+
+def test_an_impossible_place_is_refused_before_any_image_is_read(call, artifact, tiny, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    shutil.copy(artifact, tmp_path / "other.glassbit")
+    monkeypatch.setattr("glassbit.build.build_data", no_work)
+    monkeypatch.setattr("glassbit.cli._predict.image_files", no_work)
+    text = f"{Path('file/sub')}: must be writable; a part of its path is a file; choose another folder"
+    for words in (
+        ("measure", artifact, "--data", tiny, "--out", "file/sub"),
+        ("compare", artifact, "other.glassbit", "--data", tiny, "--out", "file/sub"),
+        ("gate", artifact, "other.glassbit", "--data", tiny, "--out", "file/sub"),
+        ("predict", artifact, tiny, "--explain", "file/sub"),
+    ):
+        code, _, err = call(*words)
+        assert (code, err.strip()) == (1, f"glassbit: {text}")
+    for flag, name in (("--artifact", "m.glassbit"), ("--onnx", "m.onnx"), ("--qonnx", "m.onnx")):
+        code, _, err = call("export", "no-run", flag, f"file/sub/{name}")
+        assert (code, err.strip()) == (1, f"glassbit: {text}")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from glassbit._errors import UsageError
+from glassbit._errors import DiskError, UsageError
 from glassbit.explain import METHODS, explain_images, integrated_gradients
 
 NAMES = ["cats/one.png", "../../etc/passwd", "ünï cödé.JPG", "cats/one.png", ""]
@@ -116,3 +116,10 @@ def test_nothing_is_written_when_an_argument_is_wrong(make, images, tmp_path: Pa
             make(quantized="w4a4"), images, arguments.pop("names"), arguments.pop("methods"), tmp_path, **arguments
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_an_impossible_folder_is_refused_before_anything_is_computed(make, images, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("glassbit.explain._pictures._predict", lambda *_: pytest.fail("the network has run"))
+    with pytest.raises(DiskError, match=r"sub: must be writable; a part of its path is a file; choose another folder"):
+        explain_images(make(), images, NAMES, ["gradient"], tmp_path / "file" / "sub")

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit._errors import UsageError
+from glassbit._files import check_folder
 from glassbit.cli._run_flags import TRUST
 
 METHODS = ("gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion")
@@ -37,8 +38,9 @@ def explain(
     saved = saved_run(run)
     if target is not None and target not in saved.classes:
         raise UsageError(f"--target: must be one of {', '.join(saved.classes)}; got {target!r}")
-    pictures = probe_pictures(saved) if images is None else own_pictures(images, saved)
     folder = out or run / "explain"
+    check_folder(folder)
+    pictures = probe_pictures(saved) if images is None else own_pictures(images, saved)
     explained = explain_images(
         trained_model(run, trust=trust),
         pictures.images,

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from glassbit._count import counted
 from glassbit._errors import GlassbitWarning, RunError, UsageError
+from glassbit._files import check_file
 from glassbit.cli._network_file import ARTIFACT, ONNX
 from glassbit.cli._run_flags import TRUST
 from glassbit.cli._say import is_first_process
@@ -70,6 +71,8 @@ def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain
     for flag, path, suffix in (("--artifact", artifact, ARTIFACT), ("--onnx", onnx, ONNX), ("--qonnx", qonnx, ONNX)):
         if path is not None and path.suffix != suffix:
             raise UsageError(f"{flag}: must end with {suffix}, such as model{suffix}; got {path}")
+        if path is not None:
+            check_file(path)
     if explain and onnx is None:
         raise UsageError(
             "--explain: has an effect only with --onnx; any .glassbit file can be explained by `glassbit predict`"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glassbit._files import check_folder
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES
 from glassbit.cli._run_flags import TRUST
 
@@ -30,6 +31,7 @@ def measure(
 
     place = find(network, trust=trust)
     folder = out or (Path("measured") / place.slug if place.folder is None or data is not None else place.folder)
+    check_folder(folder)  # before the images are read
     found = measured(place, dataset((place,), data, data_dir), folder, images)
     write_measurement(folder, found)
     for line in found.lines():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import Parameter
 
 from glassbit._errors import GlassbitWarning, RunError, UsageError
+from glassbit._files import check_folder
 from glassbit._text import listed
 from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
 from glassbit.cli._say import is_first_process
@@ -73,7 +74,7 @@ def find(text: str, *, trust: bool = False) -> Place:
         trust: whether the network of a saved run may be imported from anywhere; see `trained_model`.
 
     Raises:
-        UsageError: it names none.
+        UsageError: it names none, or one that cannot be explained.
         RunError: a folder that is no run's.
     """
     path = Path(text)
@@ -82,7 +83,13 @@ def find(text: str, *, trust: bool = False) -> Place:
     if path.suffix in (ARTIFACT, ONNX):
         if not path.is_file():
             raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it")
-        return Place(text, None, None, open_network(path).preprocessing, lambda _: _artifact(path), {})
+        network = open_network(path)
+        if network.saliency is None:
+            raise UsageError(
+                f"{text}: this .onnx file returns no saliency maps; write it again with `glassbit export --onnx FILE "
+                "--explain`, or measure the .glassbit file"
+            )
+        return Place(text, None, None, network.preprocessing, lambda _: _artifact(path), {})
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text):
         return Place(text, None, None, None, lambda data: _own(text, data), {})
     raise UsageError(
@@ -200,13 +207,15 @@ def compared(
     first, second = find(a, trust=trust), find(b, trust=trust)
     third = _twin(first, trust) if other_seed is None else find(other_seed, trust=trust)
     places = [place for place in (first, second, third) if place is not None]
-    chosen = dataset(places, data, data_dir)
     folder = out or Path("compared") / f"{first.slug}-{second.slug}"
     own = data is not None  # with other images than their own, runs keep the measurements that they have
-    found = [
-        measured(place, chosen, folder / f"network-{i}" if own or place.folder is None else place.folder, images)
-        for i, place in enumerate(places, 1)
+    folders = [
+        folder / f"network-{i}" if own or place.folder is None else place.folder for i, place in enumerate(places, 1)
     ]
+    for each in (folder, *folders):
+        check_folder(each)
+    chosen = dataset(places, data, data_dir)
+    found = [measured(place, chosen, each, images) for place, each in zip(places, folders, strict=True)]
     comparison = compare(
         found[0],
         found[1],

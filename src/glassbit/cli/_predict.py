@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from jaxtyping import Float32, Float64, Int64, UInt8
 
 from glassbit._errors import UsageError
+from glassbit._files import check_folder
 from glassbit.cli._network_file import Network, open_network
 from glassbit.cli._own_images import image_files
 
@@ -40,6 +41,8 @@ def predict(
         raise UsageError(
             f"--explain: {file} returns no saliency map; `glassbit export RUN --onnx FILE --explain` writes one"
         )
+    if explain is not None:
+        check_folder(explain)
     files, names = image_files(images, "IMAGE")
     wanted = network.preprocessing
     size, color = (wanted.height, wanted.width), "grey" if wanted.channels == 1 else "rgb"

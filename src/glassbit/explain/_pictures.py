@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._files import check_folder
 from glassbit.pictures import Explained, check_colors, folder_name, write_explained, write_index
 
 from ._batches import Images, Target, batches, taken, undisturbed
@@ -57,10 +58,12 @@ def explain_images(
     Raises:
         UsageError: before anything is written: an argument is not what it must be, or a method would be wrong on this
             network.
+        DiskError: the folder cannot be written to.
     """
     images = taken(images, "explain_images")
     _check(model, images, names, methods, labels)
     check_colors(colors)
+    check_folder(out_dir)
     logits, explained = _predict(model, images, target, batch)
     confidences, predictions = logits.softmax(1).max(1)
     maps, integrated = _all_maps(model, images, explained, methods, batch)

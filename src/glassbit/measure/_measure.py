@@ -71,10 +71,10 @@ def measure(
     chosen = draw(data, images)
     asked = subject, chosen.pixels, logit_of[chosen.labels]
     step = partial(_step, subject.name, progress)
-    predictions = logit_of.argsort().numpy()[_predictions(subject, data, step)]
-    with step("maps", None):
+    with step("maps", None):  # first, as there are networks without
         maps = subject.saliency(*asked[1:])
         noisy = noisy_maps(*asked)
+    predictions = logit_of.argsort().numpy()[_predictions(subject, data, step)]
     with step("removed pixels", len(maps)) as advance:
         removal = remove(*asked, maps, progress=advance)
     values: Values = {**removal.road(), **removal.gaps()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from glassbit._files import replacing, write_text
+from glassbit._files import check_folder, replacing, write_text
 
 from ._folder import read_study
 from ._map_files import grid_png
@@ -32,6 +32,8 @@ def write_report(folder: Path) -> Path:
         RunError: the folder is neither, or a file in it is not what it should be.
         DiskError: a file cannot be written.
     """
+    for part in ("tables", "figures") if folder.is_dir() else ():
+        check_folder(folder / part)
     study = read_study(folder)
     several = len(study.groups) > 1
     sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]
