@@ -17,6 +17,7 @@ from typing import Any
 from ._errors import DiskError, RunError
 
 _SUFFIX = ".part"
+_DIGITS = 1000
 _OLD = 24 * 3600.0
 """Seconds after which a half-written file is nobody's, on storage that cannot tell whether its writer lives."""
 _REPAIRS = {
@@ -182,6 +183,17 @@ def read_object(path: Path, repair: str) -> dict[str, Any]:
     return value
 
 
+def whole_number(text: str) -> int:
+    """A whole number of a JSON text that may come from anywhere, for `parse_int` of `json.loads`.
+
+    Raises:
+        ValueError: it has more digits than any number of ours.
+    """
+    if len(text) > _DIGITS:
+        raise ValueError(f"a number must have at most {_DIGITS} digits; got {len(text)}")
+    return int(text)
+
+
 def json_fault(error: Exception) -> str:
     """Where a JSON file is not one, e.g. `line 3, column 7`."""
     if isinstance(error, json.JSONDecodeError):
@@ -216,7 +228,7 @@ def read_lines(path: Path) -> list[Any]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=whole_number)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -224,11 +224,11 @@ def test_the_version_is_the_lowest_that_has_all_nodes(whole, path, bits, version
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (3, "must be tuple[tuple[int, int, int], ...]; got 3"),
-        ([3], "must be tuple[int, int, int]; got 3"),
-        ([[0, 1]], "must be tuple[int, int, int]; got [0, 1]"),
-        ([[0, 1, 1.0]], "must be <class 'int'>; got 1.0"),
-        ([[0, 1, True]], "must be <class 'int'>; got True"),
+        (3, "must be a list of lists of 3 whole numbers; got 3"),
+        ([3], "must be a list of 3 whole numbers; got 3"),
+        ([[0, 1]], "must be a list of 3 whole numbers; got [0, 1]"),
+        ([[0, 1, 1.0]], "must be a whole number; got 1.0"),
+        ([[0, 1, True]], "must be a whole number; got True"),
     ],
 )
 def test_windows_that_are_none_are_refused(path, value, text):
@@ -236,7 +236,7 @@ def test_windows_that_are_none_are_refused(path, value, text):
     contents = Contents(path.read_bytes())
     contents.node("mean").update(rows=value)
     contents.write(path)
-    assert refusal(path) == f"{UNREADABLE}{text}; export it again"
+    assert refusal(path).endswith(f"(mean): rows {text}; export it again")
 
 
 SPANS = "rows must be windows (first, stop, weight) with 0 <= first < stop <= 65535 and a weight of 1..65535"
@@ -296,24 +296,28 @@ def weights(**settings):
         ("conv", weights(shape=[-2, -1, 3, 3]), "9 bytes are not the weights of conv: 4 bits, shape (-2, -1, 3, 3)"),
         ("conv", weights(shape=[]), "9 bytes are not the weights of conv: 4 bits, shape ()"),
         ("conv", weights(shape=[2**40, 2**40, 3, 3]), "9 bytes are not the weights of conv: 4 bits"),
-        ("conv", weights(shape=[2.0, 1, 3, 3]), "must be <class 'int'>; got 2.0"),
+        ("conv", weights(shape=[2.0, 1, 3, 3]), "node 1 (conv): shape must be a whole number; got 2.0"),
         ("conv", weights(bits=2**70), "9 bytes are not the weights of conv: 1180591620717411303424 bits"),
-        ("conv", weights(bits=True), "must be <class 'int'>; got True"),
+        ("conv", weights(bits=True), "node 1 (conv): bits must be a whole number; got True"),
         ("conv", weights(bits=0), "9 bytes are not the weights of conv: 0 bits"),
-        ("conv", weights(grid="even"), "must be typing.Literal['odd', 'signed']; got even"),
-        ("conv", weights(extra=1), "the keys must be bits, grid, shape; got"),
-        ("conv", lie(weights=[1]), "the keys must be bits, grid, shape; got [1]"),
-        ("conv", lie(op="Exec"), "a node must be one of Input, Conv, Linear, Requantize, Add, MaxPool"),
-        ("conv", lie(op=["Conv"]), "a node must be one of Input, Conv"),
-        ("conv", lie(name=3), "must be <class 'str'>; got 3"),
+        ("conv", weights(grid="even"), "node 1 (conv): grid must be one of odd, signed; got 'even'"),
+        ("conv", weights(extra=1), "node 1 (conv): weights: the keys must be bits, grid, shape; got"),
+        ("conv", lie(weights=[1]), "node 1 (conv): weights: the keys must be bits, grid, shape; got [1]"),
+        ("conv", lie(op="Exec"), "node 1: must be one of Input, Conv, Linear, Requantize, Add, MaxPool"),
+        ("conv", lie(op=["Conv"]), "node 1: must be one of Input, Conv"),
+        ("conv", lie(name=3), "node 1: name must be text; got 3"),
         ("conv", lie(name="other"), "0 bytes are not the weights of other: 4 bits"),
-        ("conv", lie(stride=[1]), "must be tuple[int, int]; got [1]"),
-        ("conv", lie(stride="11"), "must be tuple[int, int]; got 11"),
-        ("conv", lie(code="print()"), "the keys must be op, name, input, weights, stride, padding, groups; got"),
+        ("conv", lie(stride=[1]), "node 1 (conv): stride must be a list of 2 whole numbers; got [1]"),
+        ("conv", lie(stride=""), "node 1 (conv): stride must be a list of 2 whole numbers; got ''"),
+        (
+            "conv",
+            lie(code="print()"),
+            "node 1 (conv): the keys must be op, name, input, weights, stride, padding, groups; got",
+        ),
         ("relu", lie(bias=10**6), "1000000 elements of bias are asked for, 10 are left"),
         ("relu", lie(bias=-1), "-1 elements of bias are asked for, 10 are left"),
         ("logits", lie(scale=2), "scale belongs to no node"),
-        ("image", lie(height=1e300), "must be <class 'int'>; got 1e+300"),
+        ("image", lie(height=1e300), "node 0 (image): height must be a whole number; got 1e+300"),
     ],
 )
 def test_descriptions_that_lie_are_refused(contents, path, name, change, text, unchecked):
@@ -326,12 +330,18 @@ def test_descriptions_that_lie_are_refused(contents, path, name, change, text, u
     ("change", "text"),
     [
         (lambda c: c.graph.update(nodes={}), "nodes must be a list"),
-        (lambda c: c.graph.update(nodes=[3]), "a node must be one of"),
-        (lambda c: c.graph.update(more=1), "the keys must be nodes, classes, preprocessing, about; got"),
-        (lambda c: setattr(c, "graph", []), "the keys must be nodes, classes, preprocessing, about; got []"),
-        (lambda c: c.graph.update(classes="abc"), "must be tuple[str, ...]; got abc"),
-        (lambda c: c.graph["about"].update(trained=1), "must be <class 'bool'>; got 1"),
-        (lambda c: c.graph["preprocessing"].pop("resize"), "the keys must be channels, height, width, resize; got"),
+        (lambda c: c.graph.update(nodes=[3]), "node 0: must be one of"),
+        (lambda c: c.graph.update(more=1), "the network: the keys must be nodes, classes, preprocessing, about; got"),
+        (
+            lambda c: setattr(c, "graph", []),
+            "the network: the keys must be nodes, classes, preprocessing, about; got []",
+        ),
+        (lambda c: c.graph.update(classes="abc"), "classes must be a list of texts; got 'abc'"),
+        (lambda c: c.graph["about"].update(trained=1), "about: trained must be true or false; got 1"),
+        (
+            lambda c: c.graph["preprocessing"].pop("resize"),
+            "preprocessing: the keys must be channels, height, width, resize; got",
+        ),
         (lambda c: c.arrays.pop("weights.fc"), "0 bytes are not the weights of fc"),
         (lambda c: c.arrays.pop("scale"), "3 elements of scale are asked for, 0 are left"),
         (lambda c: c.arrays.update(extra=np.zeros(1, np.uint8)), "extra belongs to no node"),
@@ -352,24 +362,33 @@ def squeezed(text):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "told"),
     [
-        "",
-        "{}",
-        "not base64",
-        "é",
-        base64.b64encode(b"not deflated").decode(),
-        squeezed("{}") + squeezed("{}"),
-        squeezed("{}")[:-4],
-        squeezed("{"),
-        squeezed("[" * 10**5),
-        squeezed('{"nodes": 1' + "0" * 10**4 + "}"),
-        squeezed('{"nodes": NaN}'),
+        ("", "must be compressed JSON; got nothing"),
+        ("{}", "must be compressed JSON in base64; got '{}'"),
+        ("not base64", "must be compressed JSON in base64; got 'not base64'"),
+        ("é", "must be compressed JSON in base64; got 'é'"),
+        (base64.b64encode(b"not deflated").decode(), "must be compressed JSON in base64; got 'bm90IGRlZmxhdGVk'"),
+        (squeezed("{}") + squeezed("{}"), "must be compressed JSON"),
+        (
+            base64.b64encode(base64.b64decode(squeezed("{}")) + b"more").decode(),
+            "must be compressed JSON; more follows",
+        ),
+        (base64.b64encode(base64.b64decode(squeezed("{}"))[:-4]).decode(), "must be compressed JSON; it is cut short"),
+        (squeezed("{"), "must be JSON; line 1, column 2"),
+        (squeezed("[" * 10**5), "must be flat; it is nested too deeply"),
+        (
+            squeezed('{"nodes": 1' + "0" * 10**4 + "}"),
+            "must be JSON; a number must have at most 1000 digits; got 10001",
+        ),
+        (squeezed('{"nodes": NaN}'), ""),
+        (squeezed('{"a": 1, "a": 2}'), "must be JSON; a key occurs twice"),
     ],
 )
 @pytest.mark.parametrize("name", ["graph", "certificate"])
-def test_texts_that_are_none_are_refused(contents, path, name, text):
+def test_texts_that_are_none_are_refused(contents, path, name, text, told):
     contents.write(path, **{name: text})
+    assert not told or refusal(path).startswith(f"{UNREADABLE}its {name} {told}")
     refusal(path)
 
 
@@ -378,7 +397,7 @@ def test_huge_declarations_cost_no_memory(contents, path):
     try:
         contents.write(path, graph=squeezed(" " * 2**26))
         tracemalloc.reset_peak()
-        assert "a text does not end, or not within 4194304 bytes" in refusal(path)
+        assert "its graph must have at most 4194304 bytes; got more" in refusal(path)
         contents.node("image").update(channels=65535, height=65535, width=65535)
         contents.write(path)
         refusal(path)
@@ -465,7 +484,10 @@ def test_what_is_too_much_is_refused_in_short(contents, path, change, text):
 @pytest.mark.parametrize("text", ['{"nodes":[],"nodes":[]}', '{"nodes":[{"op":"Input","op":"Conv"}]}'])
 def test_keys_that_occur_twice_are_refused(contents, path, text):
     contents.write(path, graph=squeezed(text))
-    assert refusal(path) == "holds no network that can be read: a key occurs twice; export it again"
+    assert (
+        refusal(path)
+        == "holds no network that can be read: its graph must be JSON; a key occurs twice; export it again"
+    )
 
 
 @pytest.mark.parametrize(

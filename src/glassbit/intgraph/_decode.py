@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 from jaxtyping import UInt8
 
+from glassbit._text import brief, excerpt, listed
+
 from ._encode import STORED, Encoded
 from ._graph import IntGraph
 from ._limits import CLASSES, NODES, NOTES, WEIGHTS
@@ -26,20 +28,20 @@ def decode(encoded: Encoded) -> IntGraph:
         GraphError: they describe one that breaks rules.
     """
     arrays = _Arrays(encoded.arrays)
-    given = _keys(encoded.description, ["nodes", "classes", "preprocessing", "about"])
+    given = _keys("the network", encoded.description, ["nodes", "classes", "preprocessing", "about"])
     if not isinstance(given["nodes"], list):
-        raise ValueError("nodes must be a list")
+        raise ValueError(f"nodes must be a list; got {brief(given['nodes'])}")
     _at_most("nodes", given["nodes"], NODES)
     _at_most("classes", given["classes"], CLASSES)
     if isinstance(given["about"], dict):
         _at_most("notes", given["about"].get("notes"), NOTES)
-    nodes = tuple(_node(described, arrays) for described in given["nodes"])
+    nodes = tuple(_node(i, described, arrays) for i, described in enumerate(given["nodes"]))
     arrays.check_used()
     return IntGraph(
         nodes=nodes,
-        classes=_value(tuple[str, ...], given["classes"]),
-        preprocessing=_flat(Preprocessing, given["preprocessing"]),
-        about=_flat(About, given["about"]),
+        classes=_value("classes", tuple[str, ...], given["classes"]),
+        preprocessing=_flat("preprocessing", Preprocessing, given["preprocessing"]),
+        about=_flat("about", About, given["about"]),
     )
 
 
@@ -80,30 +82,35 @@ class _Arrays:
             raise ValueError(f"{left[0]} belongs to no node")
 
 
-def _node(described: Any, arrays: _Arrays) -> Node:
+def _node(position: int, described: Any, arrays: _Arrays) -> Node:
     kind = _OPERATIONS.get(str(described.get("op"))) if isinstance(described, dict) else None
     if kind is None:
-        raise ValueError(f"a node must be one of {', '.join(_OPERATIONS)}; got {str(described)[:80]}")
+        raise ValueError(f"node {position}: must be one of {', '.join(_OPERATIONS)}; got {brief(described)}")
     hints = get_type_hints(kind)
-    given = _keys(described, ["op", *hints])
+    name = described.get("name")
+    place = f"node {position}{f' ({excerpt(name, 40)})' if isinstance(name, str) else ''}"
+    given = _keys(place, described, ["op", *hints])
     values: dict[str, Any] = {}
-    for name, hint in hints.items():
+    for key, hint in hints.items():
         if hint is Weights:
-            told = _keys(given[name], ["bits", "grid", "shape"])
-            bits, grid = _value(int, told["bits"]), _value(Grid, told["grid"])
-            shape = _value(tuple[int, ...], told["shape"])
-            values[name] = Weights(arrays.codes(values["name"], bits, shape), bits, grid)
-        elif name in STORED:
-            values[name] = arrays.take(name, _value(int, given[name]))
+            told = _keys(f"{place}: {key}", given[key], ["bits", "grid", "shape"])
+            bits, grid = (
+                _value(f"{place}: {part}", kind, told[part]) for part, kind in (("bits", int), ("grid", Grid))
+            )
+            shape = _value(f"{place}: shape", tuple[int, ...], told["shape"])
+            values[key] = Weights(arrays.codes(values["name"], bits, shape), bits, grid)
+        elif key in STORED:
+            values[key] = arrays.take(key, _value(f"{place}: {key}", int, given[key]))
         else:
-            values[name] = _value(hint, given[name])
+            values[key] = _value(f"{place}: {key}", hint, given[key])
     node: Node = kind(**values)
     return node
 
 
-def _flat(kind: type[Any], given: Any) -> Any:
+def _flat(place: str, kind: type[Any], given: Any) -> Any:
     hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value) for name, value in _keys(given, list(hints)).items()})
+    every = _keys(place, given, list(hints)).items()
+    return kind(**{name: _value(f"{place}: {name}", hints[name], value) for name, value in every})
 
 
 def _at_most(name: str, given: Any, most: int) -> None:
@@ -112,20 +119,35 @@ def _at_most(name: str, given: Any, most: int) -> None:
         raise ValueError(f"there must be at most {most} {name}; got {len(given)}")
 
 
-def _keys(given: Any, names: list[str]) -> dict[str, Any]:
+def _keys(place: str, given: Any, names: list[str]) -> dict[str, Any]:
     if not isinstance(given, dict) or set(given) != set(names):
-        raise ValueError(f"the keys must be {', '.join(names)}; got {str(given)[:80]}")
+        got = listed(given, longest=40) or "none" if isinstance(given, dict) else brief(given)
+        raise ValueError(f"{place}: the keys must be {', '.join(names)}; got {got}")
     return given
 
 
-def _value(hint: Any, given: Any) -> Any:
+def _value(place: str, hint: Any, given: Any) -> Any:
     """`given`, of the type that the annotation says; JSON has lists for tuples."""
     if get_origin(hint) is tuple and isinstance(given, list):
         inner = get_args(hint)
         inner = (inner[0],) * len(given) if inner[-1] is Ellipsis else inner
         if len(inner) == len(given):
-            return tuple(_value(each, item) for each, item in zip(inner, given, strict=True))
+            return tuple(_value(place, each, item) for each, item in zip(inner, given, strict=True))
     choices = get_args(hint) if get_origin(hint) is Literal else None
     if (isinstance(given, str) and given in choices) if choices else type(given) is hint:
         return given
-    raise ValueError(f"must be {hint}; got {str(given)[:80]}")
+    raise ValueError(f"{place} must be {_words(hint)}; got {brief(given)}")
+
+
+def _words(hint: Any, *, many: bool = False) -> str:
+    """What an annotation asks for: `a list of 2 whole numbers`."""
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        count = "" if inner[-1] is Ellipsis else f"{len(inner)} "
+        return f"{'lists' if many else 'a list'} of {count}{_words(inner[0], many=True)}"
+    one, several = {int: ("a whole number", "whole numbers"), str: ("text", "texts"), bool: ("true or false",) * 2}[
+        hint
+    ]
+    return several if many else one

@@ -13,8 +13,9 @@ import numpy as np
 import safetensors
 
 from glassbit._errors import ArtifactError, GraphError
+from glassbit._files import json_fault, whole_number
 from glassbit._plain_files import read_network
-from glassbit._text import excerpt, printable
+from glassbit._text import brief, excerpt, printable
 
 from ._decode import decode
 from ._encode import Encoded
@@ -46,12 +47,12 @@ def load(path: str | Path) -> IntGraph:
     _check_digest(path, data, metadata)
     try:
         arrays = _arrays(data)
-        graph = decode(Encoded(_expand(metadata["graph"]), arrays))
-        certificate = _expand(metadata["certificate"])
+        graph = decode(Encoded(_expand("graph", metadata), arrays))
+        certificate = _expand("certificate", metadata)
     except GraphError as error:
         told = GraphError([printable(problem) for problem in error.problems])
         raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{told}") from error
-    except (KeyError, ValueError, RecursionError, zlib.error, safetensors.SafetensorError) as error:
+    except (ValueError, RecursionError, safetensors.SafetensorError) as error:
         text = excerpt(error, _LONGEST_MESSAGE)
         raise ArtifactError(f"{path}: holds no network that can be read: {text}; export it again") from error
     if metadata["version"] != str(version_of(graph.nodes)):
@@ -106,12 +107,29 @@ def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def _expand(text: str) -> Any:
+def _expand(name: str, metadata: dict[str, str]) -> Any:
+    """A JSON value that is stored compressed.
+
+    Raises:
+        ValueError: it is not there, or not as `save` writes it.
+    """
     inflate = zlib.decompressobj()
-    data = inflate.decompress(base64.b64decode(text, validate=True), _LARGEST_TEXT)
+    if not metadata.get(name):
+        raise ValueError(f"its {name} must be compressed JSON; got {'nothing' if name in metadata else 'none'}")
+    try:
+        data = inflate.decompress(base64.b64decode(metadata[name], validate=True), _LARGEST_TEXT)
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"its {name} must be compressed JSON in base64; got {brief(metadata[name], 40)}") from error
+    if not inflate.eof and len(data) >= _LARGEST_TEXT:
+        raise ValueError(f"its {name} must have at most {_LARGEST_TEXT} bytes; got more")
     if not inflate.eof or inflate.unused_data:
-        raise ValueError(f"a text does not end, or not within {_LARGEST_TEXT} bytes")
-    return _json(data)
+        raise ValueError(f"its {name} must be compressed JSON; {'more follows' if inflate.eof else 'it is cut short'}")
+    try:
+        return _json(data)
+    except RecursionError:
+        raise ValueError(f"its {name} must be flat; it is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"its {name} must be JSON; {json_fault(error)}") from error
 
 
 def _json(data: bytes) -> Any:
@@ -127,4 +145,4 @@ def _json(data: bytes) -> Any:
             raise ValueError("a key occurs twice")
         return found
 
-    return json.loads(data, object_pairs_hook=unique)
+    return json.loads(data, object_pairs_hook=unique, parse_int=whole_number)

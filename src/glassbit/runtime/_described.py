@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from glassbit._errors import ArtifactError
+from glassbit._files import whole_number
 from glassbit.intgraph import Preprocessing
 
 from . import _structure
@@ -61,8 +62,8 @@ def described(data: bytes, source: str) -> Described:
     if len(metadata) != len(model.metadata_props):
         raise ArtifactError(f"{source}: its metadata have a key twice; export it again")
     try:
-        classes = _classes(json.loads(metadata["classes"]))
-        preprocessing = _preprocessing(json.loads(metadata["preprocessing"]))
+        classes = _classes(json.loads(metadata["classes"], parse_int=whole_number))
+        preprocessing = _preprocessing(json.loads(metadata["preprocessing"], parse_int=whole_number))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ArtifactError(
             f"{source}: its classes or preprocessing are damaged ({short(error)}); export it again"
