@@ -194,3 +194,15 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(how, said, tiny, tmp_
     assert out_text.count("\n") == 1
     assert not list(out.rglob("*.part"))
     assert (out / "log.jsonl").read_text().count("\n") >= 1
+
+
+def test_runs_that_fail_alike_say_why_once(call, tmp_path):
+    (tmp_path / "images").mkdir()
+    recipe = tmp_path / "s.yaml"
+    recipe.write_text("name: s\ndata: ./images\narms: [fp32, pact]\nplans: [w4a4]\nseeds: [0, 1]\n")
+    code, out, err = call("study", recipe, "--out", tmp_path / "s")
+    text = "must hold two class folders or more"
+    assert code == 1
+    assert "4 of 4 runs failed" in err
+    assert (out.count(text), err.count(text)) == (1, 1)
+    assert out.count(": failed: as images-cnn-bn-fp32-s0") == 3

@@ -40,3 +40,12 @@ def test_a_file_is_read_and_a_missing_one_named(tmp_path: Path) -> None:
     assert load_policy(path).predictions == 0.95
     with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got .*nowhere.yaml, which is no file"):
         load_policy(tmp_path / "nowhere.yaml")
+    with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got nothing; name one, or leave it out"):
+        load_policy(Path())
+
+
+@pytest.mark.parametrize(("text", "got"), [("", "nothing"), ("- 1", "no mapping"), ("agreement", "no mapping")])
+def test_what_is_no_policy_is_shown_one(text: str, got: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_policy(text)
+    assert caught.value.problems == (f"must be a mapping of keys, e.g. `agreement: 0.5`; got {got}",)

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from glassbit._count import counted
+from glassbit._text import listed
 from glassbit.cli._say import block, command_line, silence_libraries
 from glassbit.cli._spoken import speaker
 from glassbit.recipe import load, shipped
@@ -70,7 +71,10 @@ def study(
         say=lambda text: print(speak(text), flush=True),
     )
     if outcome.failed:
-        failed = [f"  {name}: {speak(message)}" for name, message in outcome.failed.items()]
+        alike: dict[str, list[str]] = {}
+        for name, message in outcome.failed.items():
+            alike.setdefault(speak(message), []).append(name)
+        failed = [f"  {listed(names)}: {message}" for message, names in alike.items()]
         lines = [f"glassbit: {len(outcome.failed)} of {counted(len(outcome.runs), 'run')} failed:", *failed]
         block("\n".join([*lines, "The others are kept. After the repair, the same command tries only these again."]))
     if len(outcome.failed) < len(outcome.runs):

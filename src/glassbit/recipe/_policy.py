@@ -48,7 +48,10 @@ def load_policy(path: Path) -> PolicyRecipe:
         RecipeError: it has problems; all of them are listed with their lines.
     """
     if not path.is_file():
-        raise UsageError(f"--policy: must be a YAML file; got {path}, which is no file")
+        got = "nothing" if path == Path() else f"{path}, which is no file"
+        raise UsageError(
+            f"--policy: must be a YAML file; got {got}; name one, or leave it out for the limits in --help"
+        )
     return parse_policy(read_text(path), str(path))
 
 
@@ -58,7 +61,7 @@ def parse_policy(text: str, source: str = "policy") -> PolicyRecipe:
     Raises:
         RecipeError: every problem, once, each with its line.
     """
-    values, lines = yaml_values(text, source)
+    values, lines = yaml_values(text, source, example="agreement: 0.5")
     policy, found = check(PolicyRecipe, values, lambda path: place(path, lines))
     if not found and all(value is None for value in policy.model_dump().values()):
         found = ["line 1: policy: must leave one check on; got none; delete a null"]

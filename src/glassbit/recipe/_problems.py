@@ -17,8 +17,8 @@ from ._options import Options
 Path = tuple[str | int, ...]
 
 
-def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Path, str]]:
-    """(place, text) of everything in `error`; an unknown key's place is the key itself."""
+def problems(error: ValidationError, model: type[BaseModel], values: Any) -> Iterator[tuple[Path, str]]:
+    """(place, text) of everything in `error`, which `values` caused; an unknown key's place is the key itself."""
     details = error.errors(include_url=False)
     for detail in details:
         path: Path = tuple(detail["loc"])
@@ -31,7 +31,17 @@ def problems(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[P
             for inner, text in context["problems"]:
                 yield (*path, *inner), text
         else:
-            yield path, _text(detail["type"], path, detail["input"], context, detail["msg"], model)
+            value = None if _is_empty(values, path) else detail["input"]
+            yield path, _text(detail["type"], path, value, context, detail["msg"], model)
+
+
+def _is_empty(values: Any, path: Path) -> bool:
+    """Whether nothing was written behind the key at `path`, which pydantic may have seen as an empty list."""
+    for part in path:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[str(part)]
+    return values is None
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
@@ -75,6 +85,7 @@ _TYPES: dict[str, str] = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "string_unicode": "text that can be written as UTF-8",
     "string_pattern_mismatch": "a name of letters, digits, `.`, `_` and `-`",
 }
 _BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
@@ -125,7 +136,7 @@ def _yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Options):
-        return str(getattr(value, "name", "{}"))
+        return str(getattr(value, "name", None) or "{}")
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_yaml, value))}]"
     return str(value)
@@ -176,7 +187,7 @@ def check(
     found = dict.fromkeys(more)
     value, error = _try(model, values)
     if error is not None:
-        first = list(problems(error, model))
+        first = list(problems(error, model, values))
         found |= dict.fromkeys(first)
         # The checks between the keys of a section run on valid keys only: look again without the invalid ones.
         rest = _without(values, [path for path, _ in first])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from glassbit._text import brief
 
 from ._problems import Path as Keys
 from ._yaml_limits import LARGEST, problem
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+"""What YAML does not allow in a file."""
 
 
 def read_text(path: Path) -> str:
@@ -29,8 +33,13 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}: must be a readable UTF-8 text file; {error}") from error
 
 
-def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]]:
+def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> tuple[dict[str, Any], dict[Keys, int]]:
     """Plain values and the line (from 1) of every key and item.
+
+    Args:
+        text: the YAML.
+        source: what errors call it.
+        example: a key of such a file.
 
     Raises:
         RecipeError: the text is no YAML mapping.
@@ -39,6 +48,13 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
     from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    odd_line = next((i for i, line in enumerate(text.split("\n"), 1) if _CONTROL.search(line)), None)
+    if odd_line is not None:
+        found = _CONTROL.search(text)
+        assert found is not None
+        raise RecipeError(
+            source, [f"line {odd_line}: must be text that can be read; got {brief(found[0])}; delete the character"]
+        )
     try:
         wrong = problem(text)
         if wrong is not None:
@@ -58,7 +74,8 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
             source, [f"{where}is not valid YAML: {error.problem or error.context}; check indentation and colons"]
         ) from error
     except YAMLError as error:
-        raise RecipeError(source, [f"is not valid YAML: {error}"]) from error
+        reason = " ".join(str(error).split())
+        raise RecipeError(source, [f"is not valid YAML: {reason}; correct it"]) from error
     except Exception as error:  # a date that is none, a number without an end: the parser lets anything through
         text = f"holds a value that cannot be read ({error}); put it into quotes or correct it"
         raise RecipeError(source, [text]) from error
@@ -70,7 +87,7 @@ def yaml_values(text: str, source: str) -> tuple[dict[str, Any], dict[Keys, int]
     if not isinstance(values, dict):
         raise RecipeError(
             source,
-            [f"must be a mapping of keys, e.g. `name: my-study`; got {'nothing' if values is None else 'no mapping'}"],
+            [f"must be a mapping of keys, e.g. `{example}`; got {'nothing' if values is None else 'no mapping'}"],
         )
     return values, lines
 

@@ -108,6 +108,7 @@ def run_study(
             tell(f"{len(skipped)} of {counted(len(runs), 'run is', 'runs are')} finished already")
         say_exportable((job.run for job in jobs), tell)
         finished: list[str] = []
+        first: dict[str, str] = {}
         for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
             if failure is None:
@@ -118,7 +119,8 @@ def run_study(
             else:
                 study.failed[job.run.id] = failure
                 study.save()
-                tell(f"{count}: failed: {failure}")
+                same = first.setdefault(failure, job.run.id)
+                tell(f"{count}: failed: {failure if same == job.run.id else f'as {same}'}")
         if recipe.transparency.images:
             write_agreement(out, runs)
     return StudyOutcome(out, tuple(run.id for run in runs), tuple(finished), tuple(skipped), study.failed)
