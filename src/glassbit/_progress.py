@@ -35,7 +35,7 @@ def bar(title: str, total: int | None, *, show: bool, size: bool = False) -> Ite
 
     steps = DownloadColumn() if size else MofNCompleteColumn()
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), steps, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), steps, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=total)
+        task = progress.add_task(printable(title), total=total)
         yield lambda count: progress.advance(task, count)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,6 +14,7 @@ import pytest
 from graphs import first_version
 from PIL import Image
 
+import glassbit.cli
 from glassbit import export_onnx
 
 
@@ -167,3 +170,16 @@ def test_what_is_no_image_file_of_a_folder_is_said_and_links_that_lead_out(call,
     code, out, err = call("predict", artifact, folder / "pipe.png")
     assert (code, out) == (1, "")
     assert "a pipe, socket or device" in err
+
+
+def test_paths_and_names_are_printed_so_that_no_terminal_acts_on_them(call, artifact, photos):
+    code, out, err = call("predict", artifact, photos, "--explain", "x\x1b[31m\ny")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == r"pictures: x\x1b[31m\ny"
+    assert "\x1b" not in out
+
+
+def test_every_result_goes_through_the_one_place_that_escapes():
+    for path in Path(glassbit.cli.__file__).parent.glob("*.py"):
+        if path.name != "_say.py":
+            assert not re.search(r"\bprint\(|stdout\.write", path.read_text()), path.name

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glassbit._errors import DiskError
 from glassbit.report import write_report
 
 
@@ -68,3 +69,10 @@ def test_learning_curves(tmp_path, make_study):
     last = next(r for r in rows if (r["arm"], r["quantity"], r["epoch"]) == ("sgt", "validation_accuracy", "3"))
     assert float(last["mean"]) == pytest.approx(0.90 * (1 - 0.4**3) + 0.001)
     assert (folder / "figures" / "learning.svg").is_file()
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    (tmp_path / "tables").write_text("")
+    monkeypatch.setattr("glassbit.report._write.read_study", lambda _: pytest.fail("the study is read"))
+    with pytest.raises(DiskError, match="tables: must be writable; a file is in the place of its folder"):
+        write_report(tmp_path)

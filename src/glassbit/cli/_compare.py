@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES, OTHER_SEED, OUT
 from glassbit.cli._run_flags import TRUST
+from glassbit.cli._say import line
 
 
 def compare(
@@ -27,7 +28,7 @@ def compare(
     from glassbit.cli._measured import compared
 
     folder, comparison = compared(a, b, other_seed, data, data_dir, images, out, trust)
-    for line in comparison.lines():
-        print(line)
-    print(f"report: {folder / 'compare.html'}")
+    for each in comparison.lines():
+        line(each)
+    line(f"report: {folder / 'compare.html'}")
     return 0

@@ -12,7 +12,7 @@ from glassbit._errors import UsageError
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._found import found
 from glassbit.cli._run_flags import IMAGES, recipe_of
-from glassbit.cli._say import block
+from glassbit.cli._say import block, line
 from glassbit.cli._spoken import speaker
 
 DataDir = Annotated[Path | None, Parameter(help="a folder to look in; left out: the cache")]
@@ -24,11 +24,11 @@ def list_(*, data_dir: DataDir = None) -> int:
 
     for entry in datasets.catalogue():
         place = found(entry, data_dir)
-        print(f"{entry.name}: {entry.title}")
+        line(f"{entry.name}: {entry.title}")
         count = f"{entry.train:,} to train, {entry.test:,} to test"
-        print(f"  {count}, {entry.side} x {entry.side}, {counted(len(entry.classes), 'class', 'classes')}")
-        print(f"  {f'here: {place}' if place else f'not here; get it with `glassbit data fetch {entry.name}`'}")
-        print(f"  {entry.homepage}")
+        line(f"  {count}, {entry.side} x {entry.side}, {counted(len(entry.classes), 'class', 'classes')}")
+        line(f"  {f'here: {place}' if place else f'not here; get it with `glassbit data fetch {entry.name}`'}")
+        line(f"  {entry.homepage}")
     return 0
 
 
@@ -44,7 +44,7 @@ def fetch_(
         raise UsageError(f"data fetch: needs at least one name; known are {', '.join(known)}")
     for name in names:
         paths = datasets.fetch(name, progress=not quiet)
-        print(f"{name}: {paths[0].parent if paths else 'comes with Glassbit'}")
+        line(f"{name}: {paths[0].parent if paths else 'comes with Glassbit'}")
     return 0
 
 
@@ -61,8 +61,8 @@ def check_(
     report = datasets.check(
         data.name, data_dir=data.dir, size=data.size, resize=data.resize, color=data.color, progress=True
     )
-    for line in report.lines:
-        print(line)
+    for each in report.lines:
+        line(each)
     if report.problems:
         speak = speaker(["data", "check"])
         block(
@@ -74,5 +74,5 @@ def check_(
             )
         )
         return 1
-    print("no problems found")
+    line("no problems found")
     return 0

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from glassbit._packages import install
 from glassbit.cli._data import DataDir
 from glassbit.cli._found import found
+from glassbit.cli._say import line
 
 _PACKAGES = (
     "glassbit",
@@ -37,21 +38,21 @@ def doctor(*, data_dir: DataDir = None) -> int:
 
     from glassbit import datasets
 
-    print("versions")
-    print(f"  python {platform.python_version()} on {platform.platform()}")
+    line("versions")
+    line(f"  python {platform.python_version()} on {platform.platform()}")
     for name in _PACKAGES:
-        print(f"  {name} {_version(name)}")
-    print("devices")
-    for line in _devices():
-        print(f"  {line}")
-    print("threads")
-    print(f"  torch computes with {torch.get_num_threads()}; this process may use {_cores()} cores")
-    print(f"  OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}")
-    print("data")
-    print(f"  cache: {datasets.cache_folder()}")
+        line(f"  {name} {_version(name)}")
+    line("devices")
+    for each in _devices():
+        line(f"  {each}")
+    line("threads")
+    line(f"  torch computes with {torch.get_num_threads()}; this process may use {_cores()} cores")
+    line(f"  OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS', 'not set')}")
+    line("data")
+    line(f"  cache: {datasets.cache_folder()}")
     for entry in datasets.catalogue():
         place = found(entry, data_dir)
-        print(f"  {entry.name}: {place or f'not found; get it with `glassbit data fetch {entry.name}`'}")
+        line(f"  {entry.name}: {place or f'not found; get it with `glassbit data fetch {entry.name}`'}")
     return 0
 
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from glassbit._errors import UsageError
 from glassbit._files import check_folder
 from glassbit.cli._run_flags import TRUST
+from glassbit.cli._say import line
 
 METHODS = ("gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion")
 
@@ -53,6 +54,6 @@ def explain(
     )
     for one in explained:
         sure = "" if one.confidence is None else f" ({one.confidence:.0%})"
-        print(f"{one.name}: predicted {saved.classes[one.prediction]}{sure}, explained {saved.classes[one.target]}")
-    print(f"pictures: {folder}")
+        line(f"{one.name}: predicted {saved.classes[one.prediction]}{sure}, explained {saved.classes[one.target]}")
+    line(f"pictures: {folder}")
     return 0

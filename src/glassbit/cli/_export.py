@@ -13,7 +13,7 @@ from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._files import check_file
 from glassbit.cli._network_file import ARTIFACT, ONNX
 from glassbit.cli._run_flags import TRUST
-from glassbit.cli._say import is_first_process
+from glassbit.cli._say import is_first_process, line
 
 if TYPE_CHECKING:
     from glassbit.deploy import Deployed
@@ -53,11 +53,11 @@ def export(
     saved = saved_run(run)
     result = _result(saved)
     graph = integer_graph(_deployed(saved, data_dir, trust), saved.run, saved.classes, scaling=saved.scaling)
-    for line in _write(graph, artifact, onnx, qonnx, explain):
-        print(line)
+    for each in _write(graph, artifact, onnx, qonnx, explain):
+        line(each)
     fake, integers = (found.get("test") for found in (result, result.get("deployed") or {}))
     if fake and integers:
-        print(
+        line(
             f"test accuracy {100 * integers['accuracy']:.2f} % in integers, {100 * fake['accuracy']:.2f} % before, "
             f"with fake quantization, on {counted(integers['n'], 'image')}"
         )

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES, OTHER_SEED, OUT
 from glassbit.cli._run_flags import TRUST
+from glassbit.cli._say import line
 from glassbit.recipe import PolicyRecipe, load_policy
 
 
@@ -33,7 +34,7 @@ def gate(
 
     folder, comparison = compared(reference, candidate, other_seed, data, data_dir, images, out, trust)
     verdict = judge(comparison, Policy(**limits.model_dump()))
-    for line in verdict.lines():
-        print(line)
-    print(f"evidence: {folder / 'compare.html'}")
+    for each in verdict.lines():
+        line(each)
+    line(f"evidence: {folder / 'compare.html'}")
     return 0 if verdict.passed else 1

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from glassbit._errors import UsageError
 from glassbit.cli._network_file import ARTIFACT, kind_of
-from glassbit.cli._say import table
+from glassbit.cli._say import line, table
 
 if TYPE_CHECKING:
     from glassbit.intgraph import IntGraph
@@ -32,8 +32,8 @@ def inspect(file: Annotated[Path, Parameter(help="a .glassbit file, as `glassbit
         )
     from glassbit.intgraph import load
 
-    for line in _lines(load(file), file):
-        print(line)
+    for each in _lines(load(file), file):
+        line(each)
     return 0
 
 

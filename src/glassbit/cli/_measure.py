@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from glassbit._files import check_folder
 from glassbit.cli._measured import DATA, DATA_DIR, IMAGES
 from glassbit.cli._run_flags import TRUST
+from glassbit.cli._say import line
 
 
 def measure(
@@ -34,7 +35,7 @@ def measure(
     check_folder(folder)  # before the images are read
     found = measured(place, dataset((place,), data, data_dir), folder, images)
     write_measurement(folder, found)
-    for line in found.lines():
-        print(line)
-    print(f"report: {folder / 'transparency.html'}")
+    for each in found.lines():
+        line(each)
+    line(f"report: {folder / 'transparency.html'}")
     return 0

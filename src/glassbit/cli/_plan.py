@@ -9,7 +9,7 @@ from glassbit._bits import bits_given
 from glassbit._errors import GlassbitWarning
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA_OF_PLAN, MODEL, PLAN, recipe_of
-from glassbit.cli._say import table
+from glassbit.cli._say import line, table
 from glassbit.recipe import RunRecipe
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def plan(values: Values) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)  # the table says it
             conversion = quantize_(network, build_plan(run.plan), example=torch.zeros(2, *shape))
-    for line in _lines(run, shape, cost(network, shape), full, conversion):
-        print(line)
-    print(f"\n{exportable(export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8)))}")
+    for each in _lines(run, shape, cost(network, shape), full, conversion):
+        line(each)
+    line(f"\n{exportable(export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8)))}", keep="\n")
     return 0
 
 

@@ -13,6 +13,7 @@ from glassbit._errors import UsageError
 from glassbit._files import check_folder
 from glassbit.cli._network_file import Network, open_network
 from glassbit.cli._own_images import image_files
+from glassbit.cli._say import line
 
 _METHOD = "gradient"
 _AT_ONCE = 32
@@ -57,11 +58,11 @@ def predict(
         if explain is not None:
             entries += _draw(network, explain, start, names[some], pixels, probabilities, explained)
         for i, name in enumerate(names[some]):
-            line = f"{name}: predicted {network.classes[predicted[i]]} ({probabilities[i].max():.0%})"
-            print(line if explain is None else f"{line}, explained {network.classes[explained[i]]}", flush=True)
+            said = f"{name}: predicted {network.classes[predicted[i]]} ({probabilities[i].max():.0%})"
+            line(said if explain is None else f"{said}, explained {network.classes[explained[i]]}")
     if explain is not None:
         write_index(explain, entries, methods=[_METHOD], quantized=True)
-        print(f"pictures: {explain}")
+        line(f"pictures: {explain}")
     return 0
 
 

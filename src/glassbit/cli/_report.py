@@ -7,10 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from glassbit.cli._say import line
+
 
 def report(folder: Annotated[Path, Parameter(help="the folder of a study or of a run")], /) -> int:
     """Write the report of a study or a run."""
     from glassbit.report import write_report
 
-    print(f"report: {write_report(folder)}")
+    line(f"report: {write_report(folder)}")
     return 0

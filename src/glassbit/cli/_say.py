@@ -16,6 +16,16 @@ from glassbit._text import printable
 _FORMAT = warnings.formatwarning
 
 
+def line(text: object = "", *, keep: str = "") -> None:
+    """A line of the result on stdout; what a terminal would act upon is escaped, in names and paths too.
+
+    Args:
+        text: of the line.
+        keep: characters that stay as they are; the ends of lines, for a text of several.
+    """
+    print(printable(text, keep=keep), flush=True)
+
+
 def block(text: str) -> None:
     """A message on stderr; what a terminal would act upon is escaped, but for the ends of lines."""
     print(printable(text, keep="\n"), file=sys.stderr, flush=True)

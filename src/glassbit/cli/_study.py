@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from glassbit._count import counted
 from glassbit._text import listed
-from glassbit.cli._say import block, command_line, silence_libraries
+from glassbit.cli._say import block, command_line, line, silence_libraries
 from glassbit.cli._spoken import speaker
 from glassbit.recipe import load, shipped
 
@@ -68,7 +68,7 @@ def study(
         on=on,
         download=not offline,
         progress=not quiet,
-        say=lambda text: print(speak(text), flush=True),
+        say=lambda text: line(speak(text), keep="\n"),
     )
     if outcome.failed:
         alike: dict[str, list[str]] = {}
@@ -78,5 +78,5 @@ def study(
         lines = [f"glassbit: {len(outcome.failed)} of {counted(len(outcome.runs), 'run')} failed:", *failed]
         block("\n".join([*lines, "The others are kept. After the repair, the same command tries only these again."]))
     if len(outcome.failed) < len(outcome.runs):
-        print(f"report: {write_report(folder)}", flush=True)
+        line(f"report: {write_report(folder)}")
     return 1 if outcome.failed else 0

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from glassbit._count import counted
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
-from glassbit.cli._say import command_line, silence_libraries
+from glassbit.cli._say import command_line, line, silence_libraries
 
 
 @takes(DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
@@ -51,21 +51,21 @@ def train(
         download=not offline,
         progress=not quiet,
         tensorboard=tensorboard,
-        say=lambda text: print(text, flush=True),
+        say=lambda text: line(text, keep="\n"),
     )
     if outcome.status == "worker":
         return 0
     result = outcome.result
     if outcome.status == "skipped":
-        print(f"{folder} is finished already; nothing was trained")
-    print(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {counted(result['test']['n'], 'image')}")
+        line(f"{folder} is finished already; nothing was trained")
+    line(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {counted(result['test']['n'], 'image')}")
     deployed = result.get("deployed")
     if deployed:
-        print(f"in integers {100 * deployed['test']['accuracy']:.2f} %, as `glassbit export {folder}` writes it")
+        line(f"in integers {100 * deployed['test']['accuracy']:.2f} %, as `glassbit export {folder}` writes it")
     cost = result["cost"]
-    print(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
-    print(f"best of {counted(result['epochs'], 'epoch')}: {result['best_epoch']}, chosen on the validation images")
-    print(f"run: {folder}")
+    line(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
+    line(f"best of {counted(result['epochs'], 'epoch')}: {result['best_epoch']}, chosen on the validation images")
+    line(f"run: {folder}")
     return 0
 
 

@@ -17,7 +17,7 @@ from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._progress import bar
 from glassbit.cli._network_file import ARTIFACT, ONNX, kind_of
-from glassbit.cli._say import block, table
+from glassbit.cli._say import block, line, table
 from glassbit.intgraph import IntGraph, Preprocessing, load
 
 if TYPE_CHECKING:
@@ -59,13 +59,15 @@ def verify(
     plan = _plan(file, artifact)
     chosen = _images(plan, file, data, data_dir, images)
     rows = _compared(plan.compare, chosen.pixels, file)
-    print(f"{file} on {counted(len(chosen.pixels), chosen.noun)} of {chosen.origin},\ncompared with {plan.reference}\n")
-    for line in table(("back end", "logits"), [(row.backend, _words(row, plan.classes)) for row in rows], left=2):
-        print(line)
-    print()
+    line(f"{file} on {counted(len(chosen.pixels), chosen.noun)} of {chosen.origin},")
+    line(f"compared with {plan.reference}")
+    line()
+    for each in table(("back end", "logits"), [(row.backend, _words(row, plan.classes)) for row in rows], left=2):
+        line(each)
+    line()
     for row in rows:
         if row.note:
-            print(f"{row.backend} {_SHORT[row.outcome]}: {row.note}")
+            line(f"{row.backend} {_SHORT[row.outcome]}: {row.note}", keep="\n")
     wrong = [row.backend for row in rows if row.outcome in ("differs", "failed")]
     equal = sum(row.outcome == "equal" for row in rows)
     if wrong:
@@ -80,7 +82,7 @@ def verify(
     elif not equal:
         block("glassbit: there was nothing to compare with; the table says what is missing")
     else:
-        print(f"every logit is equal, to the bit, in {counted(equal, 'way', 'ways')} to run it")
+        line(f"every logit is equal, to the bit, in {counted(equal, 'way', 'ways')} to run it")
     return 0 if equal and not wrong else 1
 
 

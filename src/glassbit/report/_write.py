@@ -32,8 +32,8 @@ def write_report(folder: Path) -> Path:
         RunError: the folder is neither, or a file in it is not what it should be.
         DiskError: a file cannot be written.
     """
-    for part in ("tables", "figures") if folder.is_dir() else ():
-        check_folder(folder / part)
+    for inner in ("tables", "figures") if folder.is_dir() else ():
+        check_folder(folder / inner)
     study = read_study(folder)
     several = len(study.groups) > 1
     sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]

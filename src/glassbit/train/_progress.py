@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from glassbit._progress import line
+from glassbit._text import printable
 
 
 class Display:
@@ -28,7 +29,7 @@ class Display:
         self.epochs = epochs
         self.lines = enabled and not console.is_terminal
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[news]}"),
@@ -39,8 +40,8 @@ class Display:
             disable=not (enabled and console.is_terminal),
             transient=True,
         )
-        self.title = title
-        self.task = self.progress.add_task(title, total=epochs * steps, completed=done * steps, news="")
+        self.title = printable(title)
+        self.task = self.progress.add_task(self.title, total=epochs * steps, completed=done * steps, news="")
 
     def step(self, epoch: int) -> None:
         """One step of `epoch` (counted from 1) is done."""
