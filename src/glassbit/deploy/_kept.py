@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ._state import plain_state
 from ._writes import storage
 
 
 class Kept:
-    """The tensors and counters of a network before a forward pass, to be compared with those after it.
+    """The tensors and plain values of a network before a forward pass, to be compared with those after it.
 
     An exported network keeps nothing from one image to the next, so what a pass in eval mode changes would be lost.
 
@@ -23,7 +23,7 @@ class Kept:
     def __init__(self, network: nn.Module) -> None:
         self._network = network
         self._tensors = {name: (tensor, tensor.detach().clone()) for name, tensor in _registered(network)}
-        self._plain = dict(_plain(network))
+        self._plain = plain_state(network)
 
     def changed(self, written: set[int]) -> Iterator[tuple[str, str]]:
         """(layer, reason) of everything that the pass changed.
@@ -36,13 +36,16 @@ class Kept:
             if before is None or before[0] is not tensor or storage(tensor) in written or _differs(before[1], tensor):
                 owner, _, own = name.rpartition(".")
                 yield owner, _reason(f"{own}, a parameter or buffer,")
-        for owner, module in self._network.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Tensor) and storage(value) in written:
-                    yield owner, _reason(name)
-        for (owner, name), value in _plain(self._network):
-            if self._plain.get((owner, name), value) != value:
-                yield owner, _reason(name)
+        places = [
+            (owner, name)
+            for owner, module in self._network.named_modules()
+            for name, value in vars(module).items()
+            if isinstance(value, Tensor) and storage(value) in written
+        ]
+        after = plain_state(self._network)
+        places += [place for place in self._plain | after if self._plain.get(place) != after.get(place)]
+        for owner, name in dict.fromkeys(places):
+            yield owner, _reason(name)
 
 
 def _registered(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -52,14 +55,6 @@ def _registered(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _differs(before: Tensor, after: Tensor) -> bool:
     return before.shape != after.shape or not torch.equal(before.nan_to_num(), after.detach().nan_to_num())
-
-
-def _plain(network: nn.Module) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Whole numbers and switches that modules keep as attributes; counters are among them."""
-    for owner, module in network.named_modules():
-        for name, value in vars(module).items():
-            if isinstance(value, int):
-                yield (owner, name), value
 
 
 def _reason(what: str) -> str:

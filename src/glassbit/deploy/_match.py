@@ -247,7 +247,7 @@ class Builder:
         self.steps.append(Flatten(made, codes.name))
         return Codes(made, codes.unit)
 
-    def finish(self, x: Symbol, value: Float[Tensor, "n k"]) -> Program:
+    def finish(self, x: Symbol, value: Float[Tensor, "..."]) -> Program:
         """The program that ends with the logits."""
         if isinstance(x, Lost):
             return Program(tuple(self.steps), ())

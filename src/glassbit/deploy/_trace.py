@@ -1,39 +1,36 @@
-"""Following an image through a network, layer by layer and function by function."""
+"""Following images through a network: its program, and whether every pass has the same one."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
 
 from glassbit._errors import ExportError, UsageError
 from glassbit._modes import evaluating
+from glassbit._sound import unsound
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import quantizers
 
-from ._functions import ADDS, ASKS, NEW, called, in_place, is_same, tensors_in
-from ._kept import Kept
-from ._match import LOST, UNKNOWN, Builder, Lost, RefusedError, Symbol, Unknown
-from ._operations import Operations, is_leaf
+from ._match import Symbol
 from ._program import Program
-from ._tracked import Read, Tracked, left_behind
+from ._recorder import Recorder
 
 _BATCH = 64
 _TWICE = 2
+_FEW = 3
 
 
 def trace(model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int) -> Program:
     """The program of a quantized network, in eval mode, from runs on `images`.
 
     The network runs as it is, so Python of any kind may decide what it calls, as long as the pixels do not. It runs
-    twice at least: what it keeps from one pass for the next has no place in an exported network.
+    again on other numbers of images and with gradients on: a network that then calls other things, or that keeps
+    something from one pass for the next, has no place in an exported one.
 
     Args:
         model: a `Classifier`, or a network that takes images in [0, 1].
@@ -66,231 +63,96 @@ def _followed(
     if next(quantizers(model), None) is None:
         raise UsageError("deploy: the network is not quantized; call quantize_(model.network, plan) and train it first")
     network = model.network if isinstance(model, Classifier) else model
+    problems = [*unsound(network)]
+    if problems:
+        raise ExportError(problems)
     device = next((parameter.device for parameter in model.parameters()), images.device)
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-    steps: list[str] = []
+    first: tuple[Tensor, _Passed] | None = None
     with evaluating(model), torch.no_grad():
-        for batch in batches if len(batches) > 1 else batches * _TWICE:
+        for batch in batches:
             x = to_unit(batch.to(device))
             x = x if len(x) > 1 else x.repeat(_TWICE, 1, 1, 1)  # one image cannot tell the batch from other axes
-            x = model.normalize(x) if isinstance(model, Classifier) else x
-            # the network gets a copy: it may change what it is given
-            recorder = _Recorder(network, x.float().clone(), zero, again=bool(steps), keep=keep)
+            x = (model.normalize(x) if isinstance(model, Classifier) else x).float()
+            recorder = Recorder(network, x, zero, keep=keep)
             program = recorder.run()
-            steps.append(repr(program.steps))
-            if steps[-1] != steps[0]:
-                raise ExportError([f"{type(network).__name__}: {_FICKLE}"])
+            first = first or (x, _Passed(repr(program.steps), recorder.log))
+            if repr(program.steps) != first[1].steps:
+                raise _differs(network, _FICKLE)
             yield program, tuple(recorder.tracked.kept)
+        if first is not None:
+            _pass_again(network, *first, zero)
 
 
-class _Recorder(TorchFunctionMode):
-    """Watches one forward pass: known layers whole, everything else function by function.
-
-    Every tensor that comes from the image has a symbol: what it holds. Changes in place are seen operator by operator
-    (`Writes`), so that a symbol ends with the values that it stands for, whichever view of them was changed.
+@dataclass(frozen=True)
+class _Passed:
+    """What a forward pass called.
 
     Args:
-        network: the quantized network.
-        x: what it is given.
-        zero: the pixel that counts as zero.
-        again: whether the network ran before, so that what it changes in this pass it changes in every one.
-        keep: whether to keep a copy of every tensor.
+        steps: of its program; empty where it has none.
+        log: (layer, function) of every call.
     """
 
-    def __init__(
-        self, network: nn.Module, x: Float[Tensor, "n c h w"], zero: int, *, again: bool = False, keep: bool = False
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.x = x
-        self.again = again
-        self.builder = Builder(x.shape[1], x.shape[2], x.shape[3], zero)
-        self.operations = Operations(self.builder)
-        self.tracked = Tracked(type(network).__name__, len(x), keep=keep)
-        self.inside: list[str] = []
-        self.leaves = 0
-        self.quiet = 0
-        self.raised: tuple[BaseException | None, str] = (None, "")
+    steps: str
+    log: list[tuple[str, str]]
 
-    def run(self) -> Program:
-        """The program of what the network called.
+    def is_like(self, first: _Passed) -> bool:
+        """Whether it called the same as the first pass, as far as it came."""
+        return self.steps == first.steps if self.steps else self.log == first.log[: len(self.log)]
 
-        Raises:
-            ExportError: see `trace`.
-        """
-        self.tracked.set(self.x, self.builder.image)
-        kept = Kept(self.network) if self.again else None
-        handles = list(self._watch(self.network, "", set()))
+
+def _pass_again(network: nn.Module, x: Tensor, first: _Passed, zero: int) -> None:
+    """Refuse a network that calls other things in other passes, or keeps something from one to the next.
+
+    Raises:
+        ExportError: with what the calls depend on.
+    """
+
+    def run(x: Tensor) -> _Passed:
+        recorder = Recorder(network, x, zero)
         try:
-            with self.tracked.writes, self:
-                output = self.network(self.x)
-        except Exception as error:
-            where = self.raised[1] if self.raised[0] is error else ""
-            shape = " x ".join(map(str, self.x.shape[1:]))
-            text = f"raised {type(error).__name__} in eval mode, on images of {shape}: {error}"
-            self.tracked.report(where, RefusedError(text))
-            raise ExportError(self.tracked.listed()) from error
-        finally:
-            for handle in handles:
-                handle.remove()
-        self.tracked.settle("")
-        for owner, reason in kept.changed(self.tracked.writes.storages) if kept else ():
-            self.tracked.report(owner, RefusedError(reason))
-        program = None
-        try:
-            program = self._finish(output)
-        except RefusedError as refusal:
-            self.tracked.report("", refusal)
-        if self.tracked.problems or program is None:
-            raise ExportError(self.tracked.listed())
-        return program
+            return _Passed(repr(recorder.run().steps), recorder.log)
+        except ExportError:  # one image, say, cannot tell the batch from other axes
+            return _Passed("", recorder.log)
 
-    def _finish(self, output: Any) -> Program | None:
-        read = self.tracked.read("", [output]) if isinstance(output, Tensor) else []
-        if not read:
-            if isinstance(output, Tensor) and self.tracked.problems:  # it came out of something that is reported
-                return None
-            raise RefusedError("its output must be the logits, one tensor (n, classes) that depends on the image")
-        return self.builder.finish(read[0][1], output)
+    def steady(x: Tensor) -> bool:
+        return all(run(x).is_like(first) for _ in range(_TWICE))
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        if self.quiet or self.leaves:
-            return func(*args, **kwargs)
-        owner = self.inside[-1] if self.inside else ""
-        self.tracked.settle(owner)
-        name = called(func)
-        read = self.tracked.read(owner, [*args, *kwargs.values()]) if name else []
-        summed = name in ADDS and len(read) > 1
-        made = self._attempt(owner, lambda: self.operations.add(owner, read, args, kwargs), read) if summed else None
-        result = func(*args, **kwargs)
-        touched = self.tracked.touched(self.tracked.writes.take())
-        if not read:
-            self.tracked.refuse(owner, touched, name)
-            return result
-        changed = touched or (in_place(name) and any(result is value for value, _ in read)) or name.endswith(" of")
-        results = tensors_in([result])
-        if made is None:
-            if not changed and name in NEW and len(read) == 1 and args and args[0] is read[0][0]:
-                return result
-            if not changed and not results and (result is None or name in ASKS or name.startswith("property ")):
-                return result
-            if not changed and is_same(name, read[0][0], result):
-                made = read[0][1]
-            else:
-                made = self._attempt(
-                    owner, lambda: self.operations.function(owner, name, read, args, kwargs, result), read
-                )
-        known = not any(isinstance(symbol, Unknown) for _, symbol in read)
-        for value in touched or ([read[0][0]] if changed else []):
-            self.tracked.set(value, left_behind(self.tracked.symbol(value), made, owner, name) if known else UNKNOWN)
-        for value in results:
-            self.tracked.set(value, made)
-        return result
+    def compare(x_now: Tensor, reason: str) -> _Passed:
+        passed = run(x_now)
+        if not passed.is_like(first):
+            raise _differs(network, reason if steady(x) else _FICKLE)
+        return passed
 
-    def _attempt(self, owner: str, make: Callable[[], Symbol], read: Read) -> Symbol:
-        """What `make` makes; where it refuses, its reasons are noted, and the result is taken for codes of some kind.
+    few = torch.cat([x] * _FEW)[: _FEW if len(x) != _FEW else _TWICE]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given in the first pass
+        settled = few if compare(few, _BY_NUMBER).steps else x
+        if settled is x:
+            run(x)
+        kept = Recorder(network, settled, zero, again=True).run()
+        if repr(kept.steps) != first.steps:
+            raise _differs(network, _FICKLE)
+        compare(x[:1], _BY_NUMBER)
+        with torch.enable_grad():
+            passed = run(few)
+        if not passed.is_like(first):
+            raise _differs(network, _BY_GRADIENT if steady(few) else _FICKLE)
 
-        Of numbers that are no map any more (`Lost`), what a refused function made, nothing more is said.
-        """
-        if all(isinstance(symbol, Lost) for _, symbol in read):
-            return LOST
-        try:
-            return make()
-        except RefusedError as refusal:
-            self.tracked.report(owner, refusal)
-            return UNKNOWN
 
-    def _watch(self, module: nn.Module, name: str, known: set[int]) -> Iterable[RemovableHandle]:
-        """Hooks on a module and what is in it; a module with several names goes by its first one."""
-        if id(module) in known:
-            return
-        known.add(id(module))
-        leaf = is_leaf(module)
-        hooked = leaf and bool(module._forward_hooks or module._forward_pre_hooks)
-        first: list[Any] = []
-        begun: Read = []
-
-        def arrive(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            first[:] = [args, kwargs]
-
-        def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            with self._unseen():
-                self.tracked.settle(self.inside[-1] if self.inside else "")
-                if hooked and (first[0] is not args or first[1] is not kwargs):
-                    self.tracked.report(name, RefusedError(_HOOKED))
-                begun[:] = self.tracked.read(name, [*args, *kwargs.values()]) if leaf else ()
-            self.inside.append(name)
-            self.leaves += leaf
-
-        def made(*given: Any) -> None:
-            first[:] = [given[-1], len(self.tracked.writes.pending)]
-
-        def leave(module: nn.Module, *given: Any) -> None:
-            if name not in self.inside:  # a hook in front of ours raised
-                return
-            output = given[-1]
-            error = sys.exc_info()[1] if output is None else None
-            with self._unseen():
-                if error is not None:
-                    self.raised = self.raised if self.raised[0] is error else (error, name)
-                elif leaf:
-                    if hooked and not self._is_as_made(output, *first):
-                        self.tracked.report(name, RefusedError(_HOOKED))
-                    self._leave(name, module, [*begun], output)
-                else:
-                    self.tracked.settle(name)
-            self.leaves -= leaf
-            self.inside.pop()
-
-        if hooked:
-            yield module.register_forward_pre_hook(arrive, with_kwargs=True, prepend=True)
-            yield module.register_forward_hook(made, with_kwargs=True, prepend=True)
-        yield module.register_forward_pre_hook(enter, with_kwargs=True)
-        yield module.register_forward_hook(leave, with_kwargs=True, always_call=True)
-        for part, child in module.named_children() if not leaf else ():
-            yield from self._watch(child, f"{name}.{part}" if name else part, known)
-
-    def _is_as_made(self, output: Any, made: Any, writes: int) -> bool:
-        """Whether the hooks of a layer left its output as its forward made it."""
-        later = self.tracked.writes.pending[writes:]
-        return output is made and not any(write.touches(value) for write in later for value in tensors_in([output]))
-
-    def _leave(self, name: str, module: nn.Module, read: Read, output: Any) -> None:
-        touched = self.tracked.touched(self.tracked.writes.take())
-        if not read:
-            self.tracked.refuse(name, touched, "")
-            return
-        value, symbol = read[0]
-        results = tensors_in([output])
-        try:
-            made = self.operations.layer(name, module, symbol, value, output)
-        except RefusedError as refusal:
-            self.tracked.report(name, refusal)
-            made = UNKNOWN
-        for tensor in touched:
-            self.tracked.set(tensor, left_behind(self.tracked.symbol(tensor), made, name, ""))
-        for tensor in results:
-            self.tracked.set(tensor, made)
-
-    @contextmanager
-    def _unseen(self) -> Iterator[None]:
-        """What is called in the block is ours, not the network's."""
-        self.quiet += 1
-        try:
-            yield
-        finally:
-            self.quiet -= 1
+def _differs(network: nn.Module, reason: str) -> ExportError:
+    return ExportError([f"{type(network).__name__}: {reason}"])
 
 
 _FICKLE = (
     "two passes do not call the same layers and functions; what a network calls must not depend on the pixels, on "
     "chance, or on earlier calls"
 )
-_HOOKED = "a forward hook of its own changes what it computes; put the change into the forward of a module"
+_BY_NUMBER = (
+    "what it calls depends on the number of images (another one calls other layers and functions), and an exported "
+    "network is the same for any; take out what asks for the batch size"
+)
+_BY_GRADIENT = (
+    "what it calls depends on whether gradients are on (torch.is_grad_enabled()), and an exported network has none; "
+    "ask self.training instead"
+)

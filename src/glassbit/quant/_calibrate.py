@@ -12,11 +12,14 @@ from glassbit._errors import UsageError
 from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
 from glassbit._modes import train_
 from glassbit._random import derive
+from glassbit._sound import check_sound
 
 from ._ceiling import ceiling
 from ._convert import is_activation_quantizer, quantizers
+from ._layers import QuantizedConv2d, QuantizedLinear
 from ._lsq import LSQ
 from ._pact import PACT
+from ._sites import Sites
 
 _SAMPLES = 100_000
 _CANDIDATES = 60
@@ -45,8 +48,11 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
         The clipping level of each activation by layer name.
 
     Raises:
-        UsageError: the model has no quantized activation, or images are not what they must be.
+        UsageError: the model has no quantized activation or is unsound (values that are not finite or not there,
+            scripted modules), its forward asks a quantized layer for what it lacks, or images are not what they must
+            be.
     """
+    check_sound("calibrate_", model)
     originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
         got = "weights only" if next(quantizers(model), None) else "none"
@@ -70,8 +76,19 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
         if is_activation_quantizer(module):
             module.register_forward_pre_hook(_Fit(name, levels))
     x = images if device is None else images.to(device)
-    with running("calibrate_", images):
-        twin(in_precision_of(twin, x))
+    try:
+        with running("calibrate_", images):
+            twin(in_precision_of(twin, x))
+    except AttributeError as error:
+        if isinstance(error, UsageError) or not isinstance(
+            error.obj, QuantizedConv2d | QuantizedLinear | PACT | LSQ | Sites
+        ):
+            raise
+        raise UsageError(
+            f"calibrate_: forward must ask quantized layers for their output only; got {type(error.obj).__name__}."
+            f"{error.name}; keep that value as an attribute of the network's own, or leave the layer in full precision "
+            "(32 bits in the plan)"
+        ) from error
     for name, module in originals.items():
         if name in levels:
             _set(module, levels[name])

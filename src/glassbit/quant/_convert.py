@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._sound import check_sound
 
 from ._assign import Activation, LayerBits, Row, activations, give_bits
 from ._calls import Calls, Example, see
@@ -84,10 +85,12 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
 
     Raises:
         UsageError: the model is quantized already, has nothing to quantize, does not take `example`, layers carry more
-            than a quantizer would keep (all of them), or the plan asks for bits that a quantizer lacks.
+            than a quantizer would keep (all of them), values are not finite, a module is scripted, or the plan asks for
+            bits that a quantizer lacks.
     """
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
+    check_sound("quantize_", model, empty=True)
     try:
         calls = see(model, example, is_activation=_is_activation, is_weighted=_is_weighted)
     except UsageError:

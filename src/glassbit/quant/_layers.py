@@ -22,7 +22,7 @@ _OF_THE_LAYER = frozenset(
 
 
 class NoWeightError(UsageError, AttributeError):
-    """Somebody asked a quantized layer for its weight."""
+    """Somebody asked a quantized layer for its weight, or for what computes with it."""
 
 
 class _Quantized(nn.Module):
@@ -51,6 +51,13 @@ class _Quantized(nn.Module):
                 f"{type(self).__name__}: weight must be asked for by what it means; layer.layer.weight is the float "
                 "weight, which is trained, and layer.quantizer(layer.layer.weight) is what the layer computes with; "
                 "call the layer, or leave it in full precision (32 bits in the plan)"
+            )
+        layer = vars(self).get("_modules", {}).get("layer")
+        if layer is not None and not name.startswith("__") and hasattr(layer, name):
+            raise NoWeightError(
+                f"{type(self).__name__}: {name} must be asked of the float layer, as layer.layer.{name}, where it goes "
+                "past the quantizer; call the layer, and change its input or output instead of its weight, or leave it "
+                "in full precision (32 bits in the plan)"
             )
         return super().__getattr__(name)
 

@@ -1,0 +1,73 @@
+"""Networks that nothing can be done with: scripted modules, values that are not finite, values that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from ._count import counted
+from ._errors import UsageError
+
+_SCRIPTED = (
+    "a module of torch.jit has no forward in Python and takes no hooks; use the module that it was made from, and "
+    "script the network afterwards"
+)
+_DIVERGED = "holds values that are not finite; its training diverged"
+_EMPTY = (
+    "is on the meta device and holds no values; load the weights, as by load_state_dict(state, assign=True), or build "
+    "the network on the CPU"
+)
+
+
+def unsound(model: nn.Module, *, empty: bool = False) -> Iterator[str]:
+    """Why a network cannot be worked on, by the names of its layers and tensors.
+
+    Looked at are parameters and the statistics of normalisations; other buffers may be infinite on purpose.
+
+    Args:
+        empty: whether its tensors may be without values (the meta device).
+    """
+    within: list[str] = []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule) and not any(name.startswith(outer) for outer in within):
+            within.append(f"{name}." if name else "")
+            yield f"{name or type(model).__name__}: {_SCRIPTED}"
+    tensors: dict[str, Tensor] = dict(model.named_parameters())
+    for owner, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            tensors |= {f"{owner}.{name}".lstrip("."): buffer for name, buffer in module.named_buffers(recurse=False)}
+    without: list[str] = []
+    for name, tensor in tensors.items():
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer) or not (
+            tensor.is_floating_point() or tensor.is_complex()
+        ):
+            continue
+        if tensor.is_meta:
+            without.append(name)
+        elif not tensor.detach().isfinite().all():
+            yield f"{name}: {_DIVERGED}"
+    if without and not empty:
+        more = f" (and {counted(len(without) - 1, 'tensor')} more)" if len(without) > 1 else ""
+        yield f"{without[0]}: {_EMPTY}{more}"
+
+
+def check_sound(owner: str, model: nn.Module, *, empty: bool = False) -> None:
+    """Refuse a network that is `unsound`.
+
+    Args:
+        owner: what takes it, for the message.
+        empty: see `unsound`.
+
+    Raises:
+        UsageError: all reasons.
+    """
+    problems = [*unsound(model, empty=empty)]
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise UsageError(
+            f"{owner}: the network must be of plain modules with finite values; "
+            f"got {counted(len(problems), 'thing that is not', 'things that are not')}\n{listed}"
+        )
