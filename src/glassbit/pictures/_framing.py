@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -42,7 +42,7 @@ class Framing:
         for option, value, choices in (("resize", resize, get_args(Resize)), ("color", color, get_args(Color))):
             if not is_word(value, choices):
                 raise UsageError(f"{option} must be {' or '.join(map(repr, choices))}, got {value!r}")
-        pair = (size, size) if isinstance(size, int) else size
+        pair: Any = (size, size) if isinstance(size, int) else size
         sides = pair if isinstance(pair, tuple | list) else ()
         if pair is not None and not (len(sides) == 2 and all(is_whole(side, SMALLEST, LARGEST) for side in sides)):
             raise UsageError(

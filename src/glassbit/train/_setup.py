@@ -72,10 +72,10 @@ def _rules(given: dict[str, Any]) -> Iterator[tuple[str, str, bool, str]]:
     yield "accumulate", parts, fits, "1 leaves batches whole"
     yield "seed", "a whole number", is_whole(given["seed"]), "pass one, such as 0"
     yield "devices", "at least 1", is_whole(given["devices"], 1), "pass the number of processes, 1 for one"
-    for name, usual, optional in (("lr", 0.1, False), ("quantizer_lr", 0.1, True), ("deploy_lr", 0.001, True)):
+    for name, rate, optional in (("lr", 0.1, False), ("quantizer_lr", 0.1, True), ("deploy_lr", 0.001, True)):
         left_out = optional and given[name] is None
         holds = left_out or (is_real(given[name], 0) and given[name] > 0)
-        yield name, "a positive number", holds, f"pass one, such as {usual}"
+        yield name, "a positive number", holds, f"pass one, such as {rate}"
     holds = is_real(given["momentum"], 0) and given["momentum"] < 1
     yield "momentum", "in [0, 1)", holds, "pass a number, such as 0.9"
     yield "weight_decay", "at least 0", is_real(given["weight_decay"], 0), "pass a number, such as 0.0005"
