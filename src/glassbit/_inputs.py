@@ -38,6 +38,7 @@ def check_images(
     empty: bool = False,
     arrays: bool = False,
     values: bool = True,
+    meta: bool = True,
 ) -> Tensor:
     """`images` itself, as a tensor, when it is a batch of images.
 
@@ -50,6 +51,7 @@ def check_images(
         empty: whether there may be no image.
         arrays: whether NumPy arrays are taken too.
         values: whether the values of floating-point images are looked at, which waits for a GPU.
+        meta: whether tensors on the meta device, which have no values, are taken.
 
     Raises:
         UsageError: with what was expected, what was found, and the repair.
@@ -60,6 +62,7 @@ def check_images(
         images = _from_numpy(must, images)
     if not isinstance(images, Tensor):
         raise UsageError(f"{must}; got {_kind(images)}; {_as_tensor(images)}")
+    _check_dense(must, "images", images, meta)
     _check_form(must, images, shape, scaled=scaled, empty=empty)
     if values and images.is_floating_point() and images.numel() and readable(images):
         _check_values(must, images, scaled)
@@ -67,7 +70,14 @@ def check_images(
 
 
 def check_labels(
-    owner: str, labels: Any, n: int, classes: int | None = None, *, name: str = "labels", values: bool = True
+    owner: str,
+    labels: Any,
+    n: int,
+    classes: int | None = None,
+    *,
+    name: str = "labels",
+    values: bool = True,
+    meta: bool = True,
 ) -> Tensor:
     """`labels` as int64, when they are a class number for each of `n` images.
 
@@ -78,6 +88,7 @@ def check_labels(
         classes: the number of classes, where it is known.
         name: how the argument is called.
         values: whether they are looked at, which waits for a GPU.
+        meta: whether a tensor on the meta device, which has no values, is taken.
 
     Raises:
         UsageError: with what was expected, what was found, and the repair.
@@ -86,6 +97,7 @@ def check_labels(
     must = f"{owner}: {name} must be {counted(n, 'class number')}{last} as integers, one per image"
     if not isinstance(labels, Tensor):
         raise UsageError(f"{must}; got {_kind(labels)}; pass torch.as_tensor({name})")
+    _check_dense(must, name, labels, meta)
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         repair = f"use {name}.argmax(1)" if labels.ndim == 2 else f"use {name}.long()"
         raise UsageError(f"{must}; got {_name(labels)} of the shape {tuple(labels.shape)}; {repair}")
@@ -101,6 +113,17 @@ def check_labels(
             wanted = counted(high + 1, "class", "classes")
             raise UsageError(f"{must}; got {high}; number the classes from 0, or build the network for {wanted}")
     return numbers
+
+
+def check_network(owner: str, model: Any, *, name: str = "model") -> None:
+    """Refuse what is no network.
+
+    Raises:
+        UsageError: with what was found, and the repair.
+    """
+    if not isinstance(model, nn.Module):
+        repair = "pass an instance of it" if isinstance(model, type) else "pass the network itself"
+        raise UsageError(f"{owner}: {name} must be a torch.nn.Module; got {_kind(model)}; {repair}")
 
 
 def readable(tensor: Tensor) -> bool:
@@ -139,6 +162,17 @@ def running(owner: str, images: Tensor) -> Iterator[None]:
         ) from error
 
 
+def _check_dense(must: str, name: str, tensor: Tensor, meta: bool) -> None:
+    if tensor.is_nested:
+        raise UsageError(f"{must}; got a nested tensor; pass one dense tensor")
+    if tensor.is_quantized:
+        raise UsageError(f"{must}; got a quantized tensor, {_name(tensor)}; use {name}.dequantize()")
+    if tensor.layout != torch.strided:
+        raise UsageError(f"{must}; got {_name(tensor)} {tensor.layout}; use {name}.to_dense()")
+    if tensor.is_meta and not meta:
+        raise UsageError(f"{must}; got a tensor on the meta device, which has no values; pass one that holds them")
+
+
 def _check_form(must: str, images: Tensor, shape: tuple[int, int, int] | None, *, scaled: bool, empty: bool) -> None:
     if images.ndim != 4 and (scaled or images.ndim != 2):
         repair = "add an axis to a single image, images[None]" if images.ndim == 3 else "arrange them so"
@@ -147,8 +181,8 @@ def _check_form(must: str, images: Tensor, shape: tuple[int, int, int] | None, *
         raise UsageError(f"{must}; got {_name(images)} of the shape {tuple(images.shape)}; {_resize(images, shape)}")
     if not len(images) and not empty:
         raise UsageError(f"{must}; got none; pass at least one image")
-    if images.dtype.is_complex or images.layout != torch.strided:
-        raise UsageError(f"{must}; got {_name(images)} {images.layout}; pass a dense tensor of real numbers")
+    if images.dtype.is_complex:
+        raise UsageError(f"{must}; got {_name(images)}; pass real numbers")
     if scaled and not images.is_floating_point() and images.dtype != torch.uint8:
         raise UsageError(f"{must}; got {_name(images)}{_span(images)}; {_from_integers(images)}")
 
@@ -198,7 +232,7 @@ def _span(images: Tensor) -> str:
 
 def _from_numpy(must: str, images: np.ndarray[Any, Any]) -> Tensor:
     try:
-        return torch.from_numpy(np.array(images, order="C"))
+        return torch.from_numpy(np.array(images, images.dtype.newbyteorder("="), order="C"))
     except TypeError as error:
         raise UsageError(f"{must}; got a NumPy array of {images.dtype}; use images.astype(numpy.float32)") from error
 

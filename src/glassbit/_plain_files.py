@@ -15,6 +15,8 @@ def no_file(path: Path) -> str | None:
         mode = path.stat().st_mode
     except OSError as error:
         return "a link to nothing; repair or remove it" if path.is_symlink() else (error.strerror or str(error))
+    except ValueError as error:  # a NUL
+        return str(error)
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISDIR(mode):

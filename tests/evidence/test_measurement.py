@@ -157,8 +157,8 @@ def fewer_arrays(folder):
         ),
         (a_pickle, r"transparency.npz: must hold arrays, and is damaged; measure the network again"),
         (fewer_arrays, r"must hold a measurement \(KeyError\('labels'\)\); measure the network again"),
-        (lambda folder: edit(folder, curves=3), r"must hold a measurement \(AttributeError.*; measure the network"),
-        (lambda folder: edit(folder, randomisation=[1]), r"must hold a measurement \(TypeError.*; measure the network"),
+        (lambda folder: edit(folder, curves=3), r"must hold a measurement \(ValueError.*; measure the network"),
+        (lambda folder: edit(folder, randomisation=[1]), r"must hold a measurement \(ValueError.*; measure"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused_with_the_repair(tmp_path, damage, text):

@@ -343,9 +343,12 @@ def test_all_bad_numbers_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as problem:
         train(tmp_path, 0, lr=-1.0, validation=0.9, deploy_epochs=-1, deploy_lr=0.0, deploy_batchnorm="thawed")
     assert str(problem.value) == (
-        "fit: epochs must be at least 1; got 0; lr must be a positive number; got -1.0; "
-        "validation must be in [0, 0.5]; got 0.9; deploy_epochs must be at least 0; got -1; "
-        "deploy_lr must be a positive number; got 0.0; deploy_batchnorm must be frozen or reestimated; got 'thawed'"
+        "fit: epochs must be at least 1; got 0; pass a whole number, such as 5; "
+        "deploy_epochs must be at least 0; got -1; pass a whole number, such as 1; "
+        "lr must be a positive number; got -1.0; pass one, such as 0.1; "
+        "deploy_lr must be a positive number; got 0.0; pass one, such as 0.001; "
+        "validation must be in [0, 0.5]; got 0.9; pass a share, such as 0.1; "
+        "deploy_batchnorm must be frozen or reestimated; got 'thawed'; pass one of them"
     )
 
 

@@ -191,13 +191,27 @@ def test_the_separate_gradient_leaves_modes_and_statistics_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"k": 1.5}, "SaliencyGuided: k must be a share of the pixels, 0..1; got 1.5"),
-        ({"weight": -1.0}, "SaliencyGuided: weight must be a number >= 0; got -1.0"),
-        ({"fill": "blur"}, "SaliencyGuided: fill must be one of uniform, mean, constant; got 'blur'"),
-        ({"ranking": "abs"}, "SaliencyGuided: ranking must be one of magnitude, signed; got 'abs'"),
-        ({"gradient": "none"}, "SaliencyGuided: gradient must be one of shared, separate; got 'none'"),
-        ({"batchnorm": "off"}, "SaliencyGuided: batchnorm must be one of clean, both, eval, split; got 'off'"),
-        ({"ramp": -0.1}, "SaliencyGuided: ramp must be a share of the training, 0..1; got -0.1"),
+        ({"k": 1.5}, "SaliencyGuided: k must be a share of the pixels, 0..1; got 1.5; the default is 0.5"),
+        ({"weight": -1.0}, "SaliencyGuided: weight must be a number >= 0; got -1.0; the default is 1.0"),
+        (
+            {"fill": "blur"},
+            "SaliencyGuided: fill must be one of uniform, mean, constant; got 'blur'; the default is 'uniform'",
+        ),
+        (
+            {"ranking": "abs"},
+            "SaliencyGuided: ranking must be one of magnitude, signed; got 'abs'; the default is 'magnitude'",
+        ),
+        (
+            {"gradient": "none"},
+            "SaliencyGuided: gradient must be one of shared, separate; got 'none'; the default is 'shared'",
+        ),
+        (
+            {"batchnorm": "off"},
+            "SaliencyGuided: batchnorm must be one of clean, both, eval, split; got 'off'; the default is 'clean'",
+        ),
+        ({"detach": "x"}, "SaliencyGuided: detach must be True or False; got 'x'; the default is False"),
+        ({"k": None}, "SaliencyGuided: k must be a share of the pixels, 0..1; got None; the default is 0.5"),
+        ({"ramp": -0.1}, "SaliencyGuided: ramp must be a share of the training, 0..1; got -0.1; the default is 0.0"),
     ],
 )
 def test_bad_options_are_refused_by_name(options: dict[str, object], text: str) -> None:

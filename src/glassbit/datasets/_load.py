@@ -16,6 +16,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from glassbit._arguments import require
 from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
 from glassbit._text import listed
@@ -82,6 +83,8 @@ def load(
         >>> data.train.images.shape, data.classes[:2]
         (torch.Size([6000, 1, 28, 28]), ('T-shirt/top', 'Trouser'))
     """
+    must, repair = "the name of a data set, or the path of a folder or an .npz file", 'pass one, such as "fashion-mini"'
+    require("load", "name", isinstance(name, str | Path), must, name, repair)
     framing = Framing.of(size=size, resize=resize, color=color)
     cache_dir = cache_folder(cache_dir)
     known = entry(name) if isinstance(name, str) else None

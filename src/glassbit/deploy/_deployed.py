@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError
-from glassbit._inputs import PixelNetwork, check_images, running
+from glassbit._inputs import PixelNetwork, check_images, check_network, running
 from glassbit.intgraph import Input
 from glassbit.models import Classifier
 
@@ -67,8 +67,9 @@ class Deployed(PixelNetwork):
     shifts: Tensor
 
     def __init__(self, model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> None:
+        check_network("Deployed", model)
         super().__init__()
-        images = check_images("Deployed", images, arrays=True)
+        images = check_images("Deployed", images, arrays=True, meta=False)
         self._looked = False
         self.classifier = model
         self.image_shape: tuple[int, int, int] = (images.shape[1], images.shape[2], images.shape[3])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from glassbit import intgraph
+from glassbit._arguments import is_whole, require
 from glassbit._count import counted
 from glassbit._errors import GraphError, UsageError
-from glassbit._inputs import check_images
+from glassbit._inputs import check_images, check_network
 from glassbit._random import derive
 from glassbit.intgraph import (
     About,
@@ -72,9 +74,11 @@ def lower(
         >>> [type(node).__name__ for node in graph.nodes[:3]]
         ['Input', 'Conv', 'Requantize']
     """
+    check_network("lower", model)
+    _check_words(classes, preprocessing, about)
     if images is not None:
         shape = model.image_shape if isinstance(model, Deployed) else None
-        images = check_images("lower", images, shape=shape, arrays=True)
+        images = check_images("lower", images, shape=shape, arrays=True, meta=False)
     deployed = model if isinstance(model, Deployed) else _converted(model, images, preprocessing)
     deployed = copy.deepcopy(deployed).cpu().eval()
     for name, tensor in deployed.state_dict().items():
@@ -101,6 +105,21 @@ def lower(
         check(deployed, noise if images is None else images)
     _check_bits(deployed, graph, noise)
     return graph
+
+
+def _check_words(classes: Any, preprocessing: Any, about: Any) -> None:
+    named = isinstance(classes, Sequence) and not isinstance(classes, str) and all(isinstance(c, str) for c in classes)
+    must, repair = "a sequence of names, or None", 'pass one, such as ("cat", "dog")'
+    require("lower", "classes", classes is None or named, must, classes, repair)
+    must, repair = "a glassbit.intgraph.Preprocessing, or None", "leave it out for the shape of the images, cropped"
+    holds = preprocessing is None or isinstance(preprocessing, Preprocessing)
+    require("lower", "preprocessing", holds, must, preprocessing, repair)
+    if preprocessing is not None:
+        for name in ("channels", "height", "width"):
+            value, repair = getattr(preprocessing, name), "use the shape of the images"
+            require("lower", f"preprocessing.{name}", is_whole(value, 1), "a whole number of at least 1", value, repair)
+    must, repair = "a glassbit.intgraph.About, or None", "leave it out"
+    require("lower", "about", about is None or isinstance(about, About), must, about, repair)
 
 
 def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:

@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GraphError, UsageError
+from glassbit._inputs import check_images, check_network
 from glassbit.intgraph import IntGraph, Logits, Preprocessing
 from glassbit.quant import quantizers
 
@@ -37,6 +38,8 @@ def export_problems(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> tupl
         >>> export_problems(network, torch.zeros(2, 1, 8, 8))
         ()
     """
+    check_network("export_problems", model)
+    images = check_images("export_problems", images, arrays=True, meta=False)
     if next(quantizers(model), None) is None:
         return ("the network is in full precision; choose a bit plan",)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Bool, Float16, Float32, Int64
 
+from glassbit._arguments import is_real, is_whole
 from glassbit._count import counted
 from glassbit._errors import RunError
 
@@ -132,6 +133,7 @@ class Measurement:
         """
         summary, arrays = _stored.load(folder, _NAME, version=_VERSION, again=_AGAIN)
         try:
+            _check(summary, arrays)
             return cls(
                 name=summary["name"],
                 seed=summary["seed"],
@@ -149,3 +151,44 @@ class Measurement:
             )
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
             raise RunError(f"{folder / _NAME}.json: must hold a measurement ({error!r}); {_AGAIN}") from error
+
+
+def _check(summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Refuse a summary whose values are not of the kind that `Measurement.to_json` writes.
+
+    Raises:
+        ValueError: with the first key that is wrong.
+    """
+    facts, shares = summary["facts"], summary["fractions"]
+    known = isinstance(facts, dict)
+    for key, holds in (
+        ("name", isinstance(summary["name"], str)),
+        ("seed", summary["seed"] is None or is_whole(summary["seed"])),
+        ("classes", _are(summary["classes"], lambda name: isinstance(name, str))),
+        ("classes", arrays["labels"].size == 0 or arrays["labels"].max() < len(summary["classes"])),
+        ("fractions", _are(shares, is_real)),
+        ("curves", _are_of(summary["curves"], lambda curve: _are(curve, _is_number) and len(curve) == len(shares))),
+        ("randomisation", _are(summary["randomisation"], _is_layer)),
+        ("absent", _are_of(summary["absent"], lambda why: isinstance(why, str))),
+        ("facts", known),
+        ("facts.region_shares", known and _are_of(facts.get("region_shares") or {}, is_real)),
+        ("facts.stored_bytes", known and (facts.get("stored_bytes") is None or is_real(facts["stored_bytes"], 0))),
+    ):
+        if not holds:
+            raise ValueError(f"{key} is not what it must be")
+
+
+def _are(values: Any, kind: Callable[[Any], bool]) -> bool:
+    return isinstance(values, list) and all(map(kind, values))
+
+
+def _are_of(values: Any, kind: Callable[[Any], bool]) -> bool:
+    return isinstance(values, dict) and all(map(kind, values.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or is_real(value)
+
+
+def _is_layer(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and _is_number(pair[1])

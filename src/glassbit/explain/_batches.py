@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
+from glassbit._arguments import is_whole, require, shown
 from glassbit._errors import UsageError
-from glassbit._inputs import check_images, running
+from glassbit._inputs import check_images, check_network, running
 from glassbit._modes import evaluating
 from glassbit.models import to_unit
 
@@ -27,6 +28,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     """Eval mode and gradients inside the block, whatever surrounds it; every module gets its own mode back, and the
     global random generators their state.
     """
+    check_network("saliency", model)
     gpus = sorted({parameter.device.index for parameter in model.parameters() if parameter.is_cuda})
     with evaluating(model), torch.random.fork_rng(gpus), torch.inference_mode(False), torch.enable_grad():
         yield
@@ -38,7 +40,7 @@ def taken(images: Images, owner: str = "saliency") -> Shaped[Tensor, "n c h w"]:
     Raises:
         UsageError: they are not (n, c, h, w), uint8 or floating point in [0, 1].
     """
-    return check_images(owner, images, empty=True, arrays=True)
+    return check_images(owner, images, empty=True, arrays=True, meta=False)
 
 
 def batches(
@@ -50,8 +52,7 @@ def batches(
     Raises:
         UsageError: target or batch are not what they must be, or the model does not return logits (n, classes).
     """
-    if batch < 1:
-        raise UsageError(f"saliency: batch must be at least 1 image; got {batch}")
+    require("saliency", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
     if not len(images):
         return
     classes = _count_classes(model, on_model(model, images[:1]))
@@ -94,9 +95,11 @@ def _count_classes(model: nn.Module, x: Float[Tensor, "1 c h w"]) -> int:
 def _checked(target: Target, n: int, classes: int) -> Int64[Tensor, " n"]:
     must = f"saliency: target must be a class 0..{classes - 1}, or one per image as integers ({n},), or None"
     if isinstance(target, bool) or not isinstance(target, Tensor | np.ndarray | int | np.integer):
-        raise UsageError(f"{must}; got {target!r}")
+        raise UsageError(f"{must}; got {shown(target)}; pass integers, as a tensor or an array")
     if isinstance(target, Tensor) and (target.is_floating_point() or target.is_complex()):
         raise UsageError(f"{must}; got {target.dtype} {tuple(target.shape)}")
+    if isinstance(target, Tensor) and (target.is_quantized or target.layout != torch.strided or target.is_meta):
+        raise UsageError(f"{must}; got a quantized, sparse or meta tensor; pass a dense one that holds integers")
     given = np.asarray(target.cpu() if isinstance(target, Tensor) else target)
     if given.dtype.kind not in "iu" or given.shape not in ((), (n,)):
         raise UsageError(f"{must}; got {given.dtype} {given.shape}")

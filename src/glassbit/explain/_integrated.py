@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._arguments import is_real, is_whole, require, shown
 from glassbit._errors import UsageError
 
 from ._batches import Images, Target, batches, joined, taken, undisturbed
@@ -62,9 +63,12 @@ def integrated_gradients(
     Sundararajan et al. 2017 (arXiv 1703.01365), equation 1.
     """
     images = taken(images)
-    if steps < 1 or not 0.0 <= baseline <= 1.0:
+    require("integrated_gradients", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
+    if not is_whole(steps, 1) or not is_real(baseline, 0, 1):
+        got = f"{shown(steps)} and {shown(baseline)}"
         raise UsageError(
-            f"integrated_gradients: steps must be >= 1 and baseline a grey level in [0, 1]; got {steps} and {baseline}"
+            f"integrated_gradients: steps must be >= 1 and baseline a grey level in [0, 1]; got {got}; "
+            "the defaults are 50 and 0.0"
         )
     from captum.attr import IntegratedGradients
 

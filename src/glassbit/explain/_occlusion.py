@@ -5,6 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._arguments import is_whole, require
 from glassbit._errors import UsageError
 from glassbit.masking import fill
 
@@ -39,7 +40,11 @@ def occlusion(
     images = taken(images)
     from captum.attr import Occlusion
 
+    require("occlusion", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
     channels, side = images.shape[1], min(images.shape[2:])
+    for name, value in (("window", window), ("stride", stride)):
+        holds = value is None or is_whole(value)
+        require("occlusion", name, holds, "a whole number of pixels", value, "leave it out for one that fits")
     window = max(1, round(side / 7)) if window is None else window
     stride = max(1, window // 2) if stride is None else stride
     if not 1 <= stride <= window <= side:

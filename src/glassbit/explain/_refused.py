@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from glassbit._arguments import is_word, shown
 from glassbit._errors import UsageError
 from glassbit.quant import quantizers
 
@@ -34,11 +35,11 @@ def check_method(model: nn.Module, method: str) -> None:
     Raises:
         UsageError: with the reason, for a known method that would be wrong on a quantized network.
     """
-    if method in OFFERED:
+    if is_word(method, OFFERED):
         return
     use = ", ".join(OFFERED)
-    if method not in _REASONS:
-        raise UsageError(f"saliency: method must be one of {use}; got {method!r}")
+    if not is_word(method, tuple(_REASONS)):
+        raise UsageError(f"saliency: method must be one of {use}; got {shown(method)}; pass one of them")
     reason = _REASONS[method]
     if is_quantized(model):
         raise UsageError(f"saliency: {method} would be wrong on this quantized network: {reason}; use one of {use}")

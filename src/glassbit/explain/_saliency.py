@@ -5,6 +5,8 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._inputs import check_network
+
 from ._batches import Images, Target
 from ._grad_cam import grad_cam
 from ._gradient import gradient
@@ -59,6 +61,7 @@ def saliency(
         >>> saliency(models.cnn_bn(), images, target=3).shape
         torch.Size([2, 28, 28])
     """
+    check_network("saliency", model)
     check_method(model, method)
     if method == "smoothgrad":
         return smoothgrad(model, images, target, batch=batch)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._arguments import is_real, is_whole, require, shown
 from glassbit._errors import UsageError
 from glassbit._random import derive
 
@@ -42,8 +43,12 @@ def smoothgrad(
     Smilkov et al. 2017 (arXiv 1706.03825), section 2.1; the defaults are from its figures 3 and 4.
     """
     images = taken(images)
-    if samples < 1 or not 0.0 <= noise < float("inf"):
-        raise UsageError(f"smoothgrad: samples must be >= 1 and noise a number >= 0; got {samples} and {noise}")
+    if not is_whole(samples, 1) or not is_real(noise, 0):
+        got = f"{shown(samples)} and {shown(noise)}"
+        raise UsageError(
+            f"smoothgrad: samples must be >= 1 and noise a number >= 0; got {got}; the defaults are 50 and 0.15"
+        )
+    require("smoothgrad", "seed", is_whole(seed), "a whole number", seed, "the default is 0")
     generator = torch.Generator().manual_seed(derive("smoothgrad", seed))
     maps = []
     with undisturbed(model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import safetensors
 
+from glassbit._arguments import require
 from glassbit._errors import ArtifactError, GraphError
 from glassbit._files import json_fault, whole_number
 from glassbit._plain_files import read_network
@@ -39,8 +41,11 @@ def load(path: str | Path) -> IntGraph:
         path: of the file.
 
     Raises:
+        UsageError: `path` is none.
         ArtifactError: the file is missing, foreign, damaged, written by a newer version, or contradicts itself.
     """
+    must, repair = "the path of a .glassbit file", 'pass one, such as "model.glassbit"'
+    require("load", "path", isinstance(path, str | os.PathLike), must, path, repair)
     path = Path(path)
     data = read_network(path, kind="networks", most=_LARGEST_FILE)
     metadata = _metadata(path, data)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from glassbit._arguments import is_whole
 from glassbit._errors import GraphError
 from glassbit._text import brief
 
@@ -347,7 +348,7 @@ def _of_the_whole(graph: IntGraph) -> Iterator[str]:
     if isinstance(first, Input):
         reads = (first.channels, first.height, first.width)
         makes = (frame.channels, frame.height, frame.width)
-        if reads != makes:
+        if reads != makes or not all(map(is_whole, makes)):
             yield f"preprocessing: must make images of the shape {reads} that {first.name} has; got {makes}"
     if frame.resize not in get_args(Resize):
         yield f"preprocessing: resize must be one of {', '.join(get_args(Resize))}; got {frame.resize!r}"

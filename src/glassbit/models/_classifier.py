@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from numbers import Real
+from typing import Any, cast
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from glassbit._arguments import is_real, shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
-from glassbit._inputs import PixelNetwork
+from glassbit._inputs import PixelNetwork, check_network
 
 
 def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -61,9 +64,11 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        mean, std = _numbers("mean", mean), _numbers("std", std)
         if len(mean) != len(std) or not mean:
             raise UsageError(
-                f"Normalize: mean and std must have one number per channel; got {len(mean)} and {len(std)}"
+                f"Normalize: mean and std must have one number per channel; got {len(mean)} and {len(std)}; "
+                "use those of the data set, dataset.mean and dataset.std"
             )
         if not all(0.0 < value < float("inf") for value in std):
             raise UsageError(
@@ -88,6 +93,19 @@ class Normalize(nn.Module):
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""
         return f"channels={self.mean.shape[1]}"
+
+
+def _numbers(name: str, values: Any) -> tuple[float, ...]:
+    given = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    must = f"Normalize: {name} must be finite numbers, one per channel"
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        repair = f"write {name}=({given},)" if isinstance(given, int | float) else "use that of the data set"
+        raise UsageError(f"{must}; got {shown(given)}; {repair}")
+    if not all(isinstance(value, Real) and not isinstance(value, bool) for value in given) or (
+        name == "mean" and not all(map(is_real, given))
+    ):
+        raise UsageError(f"{must}; got {shown(given)}; use that of the data set")
+    return tuple(float(value) for value in given)
 
 
 class Classifier(PixelNetwork):
@@ -115,6 +133,7 @@ class Classifier(PixelNetwork):
     """
 
     def __init__(self, network: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+        check_network("Classifier", network, name="network")
         super().__init__()
         self.normalize = Normalize(mean, std)
         self.network = network

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from glassbit._arguments import is_whole, is_word
 from glassbit._errors import UsageError
 
 Resize = Literal["stretch", "crop", "pad"]
@@ -39,10 +40,11 @@ class Framing:
             UsageError: a word that is not one of the choices, or a size out of range.
         """
         for option, value, choices in (("resize", resize, get_args(Resize)), ("color", color, get_args(Color))):
-            if value not in choices:
+            if not is_word(value, choices):
                 raise UsageError(f"{option} must be {' or '.join(map(repr, choices))}, got {value!r}")
-        pair = (size, size) if isinstance(size, int) else size
-        if pair is not None and not (len(pair) == 2 and all(SMALLEST <= side <= LARGEST for side in pair)):
+        pair: Any = (size, size) if isinstance(size, int) else size
+        sides = pair if isinstance(pair, tuple | list) else ()
+        if pair is not None and not (len(sides) == 2 and all(is_whole(side, SMALLEST, LARGEST) for side in sides)):
             raise UsageError(
                 f"size must be a number of pixels, or height and width, from {SMALLEST} to {LARGEST} each, got {size!r}"
             )

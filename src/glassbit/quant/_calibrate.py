@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
+from glassbit._inputs import PixelNetwork, check_images, check_network, in_precision_of, running
 from glassbit._modes import train_
 from glassbit._random import derive
 from glassbit._sound import check_sound
@@ -52,6 +52,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
             scripted modules), its forward asks a quantized layer for what it lacks, or images are not what they must
             be.
     """
+    check_network("calibrate_", model)
     check_sound("calibrate_", model)
     originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
     if not originals:
@@ -64,7 +65,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
                 else "call quantize_ first"
             )
         )
-    images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True)
+    images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True, meta=False)
     device = next((parameter.device for parameter in model.parameters()), None)
     twin = copy.deepcopy(model)
     train_(twin)

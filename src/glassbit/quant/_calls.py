@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from glassbit._arguments import shown
 from glassbit._errors import UsageError
 
 from ._places import walk
@@ -65,11 +66,18 @@ def see(
         UsageError: the network does not take the example.
     """
     if example is not None:
+        if not isinstance(example, Tensor | tuple) or example == ():
+            raise UsageError(
+                f"quantize_: example must be a tensor, or a tuple of what the network takes; got {shown(example)}; "
+                "pass a batch of images as in training"
+            )
         inputs = example if isinstance(example, tuple) else (example,)
         try:
             return _Twin(model, None, is_activation, is_weighted).run(*inputs)
         except Exception as error:
-            shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+            shapes = ", ".join(
+                str(tuple(value.shape)) if isinstance(value, Tensor) else shown(value) for value in inputs
+            )
             raise UsageError(
                 f"quantize_: example must be what the network takes; got {shapes}, on which it raised "
                 f"{type(error).__name__}: {error}; pass a batch of images as in training"

@@ -10,7 +10,9 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
+from glassbit._arguments import shown
 from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._inputs import check_network
 from glassbit._sound import check_sound
 
 from ._assign import Activation, LayerBits, Row, activations, give_bits
@@ -88,6 +90,10 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
             than a quantizer would keep (all of them), values are not finite, a module is scripted, or the plan asks for
             bits that a quantizer lacks.
     """
+    check_network("quantize_", model)
+    if not isinstance(plan, Plan):
+        must, repair = "quantize_: plan must be a glassbit.Plan", 'pass one, such as Plan.named("w4a4")'
+        raise UsageError(f"{must}; got {shown(plan)}; {repair}")
     if next(quantizers(model), None) is not None:
         raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
     check_sound("quantize_", model, empty=True)
@@ -142,6 +148,7 @@ def dequantize_(model: nn.Module) -> None:
     Raises:
         UsageError: quantized layers or activations have hooks, which would be lost.
     """
+    check_network("dequantize_", model)
     replacements: dict[int, nn.Module] = {}
     layers = (QuantizedConv2d, QuantizedLinear, PACT, LSQ, Sites)
     refuse_hooks([(name, module) for name, module in model.named_modules() if isinstance(module, layers)])

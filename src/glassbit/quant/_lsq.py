@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
-from glassbit._errors import UsageError
+from glassbit._arguments import is_real, require
 
 from ._bits import FLOOR, check_bits
 from ._sites import count_call
@@ -52,8 +52,8 @@ class LSQ(nn.Module):
         super().__init__()
         self.bits = check_bits("LSQ", bits)
         self.signed = signed
-        if not 0.0 < step < float("inf"):
-            raise UsageError(f"LSQ: step must be a positive number; got {step!r}")
+        holds = is_real(step, 0) and step > 0
+        require("LSQ", "step", holds, "a positive number", step, "the default is 1.0")
         self.step = nn.Parameter(torch.tensor(float(step)))
 
     @property

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
-from glassbit._errors import UsageError
+from glassbit._arguments import is_real, require
 
 from ._bits import FLOOR, check_bits
 from ._sites import count_call
@@ -54,8 +54,8 @@ class PACT(nn.ReLU):
     def __init__(self, bits: int, *, alpha: float = 10.0) -> None:
         super().__init__()
         self.bits = check_bits("PACT", bits)
-        if not 0.0 < alpha < float("inf"):
-            raise UsageError(f"PACT: alpha must be a positive number; got {alpha!r}")
+        holds = is_real(alpha, 0) and alpha > 0
+        require("PACT", "alpha", holds, "a positive number", alpha, "the default is 10.0")
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
     @property

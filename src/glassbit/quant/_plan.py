@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
+from glassbit._arguments import is_real, is_whole, is_word, shown
 from glassbit._errors import UsageError
 
 Edges = Literal["8", "full", "same"]
@@ -38,11 +39,15 @@ class Rule:
 
     def __post_init__(self) -> None:
         for name, bits in (("weight", self.weight), ("activation", self.activation)):
-            if bits not in (*range(2, 9), FLOAT_BITS):
+            if not is_whole(bits) or bits not in (*range(2, 9), FLOAT_BITS):
                 raise UsageError(f"Rule: {name} must be 2..8 bits, or 32 for full precision; got {bits!r}")
-        low, high = self.depth
-        if not 0 <= low < high <= 1:
-            raise UsageError(f"Rule: depth must be [from, to) with 0 <= from < to <= 1; got {self.depth!r}")
+        if not isinstance(self.layers, str):
+            raise UsageError(f'Rule: layers must be a text; got {shown(self.layers)}; "*" is every layer')
+        pair = isinstance(self.depth, tuple | list) and len(self.depth) == 2 and all(map(is_real, self.depth))
+        if not pair or not 0 <= self.depth[0] < self.depth[1] <= 1:
+            raise UsageError(
+                f"Rule: depth must be [from, to) with 0 <= from < to <= 1; got {shown(self.depth)}; (0.0, 1.0) is all"
+            )
 
     def matches(self, names: tuple[str, ...], depth: float) -> bool:
         """Whether the rule speaks of a layer with one of these names at this depth."""
@@ -90,8 +95,11 @@ class Plan:
         ):
             if value not in choices:
                 raise UsageError(f"Plan {self.name}: {field} must be one of {', '.join(choices)}; got {value!r}")
-        if self.alpha != "data" and not (isinstance(self.alpha, int | float) and 0 < self.alpha < float("inf")):
+        if self.alpha != "data" and not (is_real(self.alpha, 0) and self.alpha > 0):
             raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {self.alpha!r}')
+        if not isinstance(self.rules, tuple | list) or not all(isinstance(rule, Rule) for rule in self.rules):
+            must, repair = "rules must be a tuple of glassbit.quant.Rule", 'e.g. (Rule("*", 4, 4),)'
+            raise UsageError(f"Plan {self.name}: {must}; got {shown(self.rules)}; {repair}")
         if not self.rules:
             raise UsageError(f'Plan {self.name}: needs at least one rule, e.g. Rule("*", 4, 4)')
 
@@ -111,8 +119,8 @@ class Plan:
         Raises:
             UsageError: there is no plan of that name.
         """
-        if name not in NAMED_PLANS:
-            raise UsageError(f"plan must be one of {', '.join(NAMED_PLANS)}; got {name!r}")
+        if not is_word(name, tuple(NAMED_PLANS)):
+            raise UsageError(f"plan must be one of {', '.join(NAMED_PLANS)}; got {shown(name)}; pass one of them")
         return cls(name, NAMED_PLANS[name], edges=edges, weights=weights, activations=activations, alpha=alpha)
 
     def bits(self, names: tuple[str, ...], depth: float) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glassbit._arguments import require
 from glassbit._files import replacing
 from glassbit.intgraph import IntGraph
 
@@ -49,6 +50,8 @@ def onnx_model(graph: IntGraph, *, explain: bool = False) -> onnx.ModelProto:
     Raises:
         UsageError: the package onnx is not installed.
     """
+    must, repair = "a glassbit.IntGraph", "lower the network first, glassbit.lower(model, ...)"
+    require("onnx_model", "graph", isinstance(graph, IntGraph), must, graph, repair)
     onnx = need("onnx", "An ONNX file")
     from onnx import TensorProto, helper
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glassbit._arguments import require
 from glassbit._errors import UsageError
 from glassbit._files import replacing
 from glassbit.intgraph import IntGraph, Logits, Requantize
@@ -50,6 +51,8 @@ def qonnx_model(graph: IntGraph) -> onnx.ModelProto:
     Raises:
         UsageError: the package onnx is not installed, or the accumulators of a layer do not fit into float32.
     """
+    must, repair = "a glassbit.IntGraph", "lower the network first, glassbit.lower(model, ...)"
+    require("qonnx_model", "graph", isinstance(graph, IntGraph), must, graph, repair)
     onnx = need("onnx", "A QONNX file")
     from onnx import TensorProto, helper
 

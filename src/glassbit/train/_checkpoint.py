@@ -128,5 +128,10 @@ def _is_checkpoint(content: object) -> bool:
 
 
 def _is_record(record: object) -> bool:
-    held = record.get("validation") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or not isinstance(record.get("epoch", 0), int):
+        return False
+    return _is_held(record.get("validation")) and ("converted" not in record or _is_held(record["converted"]))
+
+
+def _is_held(held: object) -> bool:
     return isinstance(held, dict) and all(isinstance(held.get(name), int | float) for name in ("loss", "accuracy"))

@@ -43,7 +43,7 @@ from ._resume import (
     resume,
     with_best,
 )
-from ._setup import SETTINGS, DeployBatchNorm, Precision, check, describe, make_fabric, splits
+from ._setup import SETTINGS, DeployBatchNorm, Precision, check, check_subjects, describe, make_fabric, splits
 from ._step import step
 from ._tensorboard import open_writer, write_record
 
@@ -160,7 +160,8 @@ def fit(
         DiskError: a file in `out` cannot be written.
     """
     settings = {name: value for name, value in locals().items() if name in SETTINGS}
-    check(settings)
+    check_subjects(objective, data, out)
+    check(settings, device, devices)
     if deploy_epochs and not isinstance(objective.model, Deployed):
         problems = export_problems(objective.model, data.train.take(torch.arange(1)))
         if problems:

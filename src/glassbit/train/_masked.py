@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor, nn
 
+from glassbit._arguments import is_real, is_word, require
 from glassbit._errors import UsageError
 from glassbit._inputs import in_precision_of
 from glassbit._modes import evaluating
@@ -61,11 +62,12 @@ class MaskedConsistency(Objective):
     ) -> None:
         super().__init__(model)
         name = type(self).__name__
-        _check(name, "k", 0.0 <= k <= 1.0, "a share of the pixels, 0..1", k)
-        _check(name, "weight", 0.0 <= weight < float("inf"), "a number >= 0", weight)
+        require(name, "k", is_real(k, 0, 1), "a share of the pixels, 0..1", k, "the default is 0.5")
+        require(name, "weight", is_real(weight, 0), "a number >= 0", weight, "the default is 1.0")
         _check_choice(name, "fill", fill, Fill)
+        require(name, "detach", isinstance(detach, bool), "True or False", detach, "the default is False")
         _check_choice(name, "batchnorm", batchnorm, MaskedBatchNorm)
-        _check(name, "ramp", 0.0 <= ramp <= 1.0, "a share of the training, 0..1", ramp)
+        require(name, "ramp", is_real(ramp, 0, 1), "a share of the training, 0..1", ramp, "the default is 0.0")
         self.k = k
         self.weight = weight
         self.fill: Fill = fill
@@ -200,10 +202,6 @@ def _true_logits(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.gather(1, labels[:, None]).sum()
 
 
-def _check(owner: str, name: str, holds: bool, must: str, got: object) -> None:
-    if not holds:
-        raise UsageError(f"{owner}: {name} must be {must}; got {got!r}")
-
-
-def _check_choice(owner: str, name: str, value: str, choices: Any) -> None:
-    _check(owner, name, value in get_args(choices), f"one of {', '.join(get_args(choices))}", value)
+def _check_choice(owner: str, name: str, value: Any, choices: Any) -> None:
+    words = get_args(choices)
+    require(owner, name, is_word(value, words), f"one of {', '.join(words)}", value, f"the default is {words[0]!r}")

@@ -11,7 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._inputs import check_images, check_labels, in_precision_of, running
+from glassbit._inputs import check_images, check_labels, check_network, in_precision_of, running
 from glassbit.models import to_unit
 
 from ._unstepped import Unstepped
@@ -51,6 +51,7 @@ class Objective(nn.Module, ABC):
     """
 
     def __init__(self, model: nn.Module) -> None:
+        check_network(type(self).__name__, model)
         super().__init__()
         self.model = model
         self.progress = 1.0
@@ -122,8 +123,9 @@ def _prepared(
     on_host = isinstance(images, Tensor) and images.is_cpu
     objective._looks = on_host or not objective._looked
     objective._looked = True
-    images = check_images(name, images, values=objective._looks)
-    labels = check_labels(name, labels, len(images), values=objective._looks)
+    empty = isinstance(images, Tensor) and images.is_meta and all(each.is_meta for each in objective.parameters())
+    images = check_images(name, images, values=objective._looks, meta=empty)
+    labels = check_labels(name, labels, len(images), values=objective._looks, meta=images.is_meta)
     objective._unstepped.look(objective)
     if not torch.is_inference_mode_enabled():
         images, labels = (each.clone() if each.is_inference() else each for each in (images, labels))

@@ -36,6 +36,7 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     saved = load_checkpoint(out / "last.pt")
     if not all(isinstance(saved.get(part), dict) for part in ("settings", "optimizer")):
         raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer, and does not; {AGAIN}")
+    _check_history(saved, settings["epochs"], out / "last.pt")
     begun = saved["epoch"] > settings["epochs"]
     found = {
         name: value
@@ -48,6 +49,23 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     if differing := changes(saved.get("identity", {}), who):
         raise RunError(f"{out}: holds another run ({'; '.join(differing)}); choose another folder, or delete this one")
     return saved
+
+
+def _check_history(saved: dict[str, Any], epochs: int, path: Path) -> None:
+    """Refuse a checkpoint whose records are not those of its epochs.
+
+    Raises:
+        RunError: they are not.
+    """
+    history = saved["history"]
+    try:
+        json.dumps(history)
+        plain = [record["epoch"] for record in history] == list(range(1, saved["epoch"] + 1))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        plain = False
+    if plain and (len(history) <= epochs or "converted" in history[epochs]):
+        return
+    raise RunError(f"checkpoint {path}: must hold a plain record of each of its epochs, and does not; {AGAIN}")
 
 
 def with_best(saved: dict[str, Any] | None, out: Path | None, epochs: int, *, first: bool) -> dict[str, Any] | None:
