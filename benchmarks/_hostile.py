@@ -150,7 +150,7 @@ def _nodes(contents: Contents, chance: random.Random) -> None:
         case 2:
             chance.shuffle(nodes)
         case 3:
-            contents.graph["nodes"] = nodes * chance.choice((2, 100, 10000))
+            contents.graph["nodes"] = nodes * min(chance.choice((2, 100, 10000)), 200_000 // max(len(nodes), 1))
 
 
 def _array(contents: Contents, chance: random.Random) -> None:
