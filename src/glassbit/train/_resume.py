@@ -36,7 +36,6 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     saved = load_checkpoint(out / "last.pt")
     if not all(isinstance(saved.get(part), dict) for part in ("settings", "optimizer")):
         raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer, and does not; {AGAIN}")
-    _check_history(saved, settings["epochs"], out / "last.pt")
     begun = saved["epoch"] > settings["epochs"]
     found = {
         name: value
@@ -46,6 +45,7 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     if found:
         listed = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
         raise RunError(f"{out}: holds a run with other settings ({listed}); choose another folder, or delete this one")
+    _check_history(saved, settings["epochs"], out / "last.pt")
     if differing := changes(saved.get("identity", {}), who):
         raise RunError(f"{out}: holds another run ({'; '.join(differing)}); choose another folder, or delete this one")
     return saved
