@@ -8,7 +8,7 @@ import torch
 
 from glassbit._errors import RunError
 from glassbit.train._checkpoint import save_checkpoint
-from glassbit.train._resume import last_checkpoint
+from glassbit.train._resume import _NEWER, last_checkpoint
 
 HELD = {"loss": 1.0, "accuracy": 0.5}
 
@@ -27,4 +27,4 @@ def test_records_that_are_not_those_of_the_epochs(tmp_path: Path, history: list[
     content = {"model": {}, "epoch": 2, "history": history, "settings": {}, "optimizer": {}}
     save_checkpoint(tmp_path / "last.pt", content)
     with pytest.raises(RunError, match=r"last\.pt: must .*; delete it"):
-        last_checkpoint(tmp_path, {"epochs": 1}, {})
+        last_checkpoint(tmp_path, {**_NEWER, "epochs": 1}, {})
