@@ -12,7 +12,7 @@ from glassbit._random import derive
 from glassbit.explain import gradient
 from glassbit.measure import TorchSubject, _randomisation, randomisation
 from glassbit.models import Classifier, cnn_bn, to_unit
-from glassbit.quant import Plan, Rule, calibrate_, dequantize_, quantize_
+from glassbit.quant import SAWB, Plan, Rule, calibrate_, dequantize_, quantize_
 
 from .mlp import MEAN, SHAPE, STD, Twin, artifact, classes, deployed, mlp, pictures
 
@@ -144,7 +144,8 @@ def test_statistics_of_redrawn_batch_norms_are_those_of_the_images() -> None:
     np.testing.assert_allclose(found.spearman[2], wanted, atol=1e-12)
 
 
-def test_a_deep_quantized_network_keeps_every_map_only_through_its_statistics(monkeypatch) -> None:
+def test_a_deep_quantized_network_keeps_a_map_only_through_its_statistics(monkeypatch) -> None:
+    monkeypatch.setattr(SAWB, "_version", 1)  # a clip that cuts 8-bit weights off, under which every map vanishes
     model = plain_network(9, 4)
     quantize_(model.network, Plan.named("w2a2"))
     calibrate_(model, to_unit(pictures(30)))
@@ -152,7 +153,7 @@ def test_a_deep_quantized_network_keeps_every_map_only_through_its_statistics(mo
     assert np.isfinite(found.spearman).all()
     monkeypatch.setattr(_randomisation, "reestimate_", lambda *_: None)
     without = randomisation(plain(model), pictures(30), classes(30))
-    assert np.isnan(without.spearman[-1]).sum() >= 10, "a third of the maps vanish"
+    assert np.isnan(without.spearman[-1]).all()
 
 
 @pytest.mark.parametrize("bits", [None, 4])
