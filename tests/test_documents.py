@@ -13,7 +13,11 @@ from glassbit.cli._texts import COMMANDS, DATA_COMMANDS, ROOT
 from glassbit.recipe import parse, parse_policy
 
 HOME = Path(__file__).parents[1]
-DOCUMENTS = [HOME / "README.md", HOME / "CONTRIBUTING.md", *sorted((HOME / "docs").rglob("*.md"))]
+ROOMS = [HOME / "docs", HOME / "results", HOME / "benchmarks"]
+DOCUMENTS = [
+    *(HOME / "README.md", HOME / "CONTRIBUTING.md"),
+    *(path for room in ROOMS for path in sorted(room.rglob("*.md"))),
+]
 IDS = [str(path.relative_to(HOME)) for path in DOCUMENTS]
 
 

@@ -5,8 +5,8 @@
 
 Peers that need other packages get a virtual environment each under .bench/, made once (about 1 GB each). A peer that
 cannot be installed or run appears in the result as absent, with the reason. Nothing else should run on the machine;
-the default takes about a quarter of an hour on two idle cores. Results go to benchmarks/results/DATE-peers.json and
-.md; files that are there are never changed.
+the default takes about a quarter of an hour on two idle cores. Results go to .bench/peers.json and .md. A
+full measurement belongs in results/performance.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glassbit.intgraph import load
 from ._entries import BASES, ENTRIES, Entry, Kind
 from ._environments import ROOT, interpreters
 from ._measure import measure, say, versions
-from ._report import block, free_name, write
+from ._report import block, write
 
 _PREDICTED = [1, 64]
 
@@ -35,7 +35,7 @@ def main() -> None:
     entries = {kind: chosen(kind, options.only) for kind in get_args(Kind)}
     everything = [entry for listed in entries.values() for entry in listed]
     result = header(options, everything)
-    path = free_name(options.out, result["date"])
+    path = options.out / "peers"
     ready = interpreters({entry.environment for entry in everything}, offline=options.offline)
     for threads in options.threads:
         for kind, listed in entries.items():
@@ -100,7 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--run", type=Path, help="inference: a run's folder, a ResNet-20 of plan w4a4, for weights that are not random"
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the results")
+    parser.add_argument("--out", type=Path, default=ROOT / ".bench", help="folder of the results (.bench)")
     options = parser.parse_args()
     if max(options.threads) > (os.cpu_count() or 1):
         parser.error(f"--threads must be at most {os.cpu_count()}, the number of cores; got {max(options.threads)}")

@@ -58,12 +58,6 @@ def _entry(measured: dict[str, Any], times: Times, base: Times) -> dict[str, Any
     }
 
 
-def free_name(folder: Path, date: str) -> Path:
-    """A path without suffix for the files of a day that are not there yet; what is there is never edited."""
-    names = (f"{date}-peers" if number == 1 else f"{date}-peers-{number}" for number in range(1, 1000))
-    return next(folder / name for name in names if not (folder / f"{name}.json").exists())
-
-
 def write(result: dict[str, Any], path: Path) -> None:
     """`path`.json and `path`.md."""
     path.parent.mkdir(parents=True, exist_ok=True)

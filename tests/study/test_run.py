@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.packed import unpack
 from glassbit._errors import RunError, UsageError
 from glassbit._files import read_json, read_lines
 from glassbit.build import build_data
@@ -199,9 +200,8 @@ def test_a_start_that_trained_on_other_images_is_refused(
 
 
 def test_runs_from_before_an_option_existed_are_finished(tmp_path: Path) -> None:
-    results = Path(__file__).parents[2] / "benchmarks" / "results" / "2026-11-26-fashion-mnist" / "runs"
-    folders = [path.parent for path in results.glob("*/run.json")]
-    assert folders
+    folders = unpack(Path(__file__).parents[2] / "results" / "fashion-mnist" / "runs.jsonl", tmp_path)
+    assert len(folders) == 24
     for folder in folders:
         assert state(folder, saved_run(folder).run) == "finished"
 
