@@ -1,65 +1,49 @@
-"""One process at a time in a folder; the lock dies with its holder, however that ends."""
+"""One process at a time works in a folder."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
+import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from glassbit._errors import RunError
 from glassbit._files import writing
+from glassbit._lock import locked as _locked
 
 from ._process import LOCK
+
+_NONE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What storage without locks answers."""
 
 
 @contextmanager
 def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
-    """Hold the lock of `folder` inside the block; without effect on Windows.
+    """Hold the lock of `folder` inside the block.
 
     Args:
         folder: made when missing.
-        wait: seconds to wait for a holder that is just ending.
+        wait: seconds to wait for a holder that is about to end.
 
     Raises:
         RunError: another process holds it, or the storage has no locks.
         DiskError: the folder cannot be made or written to.
     """
-    file = _opened(folder)
-    try:
-        if sys.platform == "win32":
-            yield
-            return
-        import fcntl
-
-        until = time.monotonic() + wait
-        while True:
+    file = folder / LOCK
+    with ExitStack() as stack:
+        with writing(file):
+            folder.mkdir(parents=True, exist_ok=True)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(file.fileno()).st_nlink:
-                    break
-                file.close()  # its holder removed the folder of a failed run
-                file = _opened(folder)
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise RunError(
-                        f"{folder}: must not be in use, but another process is working in it; wait, or choose another"
-                    ) from None
-                time.sleep(0.1)
+                stack.enter_context(_locked(file, wait=wait))
+            except TimeoutError:
+                raise RunError(
+                    f"{folder}: must not be in use, but another process is working in it; wait, or choose another"
+                ) from None
             except OSError as error:
+                if error.errno not in _NONE:
+                    raise
                 raise RunError(
                     f"{folder}: must be on storage with file locks, and this has none ({error.strerror}); mount it "
                     "with them (`flock`), or choose another"
                 ) from error
         yield
-    finally:
-        file.close()
-
-
-def _opened(folder: Path) -> TextIO:
-    with writing(folder / LOCK):
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / LOCK).open("w")

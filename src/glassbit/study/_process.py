@@ -1,6 +1,6 @@
 """A run in a process of its own: how it begins, what its end means, how it is stopped.
 
-Standard library only: a node of a cluster gets these functions too, and watches its processes without loading torch.
+No torch: a node of a cluster gets these functions too, and watches its processes with them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
+
+from glassbit._lock import locked
 
 FAILURE = "failure.txt"
 LOCK = ".lock"
@@ -71,16 +74,11 @@ def discard(out: Path, *, held: bool = False) -> None:
         out: the folder.
         held: whether the caller has its lock; otherwise it stays when another process has.
     """
-    try:
-        with (out / LOCK).open("r+") as file:
-            if not held and sys.platform != "win32":
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if all(path.name in BEGUN or path.name.endswith(".part") for path in out.iterdir()):
-                shutil.rmtree(out)
-    except OSError:
-        pass
+    if not (out / LOCK).is_file():
+        return
+    with suppress(OSError), nullcontext() if held else locked(out / LOCK, wait=0):
+        if all(path.name in BEGUN or path.name.endswith(".part") for path in out.iterdir()):
+            shutil.rmtree(out)
 
 
 def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
