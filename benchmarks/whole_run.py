@@ -32,24 +32,24 @@ from benchmarks import _arms
 
 ARMS = ("fp32", "pact", "sgt", "sgt+pact")
 PARTS = {
-    "step": ("glassbit.train._fit.step",),
-    "evaluation": ("glassbit.train._fit.tally",),
-    "checkpoints": ("glassbit.train._fit.save_checkpoint",),
+    "step": ("glassbit.train._trainer.step",),
+    "evaluation": ("glassbit.train._trainer.tally",),
+    "checkpoints": ("glassbit.train._trainer.save_checkpoint",),
     "log": (
-        "glassbit.train._fit.append_line",
-        "glassbit.train._fit.levels",
-        "glassbit.train._fit.steps",
+        "glassbit.train._trainer.append_line",
+        "glassbit.train._trainer.levels",
+        "glassbit.train._trainer.steps",
         "glassbit.train._monitor.Shares.shares",
-        "glassbit.train._fit._means",
+        "glassbit.train._trainer._means",
     ),
-    "display": ("glassbit.train._fit.Display.step", "glassbit.train._fit.Display.epoch"),
+    "display": ("glassbit.train._trainer.Display.step", "glassbit.train._trainer.Display.epoch"),
     "set-up": (
-        "glassbit.train._fit.make_fabric",
-        "glassbit.train._fit.splits",
-        "glassbit.train._fit.describe",
-        "glassbit.train._fit.parameter_groups",
-        "glassbit.train._fit.make_optimizer",
-        "glassbit.train._fit.Display",
+        "glassbit.train._trainer.make_fabric",
+        "glassbit.train._trainer.splits",
+        "glassbit.train._trainer.describe",
+        "glassbit.train._phase.parameter_groups",
+        "glassbit.train._phase.make_optimizer",
+        "glassbit.train._trainer.Display",
     ),
     "augmentation": ("glassbit.datasets._batches.shift", "glassbit.datasets._batches.mirror"),
 }

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glassbit._errors import RunError
-from glassbit.build import build, build_plan, fit_arguments
+from glassbit.build import build, build_plan, fit_options
 from glassbit.datasets import Dataset, Split
 from glassbit.quant import PACT, Plan, dequantize_, quantizers
 from glassbit.recipe import PlanRecipe, RunRecipe, expand, load, shipped
@@ -47,11 +47,11 @@ def test_every_shipped_recipe_builds(name: str) -> None:
         assert losses.total.isfinite()
         assert (built.conversion is not None) == (one.plan is not None)
         training = recipe.training if one.origin is None else recipe.finetuning.changed(recipe.training)
-        assert fit_arguments(one)["epochs"] == training.epochs
+        assert fit_options(one).epochs == training.epochs
 
 
 def test_a_batch_is_cut_into_the_parts_of_the_recipe() -> None:
-    assert fit_arguments(run(training={"accumulate": 4}))["accumulate"] == 4
+    assert fit_options(run(training={"accumulate": 4})).accumulate == 4
 
 
 def test_normalisation_is_that_of_the_training_images() -> None:

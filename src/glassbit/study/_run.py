@@ -15,11 +15,11 @@ import torch
 
 from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
 from glassbit._files import sweep, write_json, write_text, writing
-from glassbit.build import Built, build, build_data, exportable, fit_arguments
+from glassbit.build import Built, build, build_data, exportable, fit_options
 from glassbit.datasets import Dataset, remarks, with_classes
 from glassbit.deploy import Deployed, export_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
-from glassbit.train import History, fit, load_weights
+from glassbit.train import History, fit_with, load_weights
 
 from ._deployed import measure_deployed
 from ._exportable import not_deployable
@@ -181,15 +181,15 @@ def _run(
     if main:
         probes.save(probes_path, found)
     recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=_last_epochs(run))
-    history = fit(
+    history = fit_with(
         built.objective,
         data,
+        fit_options(run),
         out=out,
         probes=recorder,
         progress=progress,
         tensorboard=tensorboard,
         title=run.id,
-        **fit_arguments(run),
     )
     if not _leave_group():
         return RunOutcome(run.id, out, "worker", {})

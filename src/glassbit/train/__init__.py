@@ -6,8 +6,8 @@ from ._checkpoint import load_weights as load_weights
 from ._checkpoint import save_checkpoint as save_checkpoint
 from ._evaluate import Evaluation as Evaluation
 from ._evaluate import evaluate as evaluate
-from ._fit import History as History
 from ._fit import fit as fit
+from ._fit import fit_with as fit_with
 from ._machine import cores as cores
 from ._machine import processor as processor
 from ._machine import set_threads as set_threads
@@ -18,5 +18,7 @@ from ._muon import Muon as Muon
 from ._objective import CrossEntropy as CrossEntropy
 from ._objective import Losses as Losses
 from ._objective import Objective as Objective
+from ._options import FitOptions as FitOptions
 from ._progress import told as told
 from ._resume import mend_log as mend_log
+from ._trainer import History as History
