@@ -63,11 +63,59 @@ Ended = tuple[Job, str | None, dict[str, Any]]
 
 
 class Workshop(ABC):
-    """Where jobs are done."""
+    """Where jobs are done. One loop gives them out; a kind of workshop says how a job begins, and which have ended.
+
+    Args:
+        room: the most jobs at a time.
+        progress: print a line per epoch of each run on stderr.
+    """
+
+    def __init__(self, room: int, *, progress: bool) -> None:
+        self.room = room
+        self.epochs = EpochLines(show=progress)
+
+    def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
+        """Do all `jobs`; yield each as it ends. A job whose starting run failed fails without being tried."""
+        waiting = list(jobs)
+        failed: set[str] = set()
+        running: dict[str, Job] = {}
+        while waiting or running:
+            for job in list(waiting):
+                pending = {other.run.id for other in waiting} | running.keys()
+                first = job.run.starts_from
+                if first in failed:
+                    waiting.remove(job)
+                    failed.add(job.run.id)
+                    yield job, f"starts from the weights of {first}, which failed", {}
+                elif first not in pending and len(running) < self.room:
+                    waiting.remove(job)
+                    running[job.run.id] = job
+                    self.epochs.follow(job.run, job.out)
+                    self.begin(job)
+            if back := self.given_back():
+                waiting = [*back, *waiting]
+                running = {name: job for name, job in running.items() if job not in back}
+                continue
+            all_ended = self.ended() if running else []
+            for name in running:
+                self.epochs.tell(name)
+            for job, message, result in all_ended:
+                del running[job.run.id]
+                if message is not None:
+                    failed.add(job.run.id)
+                yield job, message, result
 
     @abstractmethod
-    def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
-        """Do all `jobs`; yields each as it ends. A job whose starting run failed fails without being tried."""
+    def begin(self, job: Job) -> None:
+        """Begin a job."""
+
+    @abstractmethod
+    def ended(self) -> list[Ended]:
+        """Return the jobs that ended since the last call, after a short wait where there are none."""
+
+    def given_back(self) -> list[Job]:
+        """Return the jobs that began, will never end, and must begin again."""
+        return []
 
 
 class Here(Workshop):
@@ -78,23 +126,24 @@ class Here(Workshop):
     """
 
     def __init__(self, *, progress: bool) -> None:
+        super().__init__(1, progress=False)
         self.progress = progress
+        self._done: list[Ended] = []
         self._loaded: tuple[DataRecipe, Dataset] | None = None
 
-    def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
-        """See `Workshop.work`."""
-        failed: set[str] = set()
-        for job in jobs:
-            message = blocked(job, failed)
-            result: dict[str, Any] = {}
-            if message is None:
-                try:
-                    result = self._do(job)
-                except Exception as error:  # noqa: BLE001 (one run must not end the others)
-                    message = str(error) if isinstance(error, GlassbitError) else f"{type(error).__name__}: {error}"
-            if message is not None:
-                failed.add(job.run.id)
-            yield job, message, result
+    def begin(self, job: Job) -> None:
+        """Do the whole job."""
+        try:
+            self._done.append((job, None, self._do(job)))
+        except GlassbitError as error:
+            self._done.append((job, str(error), {}))
+        except Exception as error:  # noqa: BLE001 (one run must not end the others)
+            self._done.append((job, f"{type(error).__name__}: {error}", {}))
+
+    def ended(self) -> list[Ended]:
+        """See `Workshop.ended`."""
+        done, self._done = self._done, []
+        return done
 
     def _do(self, job: Job) -> dict[str, Any]:
         if self._loaded is None or self._loaded[0] != job.run.data:
@@ -128,49 +177,32 @@ class Pool(Workshop):
     def __init__(self, processes: int, *, devices: int = 1, progress: bool = False) -> None:
         if processes < 1:
             raise UsageError(f"processes must be at least 1; got {processes}")
-        self.processes = processes
+        super().__init__(processes, progress=progress)
         self.threads = max(1, cores() // (processes * devices))
-        self.progress = progress
+        self._processes: dict[str, tuple[Job, bool, subprocess.Popen[bytes]]] = {}
 
     def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
-        """See `Workshop.work`."""
-        waiting = list(jobs)
-        failed: set[str] = set()
-        running: dict[str, tuple[Job, bool, subprocess.Popen[bytes]]] = {}
-        epochs = EpochLines(show=self.progress)
+        """See `Workshop.work`. Processes that still run when the caller stops are ended."""
         try:
-            while waiting or running:
-                for job in list(waiting):
-                    pending = {other.run.id for other in waiting} | running.keys()
-                    message = blocked(job, failed)
-                    if message is not None:
-                        waiting.remove(job)
-                        failed.add(job.run.id)
-                        yield job, message, {}
-                    elif job.run.starts_from not in pending and len(running) < self.processes:
-                        waiting.remove(job)
-                        begun = (job.out / "run.json").is_file()
-                        epochs.follow(job.run, job.out)
-                        process = begin(job.for_process(threads=self.threads), os.environ)
-                        running[job.run.id] = (job, begun, process)
-                for name, (job, begun, process) in list(running.items()):
-                    ended = process.poll() is not None
-                    epochs.tell(name)
-                    if not ended:
-                        continue
-                    del running[name]
-                    message = failure(job.out, process.returncode)
-                    if message is not None:
-                        failed.add(name)
-                        if process.returncode == FAILED and not begun:
-                            discard(job.out)
-                    yield job, message, {} if message else read_json(job.out / "result.json")
-                time.sleep(_POLL)
+            yield from super().work(jobs)
         finally:
-            end([process for _, _, process in running.values()])
+            end([process for _, _, process in self._processes.values()])
 
+    def begin(self, job: Job) -> None:
+        """Start the process of a job."""
+        begun = (job.out / "run.json").is_file()
+        self._processes[job.run.id] = (job, begun, begin(job.for_process(threads=self.threads), os.environ))
 
-def blocked(job: Job, failed: set[str]) -> str | None:
-    """Why a job cannot be tried any more, or None."""
-    first = job.run.starts_from
-    return f"starts from the weights of {first}, which failed" if first in failed else None
+    def ended(self) -> list[Ended]:
+        """See `Workshop.ended`."""
+        time.sleep(_POLL)
+        over = [name for name, (_, _, process) in self._processes.items() if process.poll() is not None]
+        return [self._end(*self._processes.pop(name)) for name in over]
+
+    def _end(self, job: Job, begun: bool, process: subprocess.Popen[bytes]) -> Ended:
+        message = failure(job.out, process.returncode)
+        if message is None:
+            return job, None, read_json(job.out / "result.json")
+        if process.returncode == FAILED and not begun:
+            discard(job.out)
+        return job, message, {}

@@ -14,8 +14,7 @@ from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._packages import install
 
 from . import _node, _process
-from ._epoch_lines import EpochLines
-from ._jobs import Ended, Job, Workshop, blocked
+from ._jobs import Ended, Job, Workshop
 from ._share import Node, share
 
 RETRIES = 3
@@ -25,6 +24,7 @@ _LOCK_WAIT = 180.0
 _ANSWER = 120.0
 _POLL = 0.5
 _GRACE = 20.0
+_ALL = 10**9
 
 
 class Cluster(Workshop):
@@ -47,11 +47,12 @@ class Cluster(Workshop):
             raise UsageError(f"--on: must be ray or ray://HOST:PORT; got {address!r}")
         if at_once is not None and at_once < 1:
             raise UsageError(f"jobs must be at least 1; got {at_once}")
+        super().__init__(at_once or _ALL, progress=progress)
         self.address = address
         self.folder = folder.absolute()
-        self.at_once = at_once
-        self.progress = progress
         self._ray = _ray()
+        self._running: dict[Any, Job] = {}
+        self._cpus = 0
 
     def work(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """See `Workshop.work`.
@@ -64,17 +65,44 @@ class Cluster(Workshop):
             return
         begun = self._connect()
         token = self.folder / f".seen-{uuid.uuid4().hex}"
-        running: dict[Any, Job] = {}
         try:
             token.touch()
             nodes = _nodes(self._ray)
             self._ask(nodes, token)
-            yield from self._do(jobs, nodes, token, running)
+            self._share_out(jobs, nodes)
+            self._surroundings = (str(token), str(Path.cwd()), os.environ.get("GLASSBIT_CACHE"))
+            yield from super().work(jobs)
         finally:
-            self._cancel(list(running))
+            self._cancel(list(self._running))
             token.unlink(missing_ok=True)
             if begun:
                 self._ray.shutdown()
+
+    def begin(self, job: Job) -> None:
+        """Start the task of a job."""
+        asked = job.for_process(threads=self._one.threads, wait=_LOCK_WAIT)
+        self._running[self._task.remote(asked, *self._surroundings)] = job
+
+    def ended(self) -> list[Ended]:
+        """See `Workshop.ended`."""
+        over = self._ray.wait(list(self._running), timeout=_POLL)[0]
+        return [(self._running.pop(reference), *self._outcome(reference)) for reference in over]
+
+    def given_back(self) -> list[Job]:
+        """Return the jobs whose task no node has room for any more; they will ask for fewer CPUs.
+
+        Raises:
+            RunError: the cluster has lost its last node.
+        """
+        left = _largest(self._ray, self._one.gpus)
+        if not self._running or left >= self._cpus:
+            return []
+        self._cpus = self._fewer(left, self._cpus, self._one.threads)
+        self._cancel(list(self._running))
+        back = list(self._running.values())
+        self._running.clear()
+        self._task = self._remote()
+        return back
 
     def _connect(self) -> bool:
         """Whether a connection was made, because there was none."""
@@ -116,49 +144,16 @@ class Cluster(Workshop):
         if problems:
             raise UsageError("\n".join([f"--on {self.address}: some nodes cannot do the runs", *problems]))
 
-    def _do(self, jobs: Sequence[Job], nodes: Sequence[Node], token: Path, running: dict[Any, Job]) -> Iterator[Ended]:
-        at_once = min(self.at_once or len(jobs), len(jobs))
+    def _share_out(self, jobs: Sequence[Job], nodes: Sequence[Node]) -> None:
+        """Decide what each task asks of its node."""
+        self.room = min(self.room, len(jobs))
         training = jobs[0].run.training
-        one = share(nodes, runs=at_once, device=training.device, devices=training.devices)
-        cpus = one.cpus
-        task = self._task(cpus, one.gpus)
-        surroundings = (str(token), str(Path.cwd()), os.environ.get("GLASSBIT_CACHE"))
-        waiting = list(jobs)
-        failed: set[str] = set()
-        epochs = EpochLines(show=self.progress)
-        while waiting or running:
-            for job in list(waiting):
-                pending = {other.run.id for other in (*waiting, *running.values())}
-                message = blocked(job, failed)
-                if message is not None:
-                    waiting.remove(job)
-                    failed.add(job.run.id)
-                    yield job, message, {}
-                elif job.run.starts_from not in pending and len(running) < at_once:
-                    waiting.remove(job)
-                    epochs.follow(job.run, job.out)
-                    asked = job.for_process(threads=one.threads, wait=_LOCK_WAIT)
-                    running[task.remote(asked, *surroundings)] = job
-            left = _largest(self._ray, one.gpus)
-            if running and left < cpus:  # none of them runs any more, and none would ever begin again
-                cpus = self._fewer(left, cpus, one.threads)
-                self._cancel(list(running))
-                waiting = [*running.values(), *waiting]
-                running.clear()
-                task = self._task(cpus, one.gpus)
-                continue
-            ended = self._ray.wait(list(running), timeout=_POLL)[0] if running else []
-            for job in running.values():
-                epochs.tell(job.run.id)
-            for reference in ended:
-                job = running.pop(reference)
-                message, result = self._outcome(reference)
-                if message is not None:
-                    failed.add(job.run.id)
-                yield job, message, result
+        self._one = share(nodes, runs=self.room, device=training.device, devices=training.devices)
+        self._cpus = self._one.cpus
+        self._task = self._remote()
 
-    def _task(self, cpus: int, gpus: int) -> Any:
-        return self._ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_node.attend)
+    def _remote(self) -> Any:
+        return self._ray.remote(num_cpus=self._cpus, num_gpus=self._one.gpus, max_retries=RETRIES)(_node.attend)
 
     def _fewer(self, left: int, cpus: int, threads: int) -> int:
         """How many CPUs a run asks for from now on, as the nodes with more of them are gone.
