@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.quant import LSQ, PACT, SAWB, DoReFa, QuantizedLinear
+from glassbit.quant import LSQ, PACT, SAWB, DoReFa, LSQActivation, QuantizedLinear
 
 from . import reference
 
@@ -50,7 +50,7 @@ def _lsq(bits: int, *, signed: bool) -> Case:
     return Case(
         f"LSQ-{'signed' if signed else 'unsigned'}",
         bits,
-        lambda: LSQ(bits, signed=signed, step=STEP),
+        lambda: (LSQ if signed else LSQActivation)(bits, step=STEP),
         lambda v: reference.lsq_forward(v, float(np.float32(STEP)), bits, signed=signed),
         lambda g, v: reference.lsq_gradient(
             g, v, float(np.float32(STEP)), bits, signed=signed, n=_features(v, signed=signed)
@@ -416,7 +416,7 @@ def test_lsq_starts_where_the_paper_does() -> None:
     assert quantizer.step.item() > 0
 
 
-@pytest.mark.parametrize("make", [lambda: PACT(4), lambda: LSQ(4), lambda: LSQ(4, signed=False)])
+@pytest.mark.parametrize("make", [lambda: PACT(4), lambda: LSQ(4), lambda: LSQActivation(4)])
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e-30])
 def test_a_learned_scale_at_or_below_zero_stays_harmless(make: Callable[[], nn.Module], value: float) -> None:
     quantizer, x = make(), draw(6, 7).requires_grad_()
