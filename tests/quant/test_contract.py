@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.quant import LSQ, PACT, SAWB, DoReFa, LSQActivation, QuantizedLinear
+from glassbit._quantizers import ACTIVATIONS, WEIGHTS, Named
+from glassbit.quant import LSQ, PACT, SAWB, DoReFa, LSQActivation, QuantizedLinear, Quantizer
+from glassbit.quant._named import activation_kind, weight_kind
 
 from . import reference
 
@@ -129,6 +131,20 @@ def assert_on_grid(quantizer: nn.Module, x: Tensor) -> None:
     assert codes.min() >= low
     assert codes.max() <= high
     assert torch.equal(values, (quantizer.scale(x) * (codes + quantizer.offset)).to(x.dtype))
+
+
+@pytest.mark.parametrize(("names", "kind_of"), [(WEIGHTS, weight_kind), (ACTIVATIONS, activation_kind)])
+def test_every_name_is_a_quantizer_with_its_bits_and_a_twin(
+    names: Mapping[str, Named], kind_of: Callable[[str], type[Quantizer]]
+) -> None:
+    tried = {(type(quantizer), quantizer.bits) for quantizer in (case.make() for case in CASES)}
+    for name, named in names.items():
+        kind = kind_of(name)
+        assert {bits for found, bits in tried if found is kind} == set(named.bits), f"a row in CASES for {name}"
+        for bits in {*EVERY} - {*named.bits}:
+            with pytest.raises(UsageError, match="bits must be one of"):
+                kind(bits)
+    assert all(any(bits in named.bits for named in names.values()) for bits in EVERY)
 
 
 @per_case

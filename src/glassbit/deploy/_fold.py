@@ -173,7 +173,8 @@ class Folder:
     def _activate(self, step: Activate) -> FoldedRequantizer:
         quantizer = self.network.get_submodule(step.quantizer)
         assert isinstance(quantizer, ActivationQuantizer)
-        return self._requantizer(step, quantizer.scale().double(), quantizer.codes, quantizer.learned)
+        out = quantizer.scale().to(self.shifts.device).double()
+        return self._requantizer(step, out, quantizer.codes, quantizer.learned)
 
     def _rescale(self, step: Rescale) -> FoldedRequantizer:
         """Codes as large as 8 bits hold; their step follows from the dyadic factor, which therefore is exact."""
