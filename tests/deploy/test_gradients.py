@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from glassbit import models
 from glassbit.deploy import Deployed
-from glassbit.quant import LSQ, Plan, quantize_
+from glassbit.quant import LSQActivation, Plan, quantize_
 
 from .networks import pictures
 
@@ -97,7 +97,7 @@ def requantized(
     ratio = acc * across(factor) + (across(gain) * acc.detach() * step + across(shift)) / out
     if signed:
         return rounded(codes, torch.where(inside, ratio, 0.0))
-    if not isinstance(activation, LSQ):
+    if not isinstance(activation, LSQActivation):
         above = activation.alpha.double() / out
         return rounded(codes, torch.where(inside, ratio, torch.where(t >= high, above, 0.0)))
     slope = torch.where(inside, t.round() - t, t.clamp(low, high))

@@ -7,7 +7,7 @@ from torch import nn
 from glassbit._errors import UsageError
 from glassbit.explain import check_method, saliency
 from glassbit.models import to_unit
-from glassbit.quant import LSQ, PACT
+from glassbit.quant import PACT, LSQActivation
 
 REASONS = {
     "guided-backprop": "changes the backward pass of nn.ReLU and its subclasses only",
@@ -26,7 +26,7 @@ def test_a_quantized_network_refuses_it_with_the_reason(make, images, method) ->
 
 
 @pytest.mark.parametrize("method", REASONS)
-@pytest.mark.parametrize("quantizer", [PACT(4), LSQ(4, signed=False)])
+@pytest.mark.parametrize("quantizer", [PACT(4), LSQActivation(4)])
 def test_one_quantized_activation_is_enough(method, quantizer) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), quantizer, nn.Linear(3, 2))
     with pytest.raises(UsageError, match="would be wrong on this quantized network"):
@@ -58,7 +58,7 @@ def test_the_reasons_are_true(make, images) -> None:
             self.flat, self.one, self.act, self.two = (
                 nn.Flatten(),
                 nn.Linear(16, 8),
-                LSQ(4, signed=False),
+                LSQActivation(4),
                 nn.Linear(8, 2),
             )
 

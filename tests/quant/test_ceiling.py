@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.quant import LSQ, PACT, Plan, Rule, calibrate_, dequantize_, quantize_
+from glassbit.quant import PACT, LSQActivation, Plan, Rule, calibrate_, dequantize_, quantize_
 
 CEILINGS: dict[str, tuple[Callable[[], nn.Module], float]] = {
     "relu6": (nn.ReLU6, 6.0),
@@ -41,7 +41,7 @@ def level(net: nn.Module) -> float:
     for module in net.modules():
         if isinstance(module, PACT):
             return module.alpha.item()
-        if isinstance(module, LSQ):
+        if isinstance(module, LSQActivation):
             return module.step.item() * module.codes[1]
     raise AssertionError("nothing was quantized")
 

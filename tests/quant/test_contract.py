@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit.quant import LSQ, PACT, SAWB, DoReFa, QuantizedLinear
+from glassbit._quantizers import ACTIVATIONS, WEIGHTS, Named
+from glassbit.quant import LSQ, PACT, SAWB, DoReFa, LSQActivation, QuantizedLinear, Quantizer
+from glassbit.quant._named import activation_kind, weight_kind
 
 from . import reference
 
@@ -50,7 +52,7 @@ def _lsq(bits: int, *, signed: bool) -> Case:
     return Case(
         f"LSQ-{'signed' if signed else 'unsigned'}",
         bits,
-        lambda: LSQ(bits, signed=signed, step=STEP),
+        lambda: (LSQ if signed else LSQActivation)(bits, step=STEP),
         lambda v: reference.lsq_forward(v, float(np.float32(STEP)), bits, signed=signed),
         lambda g, v: reference.lsq_gradient(
             g, v, float(np.float32(STEP)), bits, signed=signed, n=_features(v, signed=signed)
@@ -129,6 +131,20 @@ def assert_on_grid(quantizer: nn.Module, x: Tensor) -> None:
     assert codes.min() >= low
     assert codes.max() <= high
     assert torch.equal(values, (quantizer.scale(x) * (codes + quantizer.offset)).to(x.dtype))
+
+
+@pytest.mark.parametrize(("names", "kind_of"), [(WEIGHTS, weight_kind), (ACTIVATIONS, activation_kind)])
+def test_every_name_is_a_quantizer_with_its_bits_and_a_twin(
+    names: Mapping[str, Named], kind_of: Callable[[str], type[Quantizer]]
+) -> None:
+    tried = {(type(quantizer), quantizer.bits) for quantizer in (case.make() for case in CASES)}
+    for name, named in names.items():
+        kind = kind_of(name)
+        assert {bits for found, bits in tried if found is kind} == set(named.bits), f"a row in CASES for {name}"
+        for bits in {*EVERY} - {*named.bits}:
+            with pytest.raises(UsageError, match="bits must be one of"):
+                kind(bits)
+    assert all(any(bits in named.bits for named in names.values()) for bits in EVERY)
 
 
 @per_case
@@ -416,7 +432,7 @@ def test_lsq_starts_where_the_paper_does() -> None:
     assert quantizer.step.item() > 0
 
 
-@pytest.mark.parametrize("make", [lambda: PACT(4), lambda: LSQ(4), lambda: LSQ(4, signed=False)])
+@pytest.mark.parametrize("make", [lambda: PACT(4), lambda: LSQ(4), lambda: LSQActivation(4)])
 @pytest.mark.parametrize("value", [0.0, -3.0, 1e-30])
 def test_a_learned_scale_at_or_below_zero_stays_harmless(make: Callable[[], nn.Module], value: float) -> None:
     quantizer, x = make(), draw(6, 7).requires_grad_()

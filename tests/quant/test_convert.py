@@ -17,6 +17,7 @@ from glassbit.quant import (
     PACT,
     SAWB,
     DoReFa,
+    LSQActivation,
     Plan,
     QuantizedConv2d,
     QuantizedLinear,
@@ -137,7 +138,7 @@ class TestSequential:
         [
             ({}, SAWB, PACT),
             ({"weights": "dorefa"}, DoReFa, PACT),
-            ({"weights": "lsq", "activations": "lsq"}, LSQ, LSQ),
+            ({"weights": "lsq", "activations": "lsq"}, LSQ, LSQActivation),
         ],
     )
     def test_the_quantizers_of_the_plan(self, options: dict[str, str], weight: type, activation: type) -> None:

@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 from glassbit import models
 from glassbit._errors import GlassbitWarning, UsageError
 from glassbit.quant import (
-    LSQ,
     PACT,
+    LSQActivation,
     Plan,
     QuantizedConv2d,
     Rule,
@@ -120,7 +120,7 @@ class TestNames:
 
     def test_quantizers_of_the_plan(self) -> None:
         model = made("shared", Plan.named("w3a3", activations="lsq", edges="full"))
-        assert [type(module) for module in model.relu.children()] == [LSQ, LSQ, nn.ReLU]
+        assert [type(module) for module in model.relu.children()] == [LSQActivation, LSQActivation, nn.ReLU]
         assert isinstance(model.fc, nn.Linear)
 
     def test_all_in_full_precision_is_left_alone(self) -> None:

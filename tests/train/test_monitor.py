@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from glassbit.quant import LSQ, PACT
+from glassbit.quant import PACT, LSQActivation
 from glassbit.train._monitor import watching
 
 VALUES = torch.tensor([[-1.0, 0.1, 1.0, 2.0], [0.9, 3.0, -2.0, 0.0]])
@@ -15,7 +15,7 @@ VALUES = torch.tensor([[-1.0, 0.1, 1.0, 2.0], [0.9, 3.0, -2.0, 0.0]])
     ("activation", "clipped"),
     [
         (lambda: PACT(2, alpha=2.0), 2 / 8),
-        (lambda: LSQ(2, signed=False, step=2 / 3), 2 / 8),
+        (lambda: LSQActivation(2, step=2 / 3), 2 / 8),
         (nn.ReLU, 0.0),
         (lambda: nn.ReLU(inplace=True), 0.0),
     ],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float64, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassbit._count import counted
 from glassbit._errors import ExportError
@@ -115,13 +115,14 @@ def check(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> None:
 @contextmanager
 def _fixed(weights: Mapping[QuantizedConv2d | QuantizedLinear, Tensor]) -> Iterator[None]:
     """Inside the block, layers compute with these weights instead of their quantizers'."""
+    fixed: list[tuple[nn.Module, Tensor]] = [(layer.quantizer, values) for layer, values in weights.items()]
     try:
-        for layer, values in weights.items():
-            layer.quantizer.forward = lambda _, values=values: values
+        for quantizer, values in fixed:
+            quantizer.forward = lambda _, values=values: values
         yield
     finally:
-        for layer in weights:
-            del layer.quantizer.forward  # the class's own is behind it
+        for quantizer, _ in fixed:
+            del quantizer.forward  # the class's own is behind it
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from glassbit.intgraph import AveragePool, Grid, Input, SumPool
 from glassbit.models import Classifier
-from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
+from glassbit.quant import ActivationQuantizer, LearnedScale, QuantizedConv2d, QuantizedLinear, WeightQuantizer
 
 from ._dyadic import dyadic, largest_exponent, power_of_two
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Scale
@@ -167,15 +167,14 @@ class Folder:
         self.scales[step.name] = Scale(step_value, gain=gain, shift=shift)
         zero = self.normalization.zero if image else 0
         reach = max(abs(read.low - zero), abs(read.high - zero))
-        bits = int(module.quantizer.bits)  # type: ignore[arg-type]
+        bits = module.quantizer.bits
         return FoldedLayer(step, values, bits, grid, zero, groups, _bound(values, bits, grid, reach))
 
     def _activate(self, step: Activate) -> FoldedRequantizer:
         quantizer = self.network.get_submodule(step.quantizer)
-        assert isinstance(quantizer, PACT | LSQ)
-        out = quantizer.scale().double()
-        level = quantizer.alpha if isinstance(quantizer, PACT) else quantizer.step
-        return self._requantizer(step, out, quantizer.codes, level=level, is_step=isinstance(quantizer, LSQ))
+        assert isinstance(quantizer, ActivationQuantizer)
+        out = quantizer.scale().to(self.shifts.device).double()
+        return self._requantizer(step, out, quantizer.codes, quantizer.learned)
 
     def _rescale(self, step: Rescale) -> FoldedRequantizer:
         """Codes as large as 8 bits hold; their step follows from the dyadic factor, which therefore is exact."""
@@ -189,9 +188,7 @@ class Folder:
         step: Activate | Operand | Rescale,
         out: Float64[Tensor, ""],
         window: tuple[int, int],
-        *,
-        level: Tensor | None = None,
-        is_step: bool = False,
+        scale: LearnedScale | None = None,
     ) -> FoldedRequantizer:
         read = self.scales[step.input]
         low, high = window
@@ -206,7 +203,8 @@ class Folder:
             bias = bias.round().clamp(-EXACT, EXACT)
             factor = multiplier * power_of_two(-exponent)
         numbers = Requantizer(bias, factor, low, high, 0.0 if isinstance(step, Activate) else _ROUNDING_ONLY)
-        learned = Learned(1 / out, per_accumulator, is_step)
+        gradient, level = (None, None) if scale is None else (scale.gradient, scale.parameter)
+        learned = Learned(1 / out, per_accumulator, gradient)
         return FoldedRequantizer(
             step, bias.long(), multiplier, exponent, numbers, learned, read.gain, read.shift, level
         )
@@ -248,19 +246,18 @@ class Folder:
 
 
 def integers(
-    quantizer: nn.Module, weight: Float[Tensor, "o ..."]
+    quantizer: WeightQuantizer, weight: Float[Tensor, "o ..."]
 ) -> tuple[Float[Tensor, "o ..."], Float64[Tensor, ""], Grid]:
     """Integer weights, the value of 1, and their grid, so that `quantizer(weight) == integer * value`.
 
     The gradient is the quantizer's own, with the value held constant. LSQ's lowest code is left out: the grid is
     symmetric, so that BatchNorm's sign can turn it around.
     """
-    grid: Grid = "odd" if quantizer.offset else "signed"
-    bits = int(quantizer.bits)  # type: ignore[arg-type]
+    grid, bits = quantizer.grid, quantizer.bits
     largest = 2**bits - 1 if grid == "odd" else 2 ** (bits - 1) - 1
     weight = weight.contiguous()  # sums over weights, and so their codes, must not depend on the layout
     with torch.no_grad():
-        unit = quantizer.scale(weight).to(weight.device).double() / (2 if grid == "odd" else 1)  # type: ignore[operator]
+        unit = quantizer.scale(weight).to(weight.device).double() / (2 if grid == "odd" else 1)
     y = quantizer(weight) / unit.to(weight.dtype)
     return straight_through(y.detach().round().clamp(-largest, largest), y), unit, grid
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
-from glassbit.quant import LSQ, PACT, DoReFa, QuantizedConv2d, QuantizedLinear
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
 from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
 from ._windows import Windows
@@ -149,7 +149,7 @@ class Builder:
         self.steps[index] = replace(step, norm=name)
         return replace(x, normed=True)
 
-    def activation(self, name: str, module: PACT | LSQ, x: Symbol) -> Symbol:
+    def activation(self, name: str, module: ActivationQuantizer, x: Symbol) -> Symbol:
         """An activation quantizer."""
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
@@ -351,8 +351,9 @@ class Builder:
 
 def _of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:
     """What a layer with weights must be, whatever it reads."""
-    if isinstance(module.quantizer, DoReFa) and module.quantizer.bits == 8:
-        yield "DoReFa weights of 8 bits do not fit int8; use sawb or lsq, or fewer bits"
+    if not module.quantizer.fits_int8:
+        name, bits = type(module.quantizer).__name__, module.quantizer.bits
+        yield f"{name} weights of {bits} bits do not fit int8; use sawb or lsq, or fewer bits"
     if isinstance(module, QuantizedLinear):
         if value.dim() != 2:
             yield f"a linear layer reads flat features (n, c); got {tuple(value.shape)}; flatten them before"

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from glassbit.models import SubsampleAndPad
-from glassbit.quant import QuantizedConv2d, QuantizedLinear, is_activation_quantizer
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
 from ._functions import ADDS, DROPOUTS, RELUS, SHAPES, SPARSE, bound, spoken, why_no_map
 from ._match import Builder, RefusedError, Symbol, pair
@@ -82,7 +82,7 @@ class Operations:
             raise RefusedError(f"{type(module).__name__} has no integer form")
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             return build.weighted(name, module, x, value)
-        if is_activation_quantizer(module):
+        if isinstance(module, ActivationQuantizer):
             return build.activation(name, module, x)
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             return build.norm(name, module, x)
@@ -161,7 +161,7 @@ def is_leaf(module: nn.Module) -> bool:
     for ours in (QuantizedConv2d, QuantizedLinear, SubsampleAndPad):
         if isinstance(module, ours):
             return type(module).forward is ours.forward  # a subclass may compute something else
-    if is_activation_quantizer(module):
+    if isinstance(module, ActivationQuantizer):
         return True
     return type(module).__module__.startswith("torch.nn.") and not isinstance(
         module, nn.Sequential | nn.ModuleList | nn.ModuleDict

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from glassbit._errors import UsageError
 from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample, SumPool
+from glassbit.quant import Rounding, ScaleGradient
 
 from ._dyadic import power_of_two
 from ._program import Pair
@@ -123,12 +124,12 @@ class Learned:
     Args:
         per_code: codes per unit of value, 1 / s_y.
         per_accumulator: codes per accumulator step at a gain of 1, s_x s_w / s_y.
-        is_step: whether the level is LSQ's step rather than PACT's alpha.
+        gradient: that of what the activation quantizer learns, where it is to receive one.
     """
 
     per_code: Tensor
     per_accumulator: Tensor
-    is_step: bool = False
+    gradient: ScaleGradient | None = None
 
 
 def requantize(
@@ -148,14 +149,14 @@ def requantize(
         d acc   = g m 2^-e inside
         d gain  = sum g acc s_x s_w / s_y inside
         d shift = sum g / s_y inside
-        d alpha = sum g / s_y where t >= high                 PACT: nothing from inside the range
-        d step  = sum g / s_y (round(t) - t | low | high)     LSQ, times 1 / sqrt(features high)
+
+    and what the quantizer learns has the gradient that it says (`LearnedScale`).
 
     Args:
         acc: exact integers.
         numbers: of the requantizer.
         gain, shift: what B, m and e were made of, one a channel, where they are to receive gradients.
-        level: alpha of PACT or the step of LSQ, where it is to receive one.
+        level: what the quantizer learns, where it is to receive one.
         learned: must be there when any of the three is.
         training: which of the two masks.
     """
@@ -199,14 +200,9 @@ class _Requantize(torch.autograd.Function):
             grad_gain = (passing * acc).sum(dims).double() * learned.per_accumulator
         if ctx.needs_input_grad[2]:
             grad_shift = passing.sum(dims).double() * learned.per_code
-        if ctx.needs_input_grad[3] and learned.is_step:
-            clipped = ratio.clamp(low, high)
-            slope = torch.where(inside, clipped.round() - ratio, clipped)
-            features = max(acc[0].numel(), 1)
-            grad_level = (grad * slope).sum() * learned.per_code / (features * high) ** 0.5
-        elif ctx.needs_input_grad[3]:
-            grad_level = torch.where(above, grad, 0.0).sum() * learned.per_code
-        grad_level = None if grad_level is None else grad_level.to(ctx.level_dtype)
+        if ctx.needs_input_grad[3]:
+            rounding = Rounding(ratio, inside, above, learned.per_code)
+            grad_level = learned.gradient(grad, rounding).to(ctx.level_dtype)
         return grad_acc, grad_gain, grad_shift, grad_level, None, None, None
 
 

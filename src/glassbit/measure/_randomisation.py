@@ -18,7 +18,7 @@ from glassbit._random import derive
 from glassbit.deploy import Deployed, reestimate_
 from glassbit.explain import gradient
 from glassbit.models import to_unit
-from glassbit.quant import LSQ, QuantizedConv2d, QuantizedLinear, calibrate_, is_activation_quantizer
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear, calibrate_
 
 from ._agreement import spearman
 from ._subject import Subject
@@ -82,7 +82,7 @@ def randomisation(
     original = gradient(model, images, targets).cpu().numpy()
     layers, values = [], []
     for place, (name, module) in reversed([*enumerate(parts)]):
-        if is_activation_quantizer(module):
+        if isinstance(module, ActivationQuantizer):
             continue
         _redraw_(name, module, seed)
         _settle_(model, [part for _, part in parts[:place]], [part for _, part in parts[place:]], x)
@@ -109,7 +109,7 @@ def _checked(subject: Subject) -> nn.Module:
             f"randomisation: {subject.name} computes in deployed arithmetic, whose ranges were set for the trained "
             "weights; measure the quantized network that it was made from (`deployed.classifier`)"
         )
-    parts = [(name, module) for name, module in _parts(subject.model) if not is_activation_quantizer(module)]
+    parts = [(name, module) for name, module in _parts(subject.model) if not isinstance(module, ActivationQuantizer)]
     if not parts:
         raise UsageError(f"randomisation: {subject.name} has no parameters that could be re-drawn")
     lacking = [f"{name} ({type(module).__name__})" for name, module in parts if not _is_drawn(module)]
@@ -153,7 +153,7 @@ def _redraw_(name: str, module: nn.Module, seed: int) -> None:
         torch.default_generator.manual_seed(derive("randomisation", seed, name))
         layer.reset_parameters()
     layer.to(device)
-    if isinstance(module, QuantizedConv2d | QuantizedLinear) and isinstance(module.quantizer, LSQ):
+    if isinstance(module, QuantizedConv2d | QuantizedLinear):
         module.quantizer.initialise_(module.layer.weight)
 
 
@@ -166,9 +166,9 @@ def _settle_(
     before = [
         (module, copy.deepcopy(module.state_dict()))
         for module in kept
-        if is_activation_quantizer(module) or _is_norm(module)
+        if isinstance(module, ActivationQuantizer) or _is_norm(module)
     ]
-    if any(is_activation_quantizer(module) for module in fresh):
+    if any(isinstance(module, ActivationQuantizer) for module in fresh):
         calibrate_(model, x[:_BATCH])
         _restore_(before)
     if any(_is_norm(module) for module in fresh):

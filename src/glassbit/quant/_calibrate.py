@@ -15,14 +15,12 @@ from glassbit._random import derive
 from glassbit._sound import check_sound
 
 from ._ceiling import ceiling
-from ._convert import is_activation_quantizer, quantizers
+from ._convert import quantizers
 from ._layers import QuantizedConv2d, QuantizedLinear
-from ._lsq import LSQ
-from ._pact import PACT
+from ._quantizer import ActivationQuantizer, Quantizer
 from ._sites import Sites
 
 _SAMPLES = 100_000
-_CANDIDATES = 60
 
 
 @torch.no_grad()
@@ -54,7 +52,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     """
     check_network("calibrate_", model)
     check_sound("calibrate_", model)
-    originals = {name: module for name, module in quantizers(model) if is_activation_quantizer(module)}
+    originals = {name: module for name, module in quantizers(model) if isinstance(module, ActivationQuantizer)}
     if not originals:
         got = "weights only" if next(quantizers(model), None) else "none"
         raise UsageError(
@@ -72,17 +70,17 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
-    levels: dict[str, float] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for name, module in quantizers(twin):
-        if is_activation_quantizer(module):
-            module.register_forward_pre_hook(_Fit(name, levels))
+        if isinstance(module, ActivationQuantizer):
+            module.register_forward_pre_hook(_Fit(name, states))
     x = images if device is None else images.to(device)
     try:
         with running("calibrate_", images):
             twin(in_precision_of(twin, x))
     except AttributeError as error:
         if isinstance(error, UsageError) or not isinstance(
-            error.obj, QuantizedConv2d | QuantizedLinear | PACT | LSQ | Sites
+            error.obj, QuantizedConv2d | QuantizedLinear | Quantizer | Sites
         ):
             raise
         raise UsageError(
@@ -91,44 +89,27 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
             "(32 bits in the plan)"
         ) from error
     for name, module in originals.items():
-        if name in levels:
-            _set(module, levels[name])
-    return {name: _level(module) for name, module in originals.items()}
+        if name in states:
+            module.load_state_dict(states[name])
+    return {name: float(module.level) for name, module in originals.items()}
 
 
 class _Fit:
     """A hook that sets a quantizer from the first input that it sees."""
 
-    def __init__(self, name: str, levels: dict[str, float]) -> None:
+    def __init__(self, name: str, states: dict[str, dict[str, Tensor]]) -> None:
         self.name = name
-        self.levels = levels
+        self.states = states
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.name in self.levels:
+        if self.name in self.states:
             return
         x = inputs[0].detach().float().clamp(0.0, ceiling(module)).flatten()
         if x.numel() > _SAMPLES:
             generator = torch.Generator().manual_seed(derive("calibrate", self.name))
             x = x[torch.randint(x.numel(), (_SAMPLES,), generator=generator).to(x.device)]
-        largest = float(x.max())
-        if not 0 < largest < float("inf"):
+        if not 0 < float(x.max()) < float("inf"):
             return
-        top = 2 ** int(module.bits) - 1  # type: ignore[arg-type]
-        candidates = [largest * (i + 1) / _CANDIDATES for i in range(_CANDIDATES)]
-        errors = [float(((x / (a / top)).round().clamp(max=top) * (a / top) - x).square().mean()) for a in candidates]
-        self.levels[self.name] = candidates[errors.index(min(errors))]
-        _set(module, self.levels[self.name])
-
-
-def _set(module: nn.Module, level: float) -> None:
-    if isinstance(module, PACT):
-        module.alpha.fill_(level)
-    elif isinstance(module, LSQ):
-        module.step.fill_(level / module.codes[1])
-
-
-def _level(module: nn.Module) -> float:
-    if isinstance(module, PACT):
-        return float(module.alpha)
-    assert isinstance(module, LSQ)
-    return float(module.step) * module.codes[1]
+        assert isinstance(module, ActivationQuantizer)
+        module.calibrate_(x)
+        self.states[self.name] = copy.deepcopy(module.state_dict())

@@ -7,8 +7,7 @@ import math
 from torch import nn
 
 from ._bits import FLOOR
-from ._lsq import LSQ
-from ._pact import PACT
+from ._quantizer import ActivationQuantizer
 
 
 def ceiling(module: nn.Module) -> float:
@@ -17,7 +16,7 @@ def ceiling(module: nn.Module) -> float:
     Of an activation quantizer it is the ceiling of the activation that it replaced: clipping levels start at or below
     it. Training may move them anywhere, above it too: from then on the learned level is the ceiling.
     """
-    if isinstance(module, PACT | LSQ):
+    if isinstance(module, ActivationQuantizer):
         return ceiling(module.replaced[0]) if module.replaced else math.inf
     return float(module.max_val) if isinstance(module, nn.Hardtanh) else math.inf
 

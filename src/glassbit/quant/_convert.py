@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,11 @@ from glassbit._sound import check_sound
 from ._assign import Activation, LayerBits, Row, activations, give_bits
 from ._calls import Calls, Example, see
 from ._ceiling import ceiling
-from ._dorefa import DoReFa
 from ._layers import QuantizedConv2d, QuantizedLinear
-from ._lsq import LSQ
-from ._pact import PACT
+from ._named import activation_kind, weight_kind
 from ._places import walk
 from ._plan import FLOAT_BITS, Plan
+from ._quantizer import ActivationQuantizer, Quantizer, WeightQuantizer
 from ._refused import refuse, refuse_hooks, without_activations
 from ._sawb import SAWB
 from ._sites import ROOT, Sites, count_calls_, stop_counting_
@@ -57,7 +55,7 @@ class Conversion:
 
 
 def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
-    """Convert `model` in place: Conv2d and Linear get a weight quantizer, ReLU-like activations become PACT (or LSQ).
+    """Convert `model` in place: Conv2d and Linear get a weight quantizer, ReLU-like activations become quantizers.
 
     Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. Frozen
     weights stay frozen. A clipping level starts at or below the ceiling of the activation (6 for ReLU6, c for
@@ -150,7 +148,7 @@ def dequantize_(model: nn.Module) -> None:
     """
     check_network("dequantize_", model)
     replacements: dict[int, nn.Module] = {}
-    layers = (QuantizedConv2d, QuantizedLinear, PACT, LSQ, Sites)
+    layers = (QuantizedConv2d, QuantizedLinear, Quantizer, Sites)
     refuse_hooks([(name, module) for name, module in model.named_modules() if isinstance(module, layers)])
     for module in list(model.modules()):
         stop_counting_(module)
@@ -158,22 +156,17 @@ def dequantize_(model: nn.Module) -> None:
             replacements[id(module)] = module.layer
         elif isinstance(module, Sites):
             replacements[id(module)] = module.replaced[0]
-        elif is_activation_quantizer(module):
+        elif isinstance(module, ActivationQuantizer):
             replacements[id(module)] = module.replaced[0] if module.replaced else nn.ReLU()
     _replace(model, replacements)
 
 
-def is_activation_quantizer(module: nn.Module) -> TypeGuard[PACT | LSQ]:
-    """Whether a module quantizes activations: any PACT, or an LSQ of unsigned values."""
-    return isinstance(module, PACT) or (isinstance(module, LSQ) and not module.signed)
-
-
-def quantizers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def quantizers(model: nn.Module) -> Iterator[tuple[str, WeightQuantizer | ActivationQuantizer]]:
     """(layer name, quantizer) of every quantized layer and activation of `model`."""
     for name, module in model.named_modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             yield name, module.quantizer
-        elif is_activation_quantizer(module):
+        elif isinstance(module, ActivationQuantizer):
             yield name, module
 
 
@@ -262,9 +255,8 @@ def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | 
     if isinstance(module, nn.Linear):
         return QuantizedLinear(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
     alpha = min(10.0 if plan.alpha == "data" else float(plan.alpha), ceiling(module))
-    activation = (
-        PACT(bits, alpha=alpha) if plan.activations == "pact" else LSQ(bits, signed=False, step=alpha / (2**bits - 1))
-    )
+    activation = activation_kind(plan.activations)(bits)
+    activation.set_level_(alpha)
     activation.replaced = (module,)
     return activation.to(device).train(module.training)
 
@@ -276,17 +268,16 @@ def _placed(activation: Activation, bits: list[int], plan: Plan, device: torch.d
         return module
     made = [module if count == FLOAT_BITS else _quantized(module, count, plan, device) for count in bits]
     for site, name in zip(made, activation.sites, strict=True):
-        if is_activation_quantizer(site):
+        if isinstance(site, ActivationQuantizer):
             site.placed = name
     return made[0] if len(made) == 1 else Sites(activation.name, activation.scope, made, module).train(module.training)
 
 
-def _weight_quantizer(weight: Tensor, bits: int, plan: Plan) -> nn.Module:
-    if plan.weights == "lsq":
-        quantizer = LSQ(bits)
-        quantizer.initialise_(weight)
-        return quantizer.to(weight.device)
-    return DoReFa(bits) if plan.weights == "dorefa" and bits < 8 else SAWB(bits)
+def _weight_quantizer(weight: Tensor, bits: int, plan: Plan) -> WeightQuantizer:
+    quantizer = weight_kind(plan.weights)(bits)
+    quantizer = quantizer if quantizer.fits_int8 else SAWB(bits)
+    quantizer.initialise_(weight)
+    return quantizer.to(weight.device)
 
 
 def _replace(model: nn.Module, replacements: dict[int, nn.Module]) -> None:

@@ -15,6 +15,7 @@ from glassbit._modes import evaluating
 from ._convert import quantizers
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._plan import FLOAT_BITS
+from ._quantizer import ActivationQuantizer
 
 _IMAGE_BITS = 8
 
@@ -81,9 +82,9 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     inner = {id(module.layer) for module in model.modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)}
     quantized = dict(quantizers(model))
     handles += [
-        module.register_forward_hook(_Mark(int(module.bits)))  # type: ignore[arg-type]
-        for name, module in quantized.items()
-        if not _is_weighted(model.get_submodule(name))
+        module.register_forward_hook(_Mark(module.bits))
+        for module in quantized.values()
+        if isinstance(module, ActivationQuantizer)
     ]
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
@@ -137,7 +138,7 @@ class _Count:
         quantized = isinstance(module, QuantizedConv2d | QuantizedLinear)
         layer = module.layer if isinstance(module, QuantizedConv2d | QuantizedLinear) else module
         assert isinstance(layer, nn.Conv2d | nn.Linear)
-        bits = int(module.quantizer.bits) if isinstance(module, QuantizedConv2d | QuantizedLinear) else FLOAT_BITS  # type: ignore[arg-type]
+        bits = module.quantizer.bits if isinstance(module, QuantizedConv2d | QuantizedLinear) else FLOAT_BITS
         channels = output.shape[1] if isinstance(layer, nn.Conv2d) else output.shape[-1]
         self.calls.append(_Call(self.name, layer, bits, _get_bits([inputs[0]]), output.numel() // channels, quantized))
         _set_bits(output, FLOAT_BITS)

@@ -6,14 +6,16 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int32
-from torch import Tensor, nn
+from torch import Tensor
 
-from ._bits import check_bits
+from glassbit.intgraph import Grid
+
+from ._quantizer import WeightQuantizer
 
 _TINY = 1e-12
 
 
-class DoReFa(nn.Module):
+class DoReFa(WeightQuantizer):
     """DoReFa weight quantizer: the scale is that of the grid, not of the weights.
 
         w_k = 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1,    quantize_k(r) = round((2^k - 1) r) / (2^k - 1)
@@ -31,19 +33,12 @@ class DoReFa(nn.Module):
     Zhou et al. 2016, DoReFa-Net (arXiv 1606.06160), equations 5 and 9.
     """
 
-    def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits("DoReFa", bits)
+    grid: Grid = "odd"
 
     @property
     def codes(self) -> tuple[int, int]:
         """The lowest and the highest integer code."""
         return 0, 2**self.bits - 1
-
-    @property
-    def offset(self) -> float:
-        """What is added to a code before scaling, -(2^k - 1)/2."""
-        return float(-(2**self.bits - 1) / 2)
 
     def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step, `2 / (2^k - 1)`; `w` is not looked at."""
@@ -53,13 +48,12 @@ class DoReFa(nn.Module):
         """The codes of `w`, 0..2^k - 1, so that `forward(w) == scale() * (to_int(w) + offset)`."""
         return _codes(w.detach(), 2**self.bits - 1).to(torch.int32)
 
-    def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Weights of any shape to their quantized values of the same shape."""
-        return cast(Tensor, _DoReFa.apply(w, 2**self.bits - 1))  # type: ignore[no-untyped-call]
+    def initialise_(self, weight: Float[Tensor, "..."]) -> None:
+        """Nothing is learned."""
 
-    def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
-        return f"bits={self.bits}"
+    def quantize(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the quantized values of `w`."""
+        return cast(Tensor, _DoReFa.apply(w, 2**self.bits - 1))  # type: ignore[no-untyped-call]
 
 
 def _codes(w: Tensor, levels: int) -> Tensor:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 
+from ._quantizer import WeightQuantizer
+
 _OF_THE_LAYER = frozenset(
     {
         *("bias", "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups"),
@@ -33,9 +35,9 @@ class _Quantized(nn.Module):
     """
 
     layer: nn.Conv2d | nn.Linear
-    quantizer: nn.Module
+    quantizer: WeightQuantizer
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, quantizer: nn.Module) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, quantizer: WeightQuantizer) -> None:
         super().__init__()
         self.layer = layer
         self.quantizer = quantizer
@@ -82,7 +84,7 @@ class QuantizedConv2d(_Quantized):
 
     layer: nn.Conv2d
 
-    def __init__(self, layer: nn.Conv2d, quantizer: nn.Module) -> None:
+    def __init__(self, layer: nn.Conv2d, quantizer: WeightQuantizer) -> None:
         super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
@@ -100,7 +102,7 @@ class QuantizedLinear(_Quantized):
 
     layer: nn.Linear
 
-    def __init__(self, layer: nn.Linear, quantizer: nn.Module) -> None:
+    def __init__(self, layer: nn.Linear, quantizer: WeightQuantizer) -> None:
         super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
@@ -118,13 +120,14 @@ def quantized_once(model: nn.Module) -> Iterator[None]:
     Args:
         model: any network; one without quantized layers is left alone.
     """
-    found = [layer.quantizer for layer in model.modules() if isinstance(layer, QuantizedConv2d | QuantizedLinear)]
+    layers = [layer for layer in model.modules() if isinstance(layer, QuantizedConv2d | QuantizedLinear)]
+    quantizers: list[nn.Module] = [layer.quantizer for layer in layers]
     try:
-        for quantizer in found:
+        for quantizer in quantizers:
             quantizer.forward = cache(quantizer.forward)
         yield
     finally:
-        for quantizer in found:
+        for quantizer in quantizers:
             del quantizer.forward  # the class's own is behind it
 
 

@@ -1,4 +1,4 @@
-"""LSQ: a learned step size, for weights (signed) and activations (unsigned)."""
+"""LSQ: a learned step size, for weights (signed) and for activations (unsigned)."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from glassbit._arguments import is_real, require
+from glassbit.intgraph import Grid
 
-from ._bits import FLOOR, check_bits
-from ._sites import count_call
+from ._bits import FLOOR
+from ._level import best_level
+from ._quantizer import ActivationQuantizer, LearnedScale, Rounding, WeightQuantizer
 
 _STEP_FLOOR = FLOOR / 255
 
 
-class LSQ(nn.Module):
-    """Learned step size quantization.
+class LSQ(WeightQuantizer):
+    """Learned step size quantization of weights.
 
-        v_q = s round(clip(v / s, -Q_N, Q_P))
+        w_q = s round(clip(w / s, -Q_N, Q_P)),    Q_N = 2^(k-1), Q_P = 2^(k-1) - 1
 
-    with Q_N = 2^(k-1), Q_P = 2^(k-1) - 1 for signed values (weights) and Q_N = 0, Q_P = 2^k - 1 for unsigned ones
-    (activations). Gradients: `dv_q/dv = 1` where `-Q_N < v/s < Q_P`, else 0; `dv_q/ds = round(v/s) - v/s` inside, -Q_N
-    below and Q_P above, scaled by `1 / sqrt(n Q_P)`, n the number of weights, or of features of one sample for
-    activations.
+    Gradients: `dw_q/dw = 1` where `-Q_N < w/s < Q_P`, else 0; `dw_q/ds = round(w/s) - w/s` inside, -Q_N below and Q_P
+    above, scaled by `1 / sqrt(n Q_P)`, n the number of weights.
 
     Args:
         bits: k, 2..8.
-        signed: True for weights, False for activations.
-        step: the first step size s, > 0; `initialise_` sets it from data.
+        step: the first step size s, > 0; `initialise_` sets it from the weights.
 
     Raises:
         UsageError: `bits` is not 2..8 or `step` is not positive.
@@ -38,54 +37,123 @@ class LSQ(nn.Module):
     Esser et al. 2020, LSQ (arXiv 1902.08153), equations 1 to 3 and section 2.2.
     """
 
-    offset = 0.0
-    replaced: tuple[nn.Module, ...] = ()
-    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
-    hand.
-    """
-    placed = ""
-    """The name of the one call that it belongs to, in the network that `quantize_` converted; a second call in one
-    forward pass of that network is refused.
-    """
+    grid: Grid = "signed"
 
-    def __init__(self, bits: int, *, signed: bool = True, step: float = 1.0) -> None:
-        super().__init__()
-        self.bits = check_bits("LSQ", bits)
-        self.signed = signed
-        holds = is_real(step, 0) and step > 0
-        require("LSQ", "step", holds, "a positive number", step, "the default is 1.0")
-        self.step = nn.Parameter(torch.tensor(float(step)))
+    def __init__(self, bits: int, *, step: float = 1.0) -> None:
+        super().__init__(bits)
+        self.step = _parameter(step)
 
     @property
     def codes(self) -> tuple[int, int]:
         """The lowest and the highest integer code, -Q_N and Q_P."""
-        return (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1) if self.signed else (0, 2**self.bits - 1)
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
     @torch.no_grad()
-    def initialise_(self, v: Float[Tensor, "..."]) -> None:
-        """Set the step to the paper's start, `2 E|v| / sqrt(Q_P)`; zeros leave it as it is."""
-        start = 2 * v.detach().float().abs().mean() / math.sqrt(self.codes[1])
+    def initialise_(self, weight: Float[Tensor, "..."]) -> None:
+        """Set the step to the paper's start, `2 E|w| / sqrt(Q_P)`; zeros leave it as it is."""
+        start = 2 * weight.detach().float().abs().mean() / math.sqrt(self.codes[1])
         self.step.copy_(torch.where(start > 0, start, self.step))
 
-    def scale(self, v: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
-        """The value of one code step; `v` is not looked at."""
-        return self.step.detach().clamp(min=_STEP_FLOOR)
+    def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
+        """The value of one code step; `w` is not looked at."""
+        return _scale(self.step)
 
-    def to_int(self, v: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `v`, so that `forward(v) == scale() * to_int(v)`."""
-        return (v.detach() / self.scale()).clamp(*self.codes).round().to(torch.int32)
+    def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
+        """The codes of `w`, so that `forward(w) == scale() * to_int(w)`."""
+        return _codes(w, self.step, self.codes)
 
-    def forward(self, v: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Values of any shape to their quantized values of the same shape."""
-        if self.placed:
-            count_call(self, self.placed)
-        low, high = self.codes
-        features = v.numel() if self.signed or v.dim() < 2 else v[0].numel()
-        return cast(Tensor, _LSQ.apply(v, self.step, low, high, 1 / math.sqrt(max(features, 1) * high)))  # type: ignore[no-untyped-call]
+    def quantize(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the quantized values of `w`."""
+        return _quantized(w, self.step, self.codes, features=w.numel())
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
-        return f"bits={self.bits}, signed={self.signed}"
+        """The settings, as the checkpoints of runs have them."""
+        return f"bits={self.bits}, signed=True"
+
+
+class LSQActivation(ActivationQuantizer):
+    """Learned step size quantization of activations: `LSQ` with Q_N = 0, Q_P = 2^k - 1, and n the number of features of
+    one sample.
+
+    Args:
+        bits: k, 2..8.
+        step: the first step size s, > 0.
+
+    Raises:
+        UsageError: `bits` is not 2..8 or `step` is not positive.
+
+    Esser et al. 2020, LSQ (arXiv 1902.08153), equations 1 to 3 and section 2.2.
+    """
+
+    def __init__(self, bits: int, *, step: float = 1.0) -> None:
+        super().__init__(bits)
+        self.step = _parameter(step)
+
+    @property
+    def level(self) -> Float[Tensor, ""]:
+        """The clipping level, `s Q_P`."""
+        return self.step.detach() * self.codes[1]
+
+    @property
+    def learned(self) -> LearnedScale:
+        """The step; in integer arithmetic its gradient is that of `quantize`."""
+        return LearnedScale(self.step, self._gradient_of_codes)
+
+    @torch.no_grad()
+    def set_level_(self, level: float) -> None:
+        """Set the step, so that the highest code has this value."""
+        self.step.fill_(level / self.codes[1])
+
+    def calibrate_(self, x: Float[Tensor, " n"]) -> None:
+        """Set the step for the level with the least squared error."""
+        self.set_level_(best_level(x, self.codes[1]))
+
+    def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
+        """The value of one code step; `x` is not looked at."""
+        return _scale(self.step)
+
+    def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
+        """The codes of `x`, so that `forward(x) == scale() * to_int(x)`."""
+        return _codes(x, self.step, self.codes)
+
+    def quantize(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the quantized values of `x`."""
+        return _quantized(x, self.step, self.codes, features=x.numel() if x.dim() < 2 else x[0].numel())
+
+    def extra_repr(self) -> str:
+        """The settings, as the checkpoints of runs have them."""
+        return f"bits={self.bits}, signed=False"
+
+    def _get_name(self) -> str:
+        """What `print(module)` and the checkpoints of runs call it."""
+        return "LSQ"
+
+    def _gradient_of_codes(self, grad: Tensor, rounding: Rounding) -> Tensor:
+        low, high = self.codes
+        clipped = rounding.ratio.clamp(low, high)
+        slope = torch.where(rounding.inside, clipped.round() - rounding.ratio, clipped)
+        features = max(rounding.ratio[0].numel(), 1)
+        root: float = (features * high) ** 0.5
+        return (grad * slope).sum() * rounding.per_code / root
+
+
+def _parameter(step: float) -> nn.Parameter:
+    holds = is_real(step, 0) and step > 0
+    require("LSQ", "step", holds, "a positive number", step, "the default is 1.0")
+    return nn.Parameter(torch.tensor(float(step)))
+
+
+def _scale(step: Tensor) -> Tensor:
+    return step.detach().clamp(min=_STEP_FLOOR)
+
+
+def _codes(v: Tensor, step: Tensor, codes: tuple[int, int]) -> Tensor:
+    return (v.detach() / _scale(step)).clamp(*codes).round().to(torch.int32)
+
+
+def _quantized(v: Tensor, step: Tensor, codes: tuple[int, int], *, features: int) -> Tensor:
+    low, high = codes
+    return cast(Tensor, _LSQ.apply(v, step, low, high, 1 / math.sqrt(max(features, 1) * high)))  # type: ignore[no-untyped-call]
 
 
 class _LSQ(torch.autograd.Function):

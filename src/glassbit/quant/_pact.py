@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from glassbit._arguments import is_real, require
 
-from ._bits import FLOOR, check_bits
-from ._sites import count_call
+from ._bits import FLOOR
+from ._level import best_level
+from ._quantizer import ActivationQuantizer, LearnedScale, Rounding
 
 _FUSED = (torch.float32, torch.bfloat16)
 
 
-class PACT(nn.ReLU):
+class PACT(ActivationQuantizer, nn.ReLU):
     """Parameterized clipping activation: a ReLU with a learned ceiling `alpha` and 2^k evenly spaced output values.
 
         y   = clip(x, 0, alpha)
@@ -41,27 +42,32 @@ class PACT(nn.ReLU):
     Choi et al. 2018, PACT (arXiv 1805.06085), equations 1 to 3.
     """
 
-    offset = 0.0
-    replaced: tuple[nn.Module, ...] = ()
-    """The activation that `quantize_` put this quantizer in the place of, unregistered; empty when it was built by
-    hand.
-    """
-    placed = ""
-    """The name of the one call that it belongs to, in the network that `quantize_` converted; a second call in one
-    forward pass of that network is refused.
-    """
+    decays = True
 
     def __init__(self, bits: int, *, alpha: float = 10.0) -> None:
-        super().__init__()
-        self.bits = check_bits("PACT", bits)
+        super().__init__(bits)
         holds = is_real(alpha, 0) and alpha > 0
         require("PACT", "alpha", holds, "a positive number", alpha, "the default is 10.0")
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
 
     @property
-    def codes(self) -> tuple[int, int]:
-        """The lowest and the highest integer code."""
-        return 0, 2**self.bits - 1
+    def level(self) -> Float[Tensor, ""]:
+        """The clipping level, `alpha`."""
+        return self.alpha.detach()
+
+    @property
+    def learned(self) -> LearnedScale:
+        """`alpha`, which integer arithmetic gives `sum g / scale` where the highest code clips."""
+        return LearnedScale(self.alpha, _gradient_of_codes)
+
+    @torch.no_grad()
+    def set_level_(self, level: float) -> None:
+        """Set `alpha`."""
+        self.alpha.fill_(level)
+
+    def calibrate_(self, x: Float[Tensor, " n"]) -> None:
+        """Set `alpha` to the level with the least squared error."""
+        self.set_level_(best_level(x, self.codes[1]))
 
     def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
@@ -71,15 +77,13 @@ class PACT(nn.ReLU):
         """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
         return _round(x.detach(), _bound(self.alpha), 2**self.bits - 1).to(torch.int32)
 
-    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Activations of any shape to their quantized values of the same shape."""
-        if self.placed:
-            count_call(self, self.placed)
+    def quantize(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the quantized values of `x`."""
         return cast(Tensor, _PACT.apply(x, self.alpha, 2**self.bits - 1))  # type: ignore[no-untyped-call]
 
-    def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
-        return f"bits={self.bits}"
+
+def _gradient_of_codes(grad: Tensor, rounding: Rounding) -> Tensor:
+    return torch.where(rounding.above, grad, 0.0).sum() * rounding.per_code
 
 
 def _round(x: Tensor, alpha: Tensor | float, levels: int) -> Tensor:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import NoneType
 from typing import Literal, get_args
 
 from glassbit._arguments import is_real, is_whole, is_word, shown
 from glassbit._errors import UsageError
+from glassbit._quantizers import ACTIVATIONS, WEIGHTS
+
+from ._named import Activations, Weights, why_not
+from ._quantizer import ActivationQuantizer, WeightQuantizer
 
 Edges = Literal["8", "full", "same"]
-Weights = Literal["sawb", "dorefa", "lsq"]
-Activations = Literal["pact", "lsq"]
 
 FLOAT_BITS = 32
 
@@ -66,9 +69,9 @@ class Plan:
         rules: read in order.
         edges: the first and the last weight layer, and the activation that feeds the last one: `"8"` bits, `"full"`
             precision, or `"same"` as the rules say. A rule that names the layer without a wildcard wins over it.
-        weights: the weight quantizer of the layers below 8 bits; at 8 bits `dorefa` (whose codes do not fit int8)
-            gives way to `sawb`.
-        activations: the activation quantizer.
+        weights: the weight quantizer, a name or a class of your own (a `WeightQuantizer`). At 8 bits one without zero,
+            as `dorefa` is, gives way to `sawb`: its codes do not fit int8.
+        activations: the activation quantizer, a name or a class of your own (an `ActivationQuantizer`).
         alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`; never
             above the ceiling that the activation has itself, as ReLU6 does.
 
@@ -88,13 +91,13 @@ class Plan:
     alpha: float | Literal["data"] = 10.0
 
     def __post_init__(self) -> None:
-        for field, value, choices in (
-            ("edges", self.edges, get_args(Edges)),
-            ("weights", self.weights, get_args(Weights)),
-            ("activations", self.activations, get_args(Activations)),
+        for field, value, choices, contract in (
+            ("edges", self.edges, get_args(Edges), NoneType),
+            ("weights", self.weights, tuple(WEIGHTS), WeightQuantizer),
+            ("activations", self.activations, tuple(ACTIVATIONS), ActivationQuantizer),
         ):
-            if value not in choices:
-                raise UsageError(f"Plan {self.name}: {field} must be one of {', '.join(choices)}; got {value!r}")
+            if must := why_not(value, choices, contract):
+                raise UsageError(f"Plan {self.name}: {field} {must}; got {value!r}")
         if self.alpha != "data" and not (is_real(self.alpha, 0) and self.alpha > 0):
             raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {self.alpha!r}')
         if not isinstance(self.rules, tuple | list) or not all(isinstance(rule, Rule) for rule in self.rules):

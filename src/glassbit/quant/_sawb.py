@@ -6,16 +6,18 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int32
-from torch import Tensor, nn
+from torch import Tensor
 
-from ._bits import check_bits
+from glassbit.intgraph import Grid
+
+from ._quantizer import WeightQuantizer
 
 _COEFFICIENTS = {2: (3.12, -2.064), 3: (7.509, -6.892), 4: (12.68, -12.80), 5: (17.74, -18.64), 8: (31.76, -35.04)}
 _TINY = 1e-12
 _HUGE = torch.finfo(torch.float32).max / 2
 
 
-class SAWB(nn.Module):
+class SAWB(WeightQuantizer):
     """Statistics-aware weight binning: a symmetric uniform grid whose clipping level follows the first two moments of
     the weights.
 
@@ -40,8 +42,7 @@ class SAWB(nn.Module):
     _version = 2
 
     def __init__(self, bits: int) -> None:
-        super().__init__()
-        self.bits = check_bits("SAWB", bits, _COEFFICIENTS)
+        super().__init__(bits, _COEFFICIENTS)
 
     @property
     def covers(self) -> bool:
@@ -54,9 +55,9 @@ class SAWB(nn.Module):
         return (0, 3) if self.bits == 2 else (-_half(self.bits), _half(self.bits))
 
     @property
-    def offset(self) -> float:
-        """What is added to a code before scaling: -3/2 at 2 bits, else 0."""
-        return -1.5 if self.bits == 2 else 0.0
+    def grid(self) -> Grid:
+        """Odd at 2 bits, with zero above."""
+        return "odd" if self.bits == 2 else "signed"
 
     def scale(self, w: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         """The value of one code step for the weights `w`."""
@@ -66,8 +67,11 @@ class SAWB(nn.Module):
         """The codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
         return _codes(w.detach(), self.scale(w), self.bits).to(torch.int32)
 
-    def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Weights of any shape to their quantized values of the same shape."""
+    def initialise_(self, weight: Float[Tensor, "..."]) -> None:
+        """Nothing is learned."""
+
+    def quantize(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Return the quantized values of `w`."""
         return cast(Tensor, _SAWB.apply(w, self.bits, self.covers))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:

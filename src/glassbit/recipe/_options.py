@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
 from glassbit._count import counted
+from glassbit._quantizers import ACTIVATIONS, WEIGHTS
 
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
+if TYPE_CHECKING:
+    Weights = str
+    Activations = str
+else:  # mypy knows no Literal that is made of a table's names; pydantic and the flags take their choices from it
+    Weights = Literal[*WEIGHTS]
+    Activations = Literal[*ACTIVATIONS]
 DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
 NETWORKS = ("cnn", "cnn-bn", "resnet20", "resnet32", "resnet56")
 Problem = tuple[tuple[str | int, ...], str]
@@ -145,8 +152,8 @@ class PlanRecipe(Options):
     edges: Literal["8", "full", "same"] = Field(
         default="8", description="first and last layer: 8 bits, full precision, or the same as the rest"
     )
-    weights: Literal["sawb", "dorefa", "lsq"] = Field(default="sawb", description="the weight quantizer")
-    activations: Literal["pact", "lsq"] = Field(default="pact", description="the activation quantizer")
+    weights: Weights = Field(default="sawb", description="the weight quantizer")
+    activations: Activations = Field(default="pact", description="the activation quantizer")
     alpha: Annotated[float | Literal["data"], PlainValidator(_clip)] = Field(
         default="data", description='the first clipping level of the activations; "data" sets it from training images'
     )
@@ -171,12 +178,14 @@ class PlanRecipe(Options):
         if not self.rules and self.name not in known:
             must = f"must be one of {', '.join(known)} where no rules are given"
             problems.append((("name",), f"{must}; got {self.name!r}; name one, or add rules"))
-        if self.weights == "sawb":
+        for kind, name, table in (("weight", self.weights, WEIGHTS), ("activation", self.activations, ACTIVATIONS)):
             for i, rule in enumerate(self.rules):
-                if rule.weight in (6, 7):
-                    must = "must be 2, 3, 4, 5, 8 or 32 with the sawb weight quantizer"
-                    text = f"{must}; got {rule.weight}; use those or `weights: dorefa`"
-                    problems.append((("rules", i, "weight"), text))
+                bits = getattr(rule, kind)
+                if bits not in (*table[name].bits, 32):
+                    must = f"must be {', '.join(map(str, table[name].bits))} or 32 with the {name} {kind} quantizer"
+                    other = next(other for other in table if bits in table[other].bits)
+                    text = f"{must}; got {bits}; use those or `{kind}s: {other}`"
+                    problems.append((("rules", i, kind), text))
         raise_problems(problems)
         return self
 

@@ -79,7 +79,7 @@ def _line(module: nn.Module) -> str:
         f"{name} {_shape(tensor)}"
         for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
     ]
-    return f"{type(module).__name__}({', '.join([*options, *tensors])})"
+    return f"{module._get_name()}({', '.join([*options, *tensors])})"
 
 
 def _is_plain(value: object) -> bool:

@@ -8,29 +8,25 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear, is_activation_quantizer
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
 
 def levels(model: nn.Module) -> dict[str, float]:
-    """Every clipping level alpha by layer name; for LSQ activations the step times the highest code."""
-    found: dict[str, Tensor] = {
-        name: module.alpha for name, module in model.named_modules() if isinstance(module, PACT)
-    }
-    found |= {
-        name: module.step * module.codes[1]
-        for name, module in model.named_modules()
-        if isinstance(module, LSQ) and not module.signed
-    }
-    return _numbers(found)
+    """Return every clipping level by layer name."""
+    return _numbers(
+        {name: module.level for name, module in model.named_modules() if isinstance(module, ActivationQuantizer)}
+    )
 
 
 def steps(model: nn.Module) -> dict[str, float]:
-    """Every learned weight step by layer name."""
-    layers = {
-        name: module for name, module in model.named_modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)
-    }
+    """Return every weight step that is learned, by layer name."""
     return _numbers(
-        {name: module.quantizer.step for name, module in layers.items() if isinstance(module.quantizer, LSQ)}
+        {
+            name: module.quantizer.scale(module.layer.weight)
+            for name, module in model.named_modules()
+            if isinstance(module, QuantizedConv2d | QuantizedLinear)
+            and next(module.quantizer.parameters(), None) is not None
+        }
     )
 
 
@@ -77,10 +73,8 @@ class _Watch:
             return
         self.left -= len(output)
         zeros = torch.count_nonzero(output == 0)
-        if isinstance(module, PACT):
-            clipped = torch.count_nonzero(inputs[0] >= module.alpha.detach())
-        elif isinstance(module, LSQ):
-            clipped = torch.count_nonzero(inputs[0] >= module.scale() * module.codes[1])
+        if isinstance(module, ActivationQuantizer):
+            clipped = torch.count_nonzero(inputs[0] >= module.level)
         else:
             clipped = torch.zeros_like(zeros)
         self.shares.add(self.name, clipped, zeros, output.numel())
@@ -97,7 +91,7 @@ def watching(model: nn.Module, *, images: int = 2000) -> Iterator[Shares]:
     watched = [
         (name, module)
         for name, module in model.named_modules()
-        if type(module) is nn.ReLU or is_activation_quantizer(module)
+        if type(module) is nn.ReLU or isinstance(module, ActivationQuantizer)
     ]
     inplace = [module for _, module in watched if type(module) is nn.ReLU and module.inplace]
     for module in inplace:

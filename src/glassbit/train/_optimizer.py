@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from glassbit.quant import LSQ, PACT
+from glassbit.quant import Quantizer
 
 from ._muon import Muon
 
@@ -28,7 +28,8 @@ def parameter_groups(
     quantizer_lr: float | None,
     quantizer_decay: float | None,
 ) -> list[dict[str, Any]]:
-    """Three groups: the network and what its objective learns beside it, the clipping levels of PACT, the steps of LSQ.
+    """Three groups: the network and what its objective learns beside it, scales of quantizers that decay (the clipping
+    levels of PACT), scales that do not (the steps of LSQ).
 
     For Muon there is one more, `matrices`: the weights of all layers but the last, whose rows are classes and which
     Jordan et al. 2024 leave out, too.
@@ -36,9 +37,10 @@ def parameter_groups(
     Clipping levels get the L2 penalty of 1805.06085, equal to the weight decay unless `quantizer_decay` says otherwise,
     counted once; steps get none.
     """
-    alphas = [module.alpha for module in objective.modules() if isinstance(module, PACT)]
-    steps = [module.step for module in objective.modules() if isinstance(module, LSQ)]
-    apart = {id(parameter) for parameter in alphas + steps}
+    quantizers = [module for module in objective.modules() if isinstance(module, Quantizer)]
+    decaying = [parameter for module in quantizers if module.decays for parameter in module.parameters()]
+    steady = [parameter for module in quantizers if not module.decays for parameter in module.parameters()]
+    apart = {id(parameter) for parameter in decaying + steady}
     network = [
         parameter for parameter in objective.parameters() if parameter.requires_grad and id(parameter) not in apart
     ]
@@ -52,8 +54,8 @@ def parameter_groups(
             "lr": lr,
             "weight_decay": weight_decay,
         },
-        {"params": alphas, "lr": rate, "weight_decay": decay},
-        {"params": steps, "lr": rate, "weight_decay": 0.0},
+        {"params": decaying, "lr": rate, "weight_decay": decay},
+        {"params": steady, "lr": rate, "weight_decay": 0.0},
         {"params": matrices, "lr": lr, "weight_decay": weight_decay, "matrices": True},
     ]
     groups = [group for group in groups if group["params"]]

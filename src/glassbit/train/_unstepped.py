@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from glassbit._errors import GlassbitWarning
-from glassbit.quant import LSQ, PACT
+from glassbit.quant import Quantizer
 
 
 class Unstepped:
@@ -34,7 +34,7 @@ class Unstepped:
         learned = {
             f"{name}.{key}": parameter
             for name, module in objective.named_modules()
-            if isinstance(module, PACT | LSQ)
+            if isinstance(module, Quantizer)
             for key, parameter in module.named_parameters()
         }
         if not learned:
