@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from glassbit.intgraph import LARGEST_SUM, power
+
 from ._fold import Folder
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
-
-_LARGEST_SUM = 2**31
 
 
 @torch.no_grad()
@@ -28,12 +28,12 @@ def too_large(folder: Folder) -> Iterator[str]:
         source = steps[step.step.input]
         if isinstance(source, FoldedLayer):
             bias = int(step.bias.abs().max())
-            if source.bound + bias >= _LARGEST_SUM:
+            if source.bound + bias >= LARGEST_SUM:
                 most = _reached(source, folder)
-                if most + bias >= _LARGEST_SUM:
+                if most + bias >= LARGEST_SUM:
                     yield (
-                        f"{source.step.layer}: its sums, with the bias, must stay below 2^31; they can reach "
-                        f"{most + bias}; pool in front of it, or give it and what it reads fewer bits"
+                        f"{source.step.layer}: its sums, with the bias, must stay below {power(LARGEST_SUM)}; "
+                        f"they can reach {most + bias}; pool in front of it, or give it and what it reads fewer bits"
                     )
 
 

@@ -10,18 +10,16 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from glassbit.intgraph import AveragePool, Grid, Input, SumPool
+from glassbit.intgraph import EXACT, LARGEST_BIAS, SIGNED, AveragePool, Grid, Input, SumPool
 from glassbit.models import Classifier
 from glassbit.quant import LSQ, PACT, QuantizedConv2d, QuantizedLinear
 
 from ._dyadic import dyadic, largest_exponent, power_of_two
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Scale
-from ._ops import EXACT, Learned, Requantizer, straight_through
+from ._ops import Learned, Requantizer, straight_through
 from ._program import Activate, Operand, Program, Readout, Rescale, Sum, Weighted
 
-_SIGNED = (-128, 127)
 _LEAST_SCALE = 1e-30
-_LARGEST_BIAS = 2**30
 _ROUNDING_ONLY = 0.5
 
 
@@ -107,7 +105,7 @@ class Folder:
                 yield self._activate(step)
             elif isinstance(step, Operand):
                 unit = self._constant(1.0) if step.unit is None else self.scales[step.unit].step
-                yield self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), _SIGNED)
+                yield self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), SIGNED)
             elif isinstance(step, Rescale):
                 yield self._rescale(step)
             elif isinstance(step, Sum):
@@ -230,9 +228,9 @@ class Folder:
         assert read.shift is not None
         with torch.no_grad():
             scale = (
-                torch.maximum(read.gain * read.step, read.shift.abs() / _LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
+                torch.maximum(read.gain * read.step, read.shift.abs() / LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
             )
-            bias = (read.shift / scale.double()).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
+            bias = (read.shift / scale.double()).round().clamp(-LARGEST_BIAS, LARGEST_BIAS)
         return FoldedReadout(step, bias.long(), scale, read.gain, read.shift, read.step)
 
     def _constant(self, value: float) -> Float64[Tensor, ""]:

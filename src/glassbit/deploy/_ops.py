@@ -17,13 +17,10 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample, SumPool
+from glassbit.intgraph import EXACT, AveragePool, Flatten, MaxPool, Subsample, SumPool
 
 from ._dyadic import power_of_two
 from ._program import Pair
-
-EXACT = 2**24
-"""Integers up to here are exact in float32."""
 
 _TRANSFORMED = 2**18
 """On a GPU, larger sums are left to float64: kernels that transform what they convolve (Winograd) round on the way, and

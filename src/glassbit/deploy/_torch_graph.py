@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from glassbit._inputs import PixelNetwork
-from glassbit.intgraph import Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
+from glassbit.intgraph import EXACT, Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
 
 from . import _ops
 from ._incoming import check_pass
@@ -83,13 +83,13 @@ class TorchGraph(PixelNetwork):
             return _ops.conv(x, weights, stride=node.stride, padding=node.padding, groups=node.groups, bound=bound)
         if isinstance(node, Requantize):
             numbers = _ops.Requantizer(self._kept(node, "bias"), self._kept(node, "factor"), node.low, node.high)
-            return _ops.requantize(x.double() if self._bounds[node.name] > _ops.EXACT else x, numbers)
+            return _ops.requantize(x.double() if self._bounds[node.name] > EXACT else x, numbers)
         if isinstance(node, Add):
-            wide = torch.float64 if self._infos[node.name].bound > _ops.EXACT else x.dtype
+            wide = torch.float64 if self._infos[node.name].bound > EXACT else x.dtype
             return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
         if isinstance(node, Logits):
             return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
-        large = isinstance(node, AveragePool) and self._infos[node.name].bound > _ops.EXACT
+        large = isinstance(node, AveragePool) and self._infos[node.name].bound > EXACT
         return _ops.pool(node, x.double() if large else x)
 
     def _keep(self, node: Node, **tensors: Tensor) -> None:

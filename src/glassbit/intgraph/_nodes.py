@@ -7,7 +7,7 @@ of at most 8 bits) or *accumulators* (integers of at most 32 bits, which only a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
@@ -283,11 +283,25 @@ Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | SumPoo
 
 def inputs(node: Node) -> tuple[str, ...]:
     """The names of the tensors that a node reads."""
-    if isinstance(node, Input):
-        return ()
-    if isinstance(node, Add):
-        return (node.left, node.right)
-    return (node.input,)
+    match node:
+        case Input():
+            return ()
+        case Add():
+            return (node.left, node.right)
+        case (
+            Conv()
+            | Linear()
+            | Requantize()
+            | MaxPool()
+            | AveragePool()
+            | SumPool()
+            | Subsample()
+            | Flatten()
+            | Logits()
+        ):
+            return (node.input,)
+        case _:
+            assert_never(node)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from glassbit.intgraph import (
+    EXACT,
     Add,
     AveragePool,
     Conv,
@@ -35,7 +36,6 @@ from ._onnx_weights import integers, operand
 SIGNED = 128
 """The zero point of operands of a sum, -128..127, which are stored as uint8."""
 
-_EXACT = 2**24
 _FEW_WINDOWS = 64
 """Up to here one integer product with the weights of all windows takes less time than two of float32 (measured)."""
 _LARGEST_WEIGHT = 255
@@ -133,7 +133,7 @@ class Forward:
         if np.unique(np.stack([node.bias, node.multiplier, node.exponent]), axis=1).shape[1] != 1:
             return False
         largest = (255 << add.left_shift) + (255 << add.right_shift) + abs(int(node.bias[0]))
-        return largest * int(node.multiplier[0]) <= _EXACT
+        return largest * int(node.multiplier[0]) <= EXACT
 
     def _sum(self, node: Requantize, add: Add) -> str:
         """Two products with powers of two times one m, their sum, one rounding.
