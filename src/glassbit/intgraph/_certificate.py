@@ -15,6 +15,7 @@ from ._nodes import (
     Flatten,
     Grid,
     Input,
+    Layer,
     Linear,
     Logits,
     MaxPool,
@@ -89,8 +90,8 @@ class Certificate:
 def certify(nodes: Sequence[Node]) -> Certificate:
     """The certificate of a valid network."""
     tensors = infer_all(nodes)
-    layers = tuple(_layer(node, nodes, tensors) for node in nodes if isinstance(node, Conv | Linear))
-    weights = [node.weights for node in nodes if isinstance(node, Conv | Linear)]
+    layers = tuple(_layer(node, nodes, tensors) for node in nodes if isinstance(node, Layer))
+    weights = [node.weights for node in nodes if isinstance(node, Layer)]
     others = sum(_stored_beside_weights(node) for node in nodes)
     return Certificate(
         layers=layers,
@@ -101,7 +102,7 @@ def certify(nodes: Sequence[Node]) -> Certificate:
     )
 
 
-def _layer(node: Conv | Linear, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> LayerCertificate:
+def _layer(node: Layer, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> LayerCertificate:
     read, made, weights = tensors[node.input], tensors[node.name], node.weights
     readers = [reader for reader in nodes if node.name in inputs(reader)]
     least, largest = (weights.gain * int(code) - weights.offset for code in (weights.codes.min(), weights.codes.max()))

@@ -279,6 +279,8 @@ class Logits:
 
 
 Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | SumPool | Subsample | Flatten | Logits
+Layer = Conv | Linear
+"""Nodes with weights."""
 
 
 def inputs(node: Node) -> tuple[str, ...]:

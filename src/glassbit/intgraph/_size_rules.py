@@ -22,7 +22,7 @@ from ._limits import (
     WEIGHTS,
     WINDOWS,
 )
-from ._nodes import About, Conv, Linear, Node, inputs
+from ._nodes import About, Layer, Node, inputs
 from ._work import work
 
 
@@ -32,7 +32,7 @@ def of_the_whole(nodes: Sequence[Node], classes: Sequence[str], about: About) ->
         yield f"nodes: there must be at most {NODES}; got {len(nodes)}"
     if len(classes) > MOST_CLASSES:
         yield f"classes: there must be at most {MOST_CLASSES}; got {len(classes)}"
-    weights = sum(node.weights.codes.size for node in nodes if isinstance(node, Conv | Linear))
+    weights = sum(node.weights.codes.size for node in nodes if isinstance(node, Layer))
     if weights > WEIGHTS:
         yield f"weights: there must be at most {WEIGHTS} in all layers; got {weights}"
     for name, text in (("plan", about.plan), ("network", about.network), ("run", about.run)):
