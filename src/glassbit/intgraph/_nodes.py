@@ -12,8 +12,9 @@ from typing import Literal, assert_never
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 
+from glassbit._resize import Resize
+
 Grid = Literal["odd", "signed"]
-Resize = Literal["stretch", "crop", "pad"]
 Pair = tuple[int, int]
 Window = tuple[int, int, int]
 
@@ -313,8 +314,7 @@ class Preprocessing:
     Args:
         channels: 1 is grey, 3 is RGB.
         height, width: in pixels.
-        resize: "crop" fills the frame and cuts off what stands out, "pad" shows all with black bars, "stretch" changes
-            the proportions.
+        resize: see `Resize`.
     """
 
     channels: int

@@ -8,12 +8,13 @@ from typing import get_args
 
 from glassbit._arguments import is_whole
 from glassbit._errors import GraphError
+from glassbit._resize import Resize
 from glassbit._text import brief
 
 from ._infer import TensorInfo, infer
 from ._limits import LONGEST_NAME
 from ._node_rules import Beside, alone, beside
-from ._nodes import About, Input, Linear, Logits, Node, Preprocessing, Resize, inputs
+from ._nodes import About, Input, Linear, Logits, Node, Preprocessing, inputs
 from ._size_rules import is_line, of_all_tensors, of_the_tensor, of_the_whole
 
 

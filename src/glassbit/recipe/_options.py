@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from glassbit._count import counted
+from glassbit._resize import Resize
 
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
 DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
@@ -90,7 +91,7 @@ class DataRecipe(Options):
     ] = Field(
         default=None, description="height and width in pixels, or one number for both; left out: as the images are"
     )
-    resize: Literal["stretch", "crop", "pad"] = Field(default="crop", description="how images reach the size")
+    resize: Resize = Field(default="crop", description="how images reach the size")
     color: Literal["auto", "grey", "rgb"] = Field(default="auto", description="channels; auto: as the images are")
     validation: Number = Field(
         default=0.1,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from glassbit._errors import ArtifactError
 from glassbit._files import whole_number
+from glassbit._resize import Resize
 from glassbit.intgraph import LONGEST, LONGEST_NAME, MOST_CLASSES, Preprocessing
 
 from . import _structure
@@ -93,8 +94,9 @@ def _preprocessing(given: Any) -> Preprocessing:
     for name in ("channels", "height", "width"):
         if type(given[name]) is not int or not 1 <= given[name] <= LONGEST:
             raise ValueError(f"{name} must be 1 to {LONGEST}; got {short(repr(given[name]))}")
-    if given["resize"] not in ("stretch", "crop", "pad"):
-        raise ValueError(f"resize must be stretch, crop or pad; got {short(repr(given['resize']))}")
+    *others, last = get_args(Resize)
+    if given["resize"] not in (*others, last):
+        raise ValueError(f"resize must be {', '.join(others)} or {last}; got {short(repr(given['resize']))}")
     return Preprocessing(**given)
 
 
