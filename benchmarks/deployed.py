@@ -29,7 +29,7 @@ from glassbit._files import read_json
 from glassbit.build import build_data
 from glassbit.intgraph import IntGraph, load
 from glassbit.quant import dequantize_
-from glassbit.runtime import Session, float_twin, kernels, onnx_model, verify
+from glassbit.runtime import BACKENDS, Session, float_twin, from_logits, kernels, onnx_model, verify
 from glassbit.runtime._session import open_session
 from glassbit.study import deployed_model, saved_run, trained_model
 
@@ -52,7 +52,8 @@ def measure(folder: Path, data_dir: str | None, mapped: int, turns: dict[int, in
             parts = torch.from_numpy(pixels).split(500)
             return torch.cat([model(part) for part in parts]).numpy()
 
-    rows = verify(graph, images, explain=False, others={"PyTorch, the trained network": network})
+    trained = from_logits("PyTorch, the trained network", lambda _, pixels: network(pixels))
+    rows = verify(graph, images, explain=False, backends=(trained, *BACKENDS))
     maps = verify(graph, images[:mapped], explain=True)
     files = {
         "prediction": onnx_model(graph).SerializeToString(),

@@ -19,8 +19,7 @@ import torch
 from glassbit import CrossEntropy, Plan, datasets, fit, models, quantize_
 from glassbit._files import write_json
 from glassbit.datasets import Dataset, calibration_images
-from glassbit.deploy import Deployed
-from glassbit.deploy._fidelity import distances
+from glassbit.deploy import Deployed, distances
 from glassbit.quant import NAMED_PLANS, calibrate_
 
 NETWORKS = {

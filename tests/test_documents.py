@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from glassbit.backends import BACKENDS
 from glassbit.cli._main import application
 from glassbit.cli._texts import COMMANDS, DATA_COMMANDS, ROOT
 from glassbit.recipe import parse, parse_policy
@@ -51,6 +52,12 @@ def commands() -> list[str]:
 def test_commands_are_understood(command):
     words = shlex.split(command, comments=True)
     application().parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_every_back_end_is_in_the_table_of_the_document():
+    text = (HOME / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| back end \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    assert re.findall(r"^\| (.+?) \|", table, re.MULTILINE) == [backend.name for backend in BACKENDS]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=IDS)

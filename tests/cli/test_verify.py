@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 
-from glassbit import export_onnx
+from glassbit import backends, export_onnx
 from glassbit.intgraph import Logits
-from glassbit.runtime import onnx_model
+from glassbit.runtime import from_logits, onnx_model
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,19 @@ def test_every_back_end_is_equal(call, artifact):
     assert any(line.startswith("onnxruntime-web  ") and line.endswith("skipped") for line in lines)
     assert any(line.startswith("onnxruntime-web skipped: ") for line in lines)
     assert lines[-1] == "every logit is equal, to the bit, in 9 ways to run it"
+
+
+def test_a_back_end_that_is_wrong_in_one_logit_is_named_and_exits_1(call, artifact, monkeypatch):
+    def almost(graph, images):
+        logits = graph.run(images)
+        logits[2, 1] = np.nextafter(logits[2, 1], np.float32(np.inf))
+        return logits
+
+    monkeypatch.setattr(backends, "BACKENDS", (*backends.BACKENDS, from_logits("Toy", almost)))
+    code, out, err = call("verify", artifact, "--images", "4")
+    assert code == 1
+    assert "differs on 1 of 4 images, first on image 2, class middle, by up to" in out
+    assert err.endswith("glassbit: 1 back end does not compute the same:\n  - Toy\n")
 
 
 def test_many_images_are_compared_some_at_a_time(call, artifact, other, monkeypatch):

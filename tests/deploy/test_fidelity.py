@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from glassbit._errors import ExportError, GraphError
-from glassbit.deploy import Deployed, TorchGraph, lower
-from glassbit.deploy._fidelity import LIMIT, LIMIT_OF_WEIGHTS, distances
-from glassbit.deploy._fold import Folder
+from glassbit.deploy import Deployed, TorchGraph, distances, lower
+from glassbit.deploy._fidelity import LIMIT, LIMIT_OF_WEIGHTS
+from glassbit.deploy._fold import Folding
 from glassbit.deploy._folded import FoldedLayer
 from glassbit.quant import Plan
 
@@ -41,8 +41,8 @@ def _wrong_norm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _change(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
-    right = getattr(Folder, method)
-    monkeypatch.setattr(Folder, method, lambda self, step: change(right(self, step)))
+    right = getattr(Folding, method)
+    monkeypatch.setattr(Folding, method, lambda self, step: change(right(self, step)))
 
 
 def _negated(monkeypatch: pytest.MonkeyPatch) -> None:

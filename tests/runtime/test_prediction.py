@@ -26,21 +26,6 @@ from glassbit.runtime import Session, kernels, onnx_model
 
 from .cases import CASES
 
-OPTIONS = [(optimize, threads) for optimize in (True, False) for threads in (1, 2)]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_logits_are_equal_to_the_bit_with_every_option(name):
-    graph = CASES[name]()
-    images = images_for(graph, 15)
-    expected = graph.run(images)
-    model = onnx_model(graph).SerializeToString()
-    for optimize, threads in OPTIONS:
-        session = Session(model, optimize=optimize, threads=threads)
-        one_by_one = np.concatenate([session.run(images[i : i + 1]) for i in range(15)])
-        for logits in (session.run(images), one_by_one):
-            np.testing.assert_array_equal(logits, expected, strict=True)
-
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(graphs())

@@ -10,7 +10,18 @@ import pytest
 from graphs import first_version, images_for, random_graph
 
 from glassbit._errors import ArtifactError, UsageError
-from glassbit.runtime import MAPS, export_onnx, find_web, onnx_model, relative_error, verify, verify_settings
+from glassbit.intgraph import IntGraph
+from glassbit.runtime import (
+    BACKENDS,
+    MAPS,
+    export_onnx,
+    find_web,
+    from_logits,
+    onnx_model,
+    relative_error,
+    verify,
+    verify_settings,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +36,7 @@ def no_web(monkeypatch, tmp_path):
 
 def test_every_back_end_is_equal(graph):
     images = images_for(graph, 4)
-    rows = verify(graph, images, others={"oracle": graph.run})
+    rows = verify(graph, images, backends=(from_logits("oracle", IntGraph.run), *BACKENDS))
     assert [row.backend for row in rows[:9]] == [
         "oracle",
         *(
@@ -57,13 +68,13 @@ def test_without_maps(graph, no_web):
     assert {row.saliency for row in rows} == {None}
 
 
-def test_one_bit_is_seen(graph, no_web):
-    def almost(images):
+def test_a_back_end_that_is_wrong_in_one_logit_is_seen(graph, no_web):
+    def almost(graph, images):
         logits = graph.run(images)
         logits[2, 1] = np.nextafter(logits[2, 1], np.float32(np.inf))
         return logits
 
-    row = verify(graph, images_for(graph, 4), others={"almost": almost})[0]
+    (row,) = verify(graph, images_for(graph, 4), backends=[from_logits("almost", almost)])
     assert (row.outcome, row.differing, row.first) == ("differs", 1, (2, 1))
     assert 0 < row.largest < 1e-3
 
@@ -112,9 +123,18 @@ def test_a_damaged_map_is_seen(graph, no_web, damage):
 
 
 def test_a_back_end_that_answers_wrongly_fails(graph, no_web):
-    row = verify(graph, images_for(graph, 2), others={"wide": lambda images: graph.run(images).astype(np.float64)})[0]
+    wide = from_logits("wide", lambda graph, images: graph.run(images).astype(np.float64))
+    (row,) = verify(graph, images_for(graph, 2), backends=[wide])
     assert row.outcome == "failed"
     assert "logits must be float32" in row.note
+
+
+def test_what_a_back_end_needs_is_said_and_it_is_not_run(graph):
+    def needs():
+        raise UsageError("it needs a compiler")
+
+    (row,) = verify(graph, images_for(graph, 1), backends=[from_logits("toy", lambda *_: 1 / 0, needs=needs)])
+    assert (row.backend, row.outcome, row.note, row.images) == ("toy", "missing", "it needs a compiler", 0)
 
 
 def test_without_the_extra(graph, no_web, monkeypatch):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from cyclopts import Parameter
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from glassbit._count import counted
 from glassbit._errors import UsageError
@@ -120,28 +120,27 @@ def _plan(file: Path, artifact: Path | None) -> _Plan:
     if kind == ONNX and artifact is None:
         return _settings(file)
     graph = load(file if artifact is None else artifact)
-    others = {"PyTorch": _torch(graph)} if importlib.util.find_spec("torch") else {}
-    missing = () if others else (_missing("PyTorch", "it is not installed"),)
     if kind == ONNX:
         _fits(file, graph)
 
     def compare(pixels: UInt8[np.ndarray, "n c h w"]) -> tuple[Row, ...]:
-        from glassbit import runtime
+        from glassbit.backends import BACKENDS
+        from glassbit.runtime import verify
 
-        model = file if kind == ONNX else None
-        return (*missing, *runtime.verify(graph, pixels, model=model, others=others))
+        return verify(graph, pixels, model=file if kind == ONNX else None, backends=BACKENDS)
 
     return _Plan(graph.classes, graph.preprocessing, "the definition in NumPy integers", compare)
 
 
 def _settings(file: Path) -> _Plan:
     """An ONNX file alone: the settings of ONNX Runtime among each other."""
+    from glassbit.backends import BACKENDS
     from glassbit.runtime import Session, verify_settings
 
     session = Session(file)
     content = file.read_bytes()
     words = "ONNX Runtime without optimisations, one image at a time (--artifact compares with the definition)"
-    return _Plan(session.classes, session.preprocessing, words, partial(verify_settings, content))
+    return _Plan(session.classes, session.preprocessing, words, partial(verify_settings, content, backends=BACKENDS))
 
 
 def _fits(file: Path, graph: IntGraph) -> None:
@@ -150,19 +149,6 @@ def _fits(file: Path, graph: IntGraph) -> None:
     session = Session(file)
     if (session.classes, session.preprocessing) != (graph.classes, graph.preprocessing):
         raise UsageError(f"--artifact: must be of the same network as {file}; its classes or its images differ")
-
-
-def _torch(graph: IntGraph) -> Callable[[UInt8[np.ndarray, "n c h w"]], Float32[np.ndarray, "n k"]]:
-    def run(pixels: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
-        import torch
-
-        from glassbit.deploy import TorchGraph
-
-        with torch.inference_mode():
-            logits: Float32[np.ndarray, "n k"] = TorchGraph(graph)(torch.from_numpy(pixels)).numpy()
-        return logits
-
-    return run
 
 
 def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
@@ -220,12 +206,6 @@ def _joined(before: Row, now: Row) -> Row:
         largest=max(before.largest, now.largest),
         saliency=max(maps, default=None),
     )
-
-
-def _missing(backend: str, reason: str) -> Row:
-    from glassbit.runtime import Row
-
-    return Row(backend, "missing", reason)
 
 
 def _words(row: Row, classes: tuple[str, ...]) -> str:

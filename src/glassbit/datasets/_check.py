@@ -10,7 +10,8 @@ from torch import Tensor
 
 from glassbit._count import counted
 from glassbit._errors import DataError
-from glassbit.pictures import Color, Resize
+from glassbit._resize import Resize
+from glassbit.pictures import Color
 
 from ._cache import cache_folder
 from ._catalogue import entry

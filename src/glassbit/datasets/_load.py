@@ -19,8 +19,9 @@ from torch import Tensor
 from glassbit._arguments import require
 from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
+from glassbit._resize import Resize
 from glassbit._text import listed
-from glassbit.pictures import Color, Framing, Images, Resize, decoded, settle
+from glassbit.pictures import Color, Framing, Images, decoded, settle
 
 from ._arrays import read_npz
 from ._cache import cache_folder

@@ -1,8 +1,25 @@
-"""Quantized networks in integer arithmetic: training and evaluating in torch, and the graph that they become."""
+"""Quantized networks in integer arithmetic: training and evaluating in torch, and the graph that they become.
+
+A network passes through four vocabularies, each in a file of its own. The layer `conv1`, with BatchNorm behind it and
+4-bit weights, is in turn:
+
+    symbol   `_match.py`    Accumulators("conv1", origin="layer", normed=True)   what a tensor of the forward pass holds
+    step     `_program.py`  Weighted("conv1", "image", layer="conv1", norm="bn1")   what the network does; no numbers
+    folded   `_folded.py`   FoldedLayer(step, weights=W, bits=4, grid="signed", ...)   the step with its integers, as
+                            tensors that have gradients; made anew for every forward pass
+    node     `intgraph`     Conv("conv1", "image", Weights(codes, 4, "signed"))   frozen, in NumPy: what is shipped
+
+    `_trace`, `_recorder`, `_operations`   forward pass -> symbols and steps      (once, when `Deployed` is made)
+    `_fold`                                steps -> folded steps: `Folding.run`   (every forward pass)
+    `_execute`                             folded steps -> tensors
+    `_lower`                               folded steps -> nodes                  (once, when `lower` is called)
+
+`Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is the same class in the last three.
+"""
 
 from ._deployed import Deployed as Deployed
+from ._deployed import distances as distances
 from ._fidelity import Distance as Distance
-from ._fidelity import distances as distances
 from ._lower import lower as lower
 from ._problems import export_problems as export_problems
 from ._reestimate import reestimate_ as reestimate_

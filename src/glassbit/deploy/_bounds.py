@@ -7,39 +7,38 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ._fold import Folder
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
+from glassbit.intgraph import LARGEST_SUM, power
 
-_LARGEST_SUM = 2**31
+from ._fold import Folding
+from ._folded import FoldedLayer, FoldedReadout, FoldedRequantizer
 
 
 @torch.no_grad()
-def too_large(folder: Folder) -> Iterator[str]:
+def too_large(folding: Folding) -> Iterator[str]:
     """Sums of layers that, with their bias, are no 32-bit integers.
 
     Args:
-        folder: the steps with their integers; they are made here.
+        folding: it is run here.
     """
-    steps: dict[str, Folded] = {}
-    for step in folder:
-        steps[step.name] = step
+    steps = {step.name: step for step in folding.run()}
+    for step in steps.values():
         if not isinstance(step, FoldedRequantizer | FoldedReadout):
             continue
         source = steps[step.step.input]
         if isinstance(source, FoldedLayer):
             bias = int(step.bias.abs().max())
-            if source.bound + bias >= _LARGEST_SUM:
-                most = _reached(source, folder)
-                if most + bias >= _LARGEST_SUM:
+            if source.bound + bias >= LARGEST_SUM:
+                most = _reached(source, folding)
+                if most + bias >= LARGEST_SUM:
                     yield (
-                        f"{source.step.layer}: its sums, with the bias, must stay below 2^31; they can reach "
-                        f"{most + bias}; pool in front of it, or give it and what it reads fewer bits"
+                        f"{source.step.layer}: its sums, with the bias, must stay below {power(LARGEST_SUM)}; "
+                        f"they can reach {most + bias}; pool in front of it, or give it and what it reads fewer bits"
                     )
 
 
-def _reached(layer: FoldedLayer, folder: Folder) -> int:
+def _reached(layer: FoldedLayer, folding: Folding) -> int:
     """The largest absolute sum that a layer can make of its codes, exactly."""
-    read = folder.scales[layer.step.input]
+    read = folding.scales[layer.step.input]
     low, high = read.low - layer.zero, read.high - layer.zero
     values: Tensor = layer.weights.detach().double().flatten(1)
     positive, negative = values.clamp(min=0).sum(1), values.clamp(max=0).sum(1)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from glassbit._errors import ExportError
 from glassbit._inputs import PixelNetwork, check_images, check_network, running
-from glassbit.intgraph import Input
 from glassbit.models import Classifier
 
 from . import _ops
 from ._bounds import too_large
-from ._fidelity import check
-from ._fold import Folder, Normalization
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
+from ._execute import execute
+from ._fidelity import Distance, check, compare
+from ._fold import Folding, Normalization
+from ._folded import read_by
 from ._incoming import check_pass
 from ._program import Operand, Sum
 from ._trace import trace
@@ -79,11 +79,11 @@ class Deployed(PixelNetwork):
         device = next((parameter.device for parameter in model.parameters()), images.device)
         self.register_buffer("shifts", torch.zeros(len(self.program.peaks), dtype=torch.int64, device=device))
         self.shifts.copy_(self._calibrated())
-        problems = [*too_large(self.folded())]
+        problems = [*too_large(self.folding())]
         if problems:
             raise ExportError(problems)
         self.training = model.training  # its modules keep their own modes
-        check(self, images)
+        check(self.classifier, self.folding(), images)
 
     @property
     def network(self) -> nn.Module:
@@ -100,44 +100,22 @@ class Deployed(PixelNetwork):
         self._looked = check_pass("Deployed", images, self.image_shape, looked=self._looked)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
-            folded = [*self.folded()]
-            return _ops.walk(folded, read_by, lambda step, inputs: self.execute(step, inputs or (x,)))
+            steps = self.folding().run()
+            return _ops.walk(steps, read_by, lambda step, read: execute(step, read or (x,), training=self.training))
 
-    def folded(self) -> Folder:
-        """Every step with its integers, with the parameters as they are now."""
-        return Folder(self.program, self.network, self.normalization, self.shifts)
-
-    def execute(self, step: Folded, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Run one step of `folded` on the tensors that it reads."""
-        x = inputs[0]
-        if isinstance(step, FoldedLayer):
-            return layer(step, x)
-        if isinstance(step, FoldedRequantizer):
-            return _ops.requantize(
-                x,
-                step.numbers,
-                gain=step.gain,
-                shift=step.shift,
-                level=step.level,
-                learned=step.learned,
-                training=self.training,
-            )
-        if isinstance(step, FoldedSum):
-            return _ops.add(x, inputs[1], step.left_shift, step.right_shift)
-        if isinstance(step, FoldedReadout):
-            return _ops.logits(x, step.bias, step.scale, gain=step.gain, shift=step.shift, step=step.unit)
-        return x if isinstance(step, Input) else _ops.pool(step, x)
+    def folding(self) -> Folding:
+        """The way from the parameters to the integers of every step; it is run anew for every pass."""
+        return Folding(self.program, self.network, self.normalization, self.shifts)
 
     @torch.no_grad()
     def _calibrated(self) -> Tensor:
         """j of every operand: the finest step unit 2^-j with `127 step >= max|z|`."""
-        folder = self.folded()
-        for _ in folder:
-            pass
+        folding = self.folding()
+        folding.run()
         operands = {step.name: step for step in self.program.steps if isinstance(step, Operand)}
         found = [0] * len(self.program.peaks)
         for operand in operands.values():
-            unit = 1.0 if operand.unit is None else float(folder.scales[operand.unit].step)
+            unit = 1.0 if operand.unit is None else float(folding.scales[operand.unit].step)
             most = _MOST if operand.unit is not None else _MOST_ALONE
             peak = self.program.peaks[operand.slot]
             finest = math.floor(math.log2(_LARGEST * unit / peak)) if 0 < peak < math.inf else 0
@@ -150,11 +128,17 @@ class Deployed(PixelNetwork):
         return torch.tensor(found, dtype=torch.int64)
 
 
-def layer(step: FoldedLayer, codes: Tensor) -> Tensor:
-    """The accumulators of a layer with weights."""
-    x = codes - step.zero if step.zero else codes
-    if step.weights.dim() == 2:
-        return _ops.linear(x, step.weights, bound=step.bound)
-    return _ops.conv(
-        x, step.weights, stride=step.step.stride, padding=step.step.padding, groups=step.groups, bound=step.bound
-    )
+def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:
+    """Compare each tensor of the integer network with the same tensor under fake quantization; see `Distance`.
+
+    First the weights of each layer. Then every tensor, where each layer reads the *fake-quantized* codes of the layers
+    before it and both forms have the integer weights, so that differences do not pile up.
+
+    Args:
+        deployed: the integer network. Its modules, as they are now, are the fake-quantized twin.
+        images: uint8 or in [0, 1]; the first 16 are used.
+
+    Returns:
+        The distances, weights first, in the order of execution.
+    """
+    return compare(deployed.classifier, deployed.folding(), images)

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-_WHOLE = 24  # float32 holds every integer up to 2^24
-_MULTIPLIER_BITS = 8
+from glassbit.intgraph import EXACT, MULTIPLIER
+
 _BIAS_OF_FLOAT64, _FRACTION_OF_FLOAT64 = 1023, 52
 
 
 def largest_exponent(low: int, high: int) -> int:
     """The largest e with `2^e (max(|low|, |high|) + 1) <= 2^24`: what lands inside the window is exact in float32."""
-    return _WHOLE - (max(abs(low), abs(high))).bit_length()
+    return EXACT.bit_length() - 1 - (max(abs(low), abs(high))).bit_length()
 
 
 def power_of_two(exponent: Int64[Tensor, "*c"]) -> Float64[Tensor, "*c"]:
@@ -58,7 +58,7 @@ def dyadic(
 @torch.inference_mode(False)
 def _table(cap: int, device: torch.device) -> tuple[Float64[Tensor, " t"], Int64[Tensor, " t"], Int64[Tensor, " t"]]:
     """Every value that there is, in order, with its m and e."""
-    multipliers = torch.arange(1, 2**_MULTIPLIER_BITS, 2, device=device)
+    multipliers = torch.arange(1, MULTIPLIER + 1, 2, device=device)
     multiplier, exponent = (
         grid.flatten() for grid in torch.meshgrid(multipliers, torch.arange(cap + 1, device=device), indexing="ij")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, assert_never
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +18,12 @@ from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, S
 from glassbit.quant import QuantizedConv2d, QuantizedLinear
 
 from . import _ops
+from ._execute import execute
+from ._fold import Folding
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
 from ._match import Accumulators, Codes, Symbol
 from ._program import Activate, Operand
 from ._trace import follow
-
-if TYPE_CHECKING:
-    from ._deployed import Deployed
 
 LIMIT = 0.25
 """The largest distance that `check` lets pass; `benchmarks.fidelity` measures what it was set from."""
@@ -40,10 +39,22 @@ _TINY, _LEAST_CODE = 1e-12, 0.1
 class Distance:
     """How far one tensor is from its fake-quantized twin.
 
+    With v the value under fake quantization, t the code before it is rounded, and rms the root mean square:
+
+        weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
+        codes         off = rms(max(|t - v / step| - 1/2 - slack, 0)) / rms(v / step)
+        accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
+
+    The slack is what rounding a bias to one accumulator step, and operands of a sum to one code, can explain. Codes of
+    an activation must lie on its grid: how far v / step is from an integer counts where it is more.
+
+    Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
+    tenth of a code, or one accumulator step, takes the place of rms.
+
     Args:
         name: of the tensor, which is its layer's.
         what: `values`, or `weights` of the layer.
-        off: the distance, see `distances`.
+        off: the distance.
         previous: the tensor compared before it; empty for the first.
     """
 
@@ -59,45 +70,29 @@ class Distance:
 
 
 @torch.no_grad()
-def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:
-    """Compare each tensor of the integer network with the same tensor under fake quantization.
-
-    First the weights of each layer. Then every tensor, where each layer reads the *fake-quantized* codes of the layers
-    before it and both forms have the integer weights, so that differences do not pile up. With v the value under fake
-    quantization, t the code before it is rounded, and rms the root mean square:
-
-        weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
-        codes         off = rms(max(|t - v / step| - 1/2 - slack, 0)) / rms(v / step)
-        accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
-
-    The slack is what rounding a bias to one accumulator step, and operands of a sum to one code, can explain. Codes of
-    an activation must lie on its grid: how far v / step is from an integer counts where it is more.
-
-    Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
-    tenth of a code, or one accumulator step, takes the place of rms.
+def compare(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:
+    """The distance of each tensor; see `distances`.
 
     Args:
-        deployed: the integer network. Its modules, as they are now, are the fake-quantized twin.
+        model: the fake-quantized twin.
+        folding: of its steps; it is run here.
         images: uint8 or in [0, 1]; the first 16 are used.
-
-    Returns:
-        The distances, weights first, in the order of execution.
     """
     images = images[:_IMAGES]
-    walk = _Walk(deployed, images)
+    walk = _Walk(folding, images)
     weights = [*walk.compare_weights()]
     with _fixed({layer: integers for layer, (integers, _) in walk.weights.items()}):
-        _, twins = follow(deployed.classifier, images, zero=deployed.normalization.zero)
+        _, twins = follow(model, images, zero=folding.normalization.zero)
     return *weights, *walk.compare(twins)
 
 
-def check(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> None:
-    """Refuse an integer network that does not compute what the fake-quantized one does.
+def check(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"]) -> None:
+    """Refuse an integer network that does not compute what the fake-quantized one does; see `compare`.
 
     Raises:
         ExportError: a tensor is further away than rounding explains; the text names the first.
     """
-    for tensor in distances(deployed, images):
+    for tensor in compare(model, folding, images):
         if tensor.off <= tensor.limit:
             continue
         place = f"between {tensor.previous} and {tensor.name}" if tensor.previous else f"up to {tensor.name}"
@@ -145,15 +140,12 @@ class _Made:
 class _Walk:
     """Runs the integer network beside its twin."""
 
-    def __init__(self, deployed: Deployed, images: Tensor) -> None:
-        self.deployed = deployed
-        folder = deployed.folded()
-        self.steps = list(folder)
-        self.scales = folder.scales
-        self.pixels = _ops.pixels(images.to(deployed.shifts.device))
+    def __init__(self, folding: Folding, images: Tensor) -> None:
+        self.steps, self.scales = folding.run(), folding.scales
+        self.pixels = _ops.pixels(images.to(folding.shifts.device))
         self.activations = {step.name for step in self.steps if _is_activation(step)}
         self.weights = {
-            folder.layer(step.step): (folder.dequantized(step), step.name)
+            folding.layer(step.step): (folding.dequantized(step), step.name)
             for step in self.steps
             if isinstance(step, FoldedLayer)
         }
@@ -200,21 +192,27 @@ class _Walk:
         if isinstance(step, Input):
             nothing = torch.zeros_like(self.pixels)
             return _Made(self.pixels, self.pixels.double(), nothing, nothing.double())
-        value = self.deployed.execute(step, tuple(each.value for each in read))
+        value = execute(step, tuple(each.value for each in read))
         exact, clipped, slack = value.double(), torch.zeros_like(value), torch.zeros_like(value, dtype=torch.float64)
-        if isinstance(step, FoldedRequantizer):
-            free = _ops.scaled(read[0].value.double(), step.numbers)
-            exact, clipped = free.clamp(step.numbers.low, step.numbers.high), read[0].clipped
-            slack = (read[0].slack + 0.5) * _ops.per_channel(step.numbers.factor, free)  # the bias is rounded
-            if isinstance(step.step, Operand):
-                clipped, slack = ((free - exact).abs() > 0.5).float().maximum(clipped), slack + 0.5
-        elif isinstance(step, FoldedSum):
-            clipped = read[0].clipped.maximum(read[1].clipped)
-            slack = _ops.add(read[0].slack, read[1].slack, step.left_shift, step.right_shift)
-        elif isinstance(step, FoldedReadout):
-            slack = slack + 0.5 * step.scale
-        elif isinstance(step, MaxPool | AveragePool | SumPool | Subsample | Flatten):
-            exact, clipped, slack = (_ops.pool(step, each) for each in (read[0].exact, read[0].clipped, read[0].slack))
+        match step:
+            case FoldedRequantizer():
+                free = _ops.scaled(read[0].value.double(), step.numbers)
+                exact, clipped = free.clamp(step.numbers.low, step.numbers.high), read[0].clipped
+                slack = (read[0].slack + 0.5) * _ops.per_channel(step.numbers.factor, free)  # the bias is rounded
+                if isinstance(step.step, Operand):
+                    clipped, slack = ((free - exact).abs() > 0.5).float().maximum(clipped), slack + 0.5
+            case FoldedSum():
+                clipped = read[0].clipped.maximum(read[1].clipped)
+                slack = _ops.add(read[0].slack, read[1].slack, step.left_shift, step.right_shift)
+            case FoldedReadout():
+                slack = slack + 0.5 * step.scale
+            case MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+                parts = (read[0].exact, read[0].clipped, read[0].slack)
+                exact, clipped, slack = (_ops.pool(step, part) for part in parts)
+            case FoldedLayer():
+                pass  # it reads codes of the twin, and its sums are exact
+            case _:
+                assert_never(step)
         return _Made(value, exact, clipped, slack)
 
     def _values(self, step: Folded, made: _Made) -> tuple[Float64[Tensor, "..."], Float64[Tensor, "..."]]:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from glassbit.intgraph import AveragePool, Grid, Input, SumPool
+from glassbit.intgraph import (
+    EXACT,
+    LARGEST_BIAS,
+    SIGNED,
+    AveragePool,
+    Flatten,
+    Grid,
+    Input,
+    MaxPool,
+    Subsample,
+    SumPool,
+)
 from glassbit.models import Classifier
 from glassbit.quant import ActivationQuantizer, LearnedScale, QuantizedConv2d, QuantizedLinear, WeightQuantizer
 
 from ._dyadic import dyadic, largest_exponent, power_of_two
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Scale
-from ._ops import EXACT, Learned, Requantizer, straight_through
-from ._program import Activate, Operand, Program, Readout, Rescale, Sum, Weighted
+from ._ops import Learned, Requantizer, straight_through
+from ._program import Activate, Operand, Program, Readout, Rescale, Step, Sum, Weighted
 
-_SIGNED = (-128, 127)
 _LEAST_SCALE = 1e-30
-_LARGEST_BIAS = 2**30
 _ROUNDING_ONLY = 0.5
 
 
@@ -74,14 +83,17 @@ class Normalization:
         return tuple(self.zero - 255 * mean for mean in self.mean)
 
 
-class Folder:
-    """Turns the steps of a program into integers, with the parameters as they are now.
+class Folding:
+    """From the steps of a program to integers, with the parameters as they are when it is run.
 
     Args:
         program: the steps.
         network: the modules that they name.
         normalization: of the image.
         shifts: j of every `Operand`, by slot.
+
+    Attributes:
+        scales: what the integers of every tensor stand for, by its name; filled by `run`.
     """
 
     def __init__(
@@ -96,36 +108,41 @@ class Folder:
         self._divisors = {step.input: step.divisor for step in program.steps if isinstance(step, Rescale)}
         self._from_image = {step.name for step in program.steps if isinstance(step, Input)}
 
-    def __iter__(self) -> Iterator[Folded]:
-        for step in self.program.steps:
-            if isinstance(step, Input):
+    def run(self) -> tuple[Folded, ...]:
+        """Return every step with its integers."""
+        return tuple(self._folded(step) for step in self.program.steps)
+
+    def _folded(self, step: Step) -> Folded:
+        match step:
+            case Input():
                 self.scales[step.name] = Scale(self._constant(self.normalization.step), 0, 255)
-                yield step
-            elif isinstance(step, Weighted):
-                yield self._layer(step)
-            elif isinstance(step, Activate):
-                yield self._activate(step)
-            elif isinstance(step, Operand):
+                return step
+            case Weighted():
+                return self._layer(step)
+            case Activate():
+                return self._activate(step)
+            case Operand():
                 unit = self._constant(1.0) if step.unit is None else self.scales[step.unit].step
-                yield self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), _SIGNED)
-            elif isinstance(step, Rescale):
-                yield self._rescale(step)
-            elif isinstance(step, Sum):
-                yield self._sum(step)
-            elif isinstance(step, Readout):
-                yield self._readout(step)
-            elif isinstance(step, AveragePool | SumPool):
+                return self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), SIGNED)
+            case Rescale():
+                return self._rescale(step)
+            case Sum():
+                return self._sum(step)
+            case Readout():
+                return self._readout(step)
+            case AveragePool() | SumPool():
                 read = self.scales[step.input]
-                reach = step.reach if isinstance(step, SumPool) else step.kernel[0] * step.kernel[1]
-                self.scales[step.name] = Scale(
-                    read.step / self._divisors[step.name], reach * read.low, reach * read.high
-                )
-                yield step
-            else:
+                reach = step.reach if isinstance(step, SumPool) else math.prod(step.kernel)
+                unit = read.step / self._divisors[step.name]
+                self.scales[step.name] = Scale(unit, reach * read.low, reach * read.high)
+                return step
+            case MaxPool() | Subsample() | Flatten():
                 self.scales[step.name] = self.scales[step.input]
                 if step.input in self._from_image:
                     self._from_image.add(step.name)
-                yield step
+                return step
+            case _:
+                assert_never(step)
 
     def layer(self, step: Weighted) -> QuantizedConv2d | QuantizedLinear:
         """The module of a step."""
@@ -228,9 +245,9 @@ class Folder:
         assert read.shift is not None
         with torch.no_grad():
             scale = (
-                torch.maximum(read.gain * read.step, read.shift.abs() / _LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
+                torch.maximum(read.gain * read.step, read.shift.abs() / LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
             )
-            bias = (read.shift / scale.double()).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
+            bias = (read.shift / scale.double()).round().clamp(-LARGEST_BIAS, LARGEST_BIAS)
         return FoldedReadout(step, bias.long(), scale, read.gain, read.shift, read.step)
 
     def _constant(self, value: float) -> Float64[Tensor, ""]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from glassbit.intgraph import AveragePool, Flatten, Grid, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import Grid, Input
 
 from ._ops import Learned, Requantizer
-from ._program import Activate, Operand, Readout, Rescale, Sum, Weighted, reads
+from ._program import Activate, Operand, Pool, Readout, Rescale, Sum, Weighted, reads
+
+_Step = TypeVar("_Step", bound=Weighted | Activate | Operand | Rescale | Sum | Readout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,26 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
-class FoldedLayer:
-    """A `Weighted` step with its integers.
+class _FoldedStep(Generic[_Step]):
+    """A step with its integers.
 
     Args:
         step: the step.
+    """
+
+    step: _Step
+
+    @property
+    def name(self) -> str:
+        """Of the tensor that it makes."""
+        return self.step.name
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLayer(_FoldedStep[Weighted]):
+    """A `Weighted` step with its integers.
+
+    Args:
         weights: W, signs of BatchNorm's gammas included, straight through to the parameters.
         bits, grid: of the weights, see `intgraph.Weights`.
         zero: the code of the input that counts as zero.
@@ -43,7 +61,6 @@ class FoldedLayer:
         bound: the largest absolute value that any partial sum of accumulators can have.
     """
 
-    step: Weighted
     weights: Float[Tensor, "o ..."]
     bits: int
     grid: Grid
@@ -51,17 +68,11 @@ class FoldedLayer:
     groups: int
     bound: int
 
-    @property
-    def name(self) -> str:
-        """Of the accumulators."""
-        return self.step.name
-
 
 @dataclass(frozen=True, eq=False)
-class FoldedRequantizer:
+class FoldedRequantizer(_FoldedStep[Activate | Operand | Rescale]):
     """An `Activate`, `Operand` or `Rescale` step with its integers, and what their gradients need."""
 
-    step: Activate | Operand | Rescale
     bias: Int64[Tensor, " c"]
     multiplier: Int64[Tensor, " c"]
     exponent: Int64[Tensor, " c"]
@@ -71,59 +82,29 @@ class FoldedRequantizer:
     shift: Tensor | None
     level: Tensor | None
 
-    @property
-    def name(self) -> str:
-        """Of the codes."""
-        return self.step.name
-
 
 @dataclass(frozen=True, eq=False)
-class FoldedSum:
+class FoldedSum(_FoldedStep[Sum]):
     """A `Sum` step with its shifts."""
 
-    step: Sum
     left_shift: Int64[Tensor, ""]
     right_shift: Int64[Tensor, ""]
 
-    @property
-    def name(self) -> str:
-        """Of the sum."""
-        return self.step.name
-
 
 @dataclass(frozen=True, eq=False)
-class FoldedReadout:
+class FoldedReadout(_FoldedStep[Readout]):
     """A `Readout` step with its bias and scale, and what their gradients need."""
 
-    step: Readout
     bias: Int64[Tensor, " k"]
     scale: Float[Tensor, " k"]
     gain: Tensor
     shift: Tensor
     unit: Tensor
 
-    @property
-    def name(self) -> str:
-        """Of the logits."""
-        return self.step.name
 
-
-Folded = (
-    Input
-    | MaxPool
-    | AveragePool
-    | SumPool
-    | Subsample
-    | Flatten
-    | FoldedLayer
-    | FoldedRequantizer
-    | FoldedSum
-    | FoldedReadout
-)
+Folded = Input | Pool | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedReadout
 
 
 def read_by(step: Folded) -> tuple[str, ...]:
     """The names of the tensors that a step with its integers reads."""
-    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
-        return reads(step)
-    return reads(step.step)
+    return reads(step.step if isinstance(step, _FoldedStep) else step)

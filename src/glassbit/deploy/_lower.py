@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from glassbit.intgraph import (
 
 from ._deployed import Deployed
 from ._fidelity import check
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer
+from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
 from ._program import Operand
 from ._torch_graph import TorchGraph
 
@@ -102,7 +102,7 @@ def lower(
     generator = torch.Generator().manual_seed(derive("lower"))
     noise = torch.randint(0, 256, (_NOISE, *deployed.image_shape), dtype=torch.uint8, generator=generator)
     if isinstance(model, Deployed):  # its weights may have changed since it was made
-        check(deployed, noise if images is None else images)
+        check(deployed.classifier, deployed.folding(), noise if images is None else images)
     _check_bits(deployed, graph, noise)
     return graph
 
@@ -140,7 +140,7 @@ def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:
 @torch.no_grad()
 def integer_nodes(deployed: Deployed) -> tuple[Node, ...]:
     """The nodes of a network on the CPU; that they obey the rules of a graph is not checked."""
-    return tuple(_node(step) for step in deployed.folded())
+    return tuple(_node(step) for step in deployed.folding().run())
 
 
 def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preprocessing | None) -> Deployed:
@@ -160,27 +160,26 @@ def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preproces
 
 
 def _node(step: Folded) -> Node:
-    if isinstance(step, Input | MaxPool | AveragePool | SumPool | Subsample | Flatten):
-        return step
-    if isinstance(step, FoldedLayer):
-        at = step.step
-        weights = _weights(step)
-        if step.weights.dim() == 2:
-            return intgraph.Linear(at.name, at.input, weights)
-        return intgraph.Conv(at.name, at.input, weights, at.stride, at.padding, step.groups)
-    if isinstance(step, FoldedRequantizer):
-        return intgraph.Requantize(
-            step.name,
-            step.step.input,
-            _int32(step.bias),
-            _int32(step.multiplier),
-            _int32(step.exponent),
-            step.numbers.low,
-            step.numbers.high,
-        )
-    if isinstance(step, FoldedReadout):
-        return intgraph.Logits(step.name, step.step.input, _int32(step.bias), step.scale.numpy().astype(np.float32))
-    return intgraph.Add(step.name, step.step.left, step.step.right, int(step.left_shift), int(step.right_shift))
+    match step:
+        case FoldedLayer():
+            at, weights = step.step, _weights(step)
+            if step.weights.dim() == 2:
+                return intgraph.Linear(at.name, at.input, weights)
+            return intgraph.Conv(at.name, at.input, weights, at.stride, at.padding, step.groups)
+        case FoldedRequantizer():
+            bias, multiplier, exponent = map(_int32, (step.bias, step.multiplier, step.exponent))
+            low, high = step.numbers.low, step.numbers.high
+            return intgraph.Requantize(step.name, step.step.input, bias, multiplier, exponent, low, high)
+        case FoldedSum():
+            at_sum = step.step
+            return intgraph.Add(step.name, at_sum.left, at_sum.right, int(step.left_shift), int(step.right_shift))
+        case FoldedReadout():
+            scale = step.scale.numpy().astype(np.float32)
+            return intgraph.Logits(step.name, step.step.input, _int32(step.bias), scale)
+        case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+            return step
+        case _:
+            assert_never(step)
 
 
 def _weights(step: FoldedLayer) -> intgraph.Weights:

@@ -10,14 +10,14 @@ from typing import SupportsIndex
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import EXACT, AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
 from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
 from ._windows import Windows
 
 _IMAGE = "image"
-_LARGEST_SUM = 255 * 2**16
+_LARGEST_SUM = 255 * EXACT // 256
 """Of an average pool, whose requantizer to 0..255 has at least the factor 2^-16."""
 
 

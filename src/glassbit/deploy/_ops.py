@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, assert_never, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,14 +17,11 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import AveragePool, Flatten, MaxPool, Subsample, SumPool
+from glassbit.intgraph import EXACT, AveragePool, Flatten, MaxPool, Subsample, SumPool
 from glassbit.quant import Rounding, ScaleGradient
 
 from ._dyadic import power_of_two
-from ._program import Pair
-
-EXACT = 2**24
-"""Integers up to here are exact in float32."""
+from ._program import Pair, Pool
 
 _TRANSFORMED = 2**18
 """On a GPU, larger sums are left to float64: kernels that transform what they convolve (Winograd) round on the way, and
@@ -261,19 +258,23 @@ class _Logits(torch.autograd.Function):
         return grad_acc, grad_gain, grad_shift, None, None, None
 
 
-def pool(node: MaxPool | AveragePool | SumPool | Subsample | Flatten, x: Tensor) -> Tensor:
+def pool(node: Pool, x: Tensor) -> Tensor:
     """The operations without numbers of their own; an average is a sum."""
-    if isinstance(node, MaxPool):
-        return F.max_pool2d(x, node.kernel, node.stride, node.padding)
-    if isinstance(node, AveragePool):
-        return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
-    if isinstance(node, SumPool):
-        rows, columns = _matrices(node, x.shape[2], x.shape[3], x.device)
-        return (rows @ x.double() @ columns.T).to(x.dtype)
-    if isinstance(node, Subsample):
-        vertical, horizontal = node.stride
-        return F.pad(x[:, :, ::vertical, ::horizontal], (0, 0, 0, 0, 0, node.channels))
-    return x.flatten(1)
+    match node:
+        case MaxPool():
+            return F.max_pool2d(x, node.kernel, node.stride, node.padding)
+        case AveragePool():
+            return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
+        case SumPool():
+            rows, columns = _matrices(node, x.shape[2], x.shape[3], x.device)
+            return (rows @ x.double() @ columns.T).to(x.dtype)
+        case Subsample():
+            vertical, horizontal = node.stride
+            return F.pad(x[:, :, ::vertical, ::horizontal], (0, 0, 0, 0, 0, node.channels))
+        case Flatten():
+            return x.flatten(1)
+        case _:
+            assert_never(node)
 
 
 @lru_cache(maxsize=16)

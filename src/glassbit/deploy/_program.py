@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from glassbit import intgraph
 from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
@@ -95,20 +96,9 @@ class Readout:
     input: str
 
 
-Step = (
-    Input
-    | Weighted
-    | Activate
-    | Operand
-    | Sum
-    | Rescale
-    | Readout
-    | MaxPool
-    | AveragePool
-    | SumPool
-    | Subsample
-    | Flatten
-)
+Pool = MaxPool | AveragePool | SumPool | Subsample | Flatten
+"""Nodes without numbers of their own: as steps, with their integers and in the graph they are the same."""
+Step = Input | Pool | Weighted | Activate | Operand | Sum | Rescale | Readout
 
 
 @dataclass(frozen=True)
@@ -126,8 +116,12 @@ class Program:
 
 def reads(step: Step) -> tuple[str, ...]:
     """The names of the tensors that a step reads."""
-    if isinstance(step, Sum):
-        return (step.left, step.right)
-    if isinstance(step, Weighted | Activate | Operand | Rescale | Readout):
-        return (step.input,)
-    return intgraph.inputs(step)
+    match step:
+        case Sum():
+            return (step.left, step.right)
+        case Weighted() | Activate() | Operand() | Rescale() | Readout():
+            return (step.input,)
+        case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+            return intgraph.inputs(step)
+        case _:
+            assert_never(step)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from glassbit._inputs import PixelNetwork
-from glassbit.intgraph import Add, AveragePool, Conv, Input, IntGraph, Linear, Logits, Node, Requantize, inputs
+from glassbit.intgraph import (
+    EXACT,
+    Add,
+    AveragePool,
+    Conv,
+    Flatten,
+    Input,
+    IntGraph,
+    Linear,
+    Logits,
+    MaxPool,
+    Node,
+    Requantize,
+    Subsample,
+    SumPool,
+    inputs,
+)
 
 from . import _ops
 from ._incoming import check_pass
@@ -43,19 +61,28 @@ class TorchGraph(PixelNetwork):
         self._index = {node.name: index for index, node in enumerate(graph.nodes)}
         self._bounds: dict[str, int] = {}
         for node in graph.nodes:
-            if isinstance(node, Conv | Linear):
+            self._prepare(node)
+
+    def _prepare(self, node: Node) -> None:
+        """Keep the integers of a node, and how large what it computes can become."""
+        match node:
+            case Conv() | Linear():
                 read, values = self._infos[node.input], node.weights.values
                 reach = max(abs(read.low - read.zero), abs(read.high - read.zero))
                 self._bounds[node.name] = reach * int(abs(values).reshape(len(values), -1).sum(1).max())
                 self._keep(node, weights=torch.from_numpy(values).float())
-            elif isinstance(node, Requantize):
+            case Requantize():
                 self._bounds[node.name] = max(self._infos[node.input].bound, int(abs(node.bias.astype(int)).max()))
                 factor = node.multiplier / 2.0**node.exponent
                 self._keep(node, bias=torch.from_numpy(node.bias), factor=torch.from_numpy(factor))
-            elif isinstance(node, Logits):
+            case Logits():
                 self._keep(node, bias=torch.from_numpy(node.bias), scale=torch.from_numpy(node.scale))
-            elif isinstance(node, Add):
+            case Add():
                 self._keep(node, left=torch.tensor(node.left_shift), right=torch.tensor(node.right_shift))
+            case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+                pass  # no integers of their own
+            case _:
+                assert_never(node)
 
     def forward(self, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Images, uint8 or in [0, 1], to logits.
@@ -72,25 +99,33 @@ class TorchGraph(PixelNetwork):
 
     def _execute(self, node: Node, read: tuple[Tensor, ...]) -> Tensor:
         x = read[0]
-        if isinstance(node, Input):
-            return x
-        if isinstance(node, Conv | Linear):
-            weights, bound = self._kept(node, "weights"), self._bounds[node.name]
-            zero = self._infos[node.input].zero
-            x = x - zero if zero else x
-            if isinstance(node, Linear):
+        match node:
+            case Input():
+                return x
+            case Conv():
+                x, weights, bound = self._from_zero(node, x), self._kept(node, "weights"), self._bounds[node.name]
+                return _ops.conv(x, weights, stride=node.stride, padding=node.padding, groups=node.groups, bound=bound)
+            case Linear():
+                x, weights, bound = self._from_zero(node, x), self._kept(node, "weights"), self._bounds[node.name]
                 return _ops.linear(x, weights, bound=bound)
-            return _ops.conv(x, weights, stride=node.stride, padding=node.padding, groups=node.groups, bound=bound)
-        if isinstance(node, Requantize):
-            numbers = _ops.Requantizer(self._kept(node, "bias"), self._kept(node, "factor"), node.low, node.high)
-            return _ops.requantize(x.double() if self._bounds[node.name] > _ops.EXACT else x, numbers)
-        if isinstance(node, Add):
-            wide = torch.float64 if self._infos[node.name].bound > _ops.EXACT else x.dtype
-            return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
-        if isinstance(node, Logits):
-            return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
-        large = isinstance(node, AveragePool) and self._infos[node.name].bound > _ops.EXACT
-        return _ops.pool(node, x.double() if large else x)
+            case Requantize():
+                numbers = _ops.Requantizer(self._kept(node, "bias"), self._kept(node, "factor"), node.low, node.high)
+                return _ops.requantize(x.double() if self._bounds[node.name] > EXACT else x, numbers)
+            case Add():
+                wide = torch.float64 if self._infos[node.name].bound > EXACT else x.dtype
+                return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
+            case AveragePool():
+                return _ops.pool(node, x.double() if self._infos[node.name].bound > EXACT else x)
+            case MaxPool() | SumPool() | Subsample() | Flatten():
+                return _ops.pool(node, x)
+            case Logits():
+                return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
+            case _:
+                assert_never(node)
+
+    def _from_zero(self, node: Conv | Linear, x: Tensor) -> Tensor:
+        zero = self._infos[node.input].zero
+        return x - zero if zero else x
 
     def _keep(self, node: Node, **tensors: Tensor) -> None:
         for name, tensor in tensors.items():

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, assert_never
 
-from ._infer import TensorInfo
-from ._nodes import Conv, Flatten, Grid, Input, Linear, Logits, Node, Requantize, inputs
+from ._infer import TensorInfo, infer_all
+from ._limits import EXACT
+from ._nodes import (
+    Add,
+    AveragePool,
+    Conv,
+    Flatten,
+    Grid,
+    Input,
+    Layer,
+    Linear,
+    Logits,
+    MaxPool,
+    Node,
+    Requantize,
+    Subsample,
+    SumPool,
+    inputs,
+)
 from ._pack import packed_size
-from ._validate import EXACT
-
-if TYPE_CHECKING:
-    from ._graph import IntGraph
 
 _BIAS_BITS = 32
 _REQUANTIZER_BITS = _BIAS_BITS + 8 + 8
@@ -73,24 +87,24 @@ class Certificate:
     macs: int
 
 
-def certify(graph: IntGraph) -> Certificate:
+def certify(nodes: Sequence[Node]) -> Certificate:
     """The certificate of a valid network."""
-    tensors = graph.tensors()
-    layers = tuple(_layer(node, graph, tensors) for node in graph.nodes if isinstance(node, Conv | Linear))
-    weights = [node.weights for node in graph.nodes if isinstance(node, Conv | Linear)]
-    others = sum(_stored_beside_weights(node) for node in graph.nodes)
+    tensors = infer_all(nodes)
+    layers = tuple(_layer(node, nodes, tensors) for node in nodes if isinstance(node, Layer))
+    weights = [node.weights for node in nodes if isinstance(node, Layer)]
+    others = sum(_stored_beside_weights(node) for node in nodes)
     return Certificate(
         layers=layers,
         stored_bits=sum(weight.codes.size * weight.bits for weight in weights) + others,
         flash_bytes=sum(packed_size(weight.codes.size, weight.bits) for weight in weights) + others // 8,
-        ram_bytes=_peak(graph, tensors),
+        ram_bytes=_peak(nodes, tensors),
         macs=sum(layer.macs for layer in layers),
     )
 
 
-def _layer(node: Conv | Linear, graph: IntGraph, tensors: dict[str, TensorInfo]) -> LayerCertificate:
+def _layer(node: Layer, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> LayerCertificate:
     read, made, weights = tensors[node.input], tensors[node.name], node.weights
-    readers = [reader for reader in graph.nodes if node.name in inputs(reader)]
+    readers = [reader for reader in nodes if node.name in inputs(reader)]
     least, largest = (weights.gain * int(code) - weights.offset for code in (weights.codes.min(), weights.codes.max()))
     saturation = 2 * read.bound * max(abs(least), abs(largest))
     return LayerCertificate(
@@ -111,20 +125,26 @@ def _layer(node: Conv | Linear, graph: IntGraph, tensors: dict[str, TensorInfo])
 
 def _stored_beside_weights(node: Node) -> int:
     """Bits of a node's arrays, weights left out."""
-    if isinstance(node, Requantize):
-        return len(node.bias) * _REQUANTIZER_BITS
-    return len(node.bias) * _LOGIT_BITS if isinstance(node, Logits) else 0
+    match node:
+        case Requantize():
+            return len(node.bias) * _REQUANTIZER_BITS
+        case Logits():
+            return len(node.bias) * _LOGIT_BITS
+        case Input() | Conv() | Linear() | Add() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+            return 0
+        case _:
+            assert_never(node)
 
 
 def _margin(node: Requantize) -> float:
     return EXACT / ((max(abs(node.low), abs(node.high)) + 1) << int(node.exponent.max()))
 
 
-def _peak(graph: IntGraph, tensors: dict[str, TensorInfo]) -> int:
+def _peak(nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> int:
     """The most bytes of codes at one time. Flatten moves nothing; accumulators pass through to their requantizer."""
     buffers: dict[str, tuple[str, ...]] = {}
     steps: list[tuple[str, ...]] = []
-    for node in graph.nodes:
+    for node in nodes:
         read = tuple(buffer for name in inputs(node) for buffer in buffers[name])
         makes = tensors[node.name].kind == "codes" and not isinstance(node, Flatten)
         buffers[node.name] = (node.name,) if makes else read

@@ -13,7 +13,7 @@ from glassbit._text import brief, excerpt, listed
 
 from ._encode import STORED, Encoded
 from ._graph import IntGraph
-from ._limits import CLASSES, NODES, NOTES, WEIGHTS
+from ._limits import MOST_CLASSES, NODES, NOTES, WEIGHTS
 from ._nodes import About, Grid, Node, Preprocessing, Weights
 from ._pack import packed_size, unpack
 
@@ -32,7 +32,7 @@ def decode(encoded: Encoded) -> IntGraph:
     if not isinstance(given["nodes"], list):
         raise ValueError(f"nodes must be a list; got {brief(given['nodes'])}")
     _at_most("nodes", given["nodes"], NODES)
-    _at_most("classes", given["classes"], CLASSES)
+    _at_most("classes", given["classes"], MOST_CLASSES)
     if isinstance(given["about"], dict):
         _at_most("notes", given["about"].get("notes"), NOTES)
     nodes = tuple(_node(i, described, arrays) for i, described in enumerate(given["nodes"]))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ._nodes import Weights
+from ._nodes import About, Node, Preprocessing, Weights
 from ._pack import pack
-
-if TYPE_CHECKING:
-    from ._graph import IntGraph
 
 STORED: dict[str, type[np.generic]] = {
     "bias": np.int32,
@@ -38,11 +35,15 @@ class Encoded:
     arrays: Mapping[str, np.ndarray[Any, Any]]
 
 
-def encode(graph: IntGraph) -> Encoded:
-    """Take a network apart."""
+def encode(nodes: Sequence[Node], classes: Sequence[str], preprocessing: Preprocessing, about: About) -> Encoded:
+    """Take a network apart.
+
+    Args:
+        nodes, classes, preprocessing, about: see `IntGraph`.
+    """
     parts: dict[str, list[np.ndarray[Any, Any]]] = {}
-    nodes = []
-    for node in graph.nodes:
+    every = []
+    for node in nodes:
         described: dict[str, Any] = {"op": type(node).__name__}
         for field in fields(node):
             value = getattr(node, field.name)
@@ -54,11 +55,11 @@ def encode(graph: IntGraph) -> Encoded:
                 described[field.name] = len(value)
             else:
                 described[field.name] = value
-        nodes.append(described)
+        every.append(described)
     description = {
-        "nodes": nodes,
-        "classes": graph.classes,
-        "preprocessing": vars(graph.preprocessing),
-        "about": vars(graph.about),
+        "nodes": every,
+        "classes": classes,
+        "preprocessing": vars(preprocessing),
+        "about": vars(about),
     }
     return Encoded(description, {name: np.concatenate(values) for name, values in parts.items()})

@@ -9,18 +9,28 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, assert_never
 
 from safetensors.numpy import save as to_container
 
 from glassbit._files import replacing
 
-from ._encode import encode
-from ._nodes import Node, SumPool
-
-if TYPE_CHECKING:
-    from ._certificate import Certificate
-    from ._graph import IntGraph
+from ._certificate import Certificate
+from ._encode import Encoded
+from ._nodes import (
+    Add,
+    AveragePool,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    Logits,
+    MaxPool,
+    Node,
+    Requantize,
+    Subsample,
+    SumPool,
+)
 
 FORMAT = "glassbit-intgraph"
 VERSIONS = (1, 2)
@@ -30,19 +40,21 @@ NO_DIGEST = b"0" * 64
 """What stands in the place of the digest while it is computed."""
 
 
-def save(graph: IntGraph, path: Path) -> None:
+def save(encoded: Encoded, version: int, certificate: Certificate, path: Path) -> None:
     """Write a network; the same network always gives the same bytes.
 
     Args:
+        encoded: the network.
+        version: of the format, see `version_of`.
+        certificate: of the network.
         path: of the file, which is afterwards whole or as it was before.
     """
-    encoded = encode(graph)
     metadata = {
         "format": FORMAT,
-        "version": str(version_of(graph.nodes)),
+        "version": str(version),
         "digest": NO_DIGEST.decode(),
         "graph": _squeeze(encoded.description),
-        "certificate": _squeeze(plain(graph.certificate)),
+        "certificate": _squeeze(plain(certificate)),
     }
     data = _in_order(to_container(dict(encoded.arrays), metadata), metadata)
     begin = data.index(DIGEST_KEY) + len(DIGEST_KEY)
@@ -52,8 +64,30 @@ def save(graph: IntGraph, path: Path) -> None:
 
 
 def version_of(nodes: Sequence[Node]) -> int:
-    """The version of the format that has all these nodes: 2 has `SumPool`, 1 all others."""
-    return 2 if any(isinstance(node, SumPool) for node in nodes) else 1
+    """The version of the format that has all these nodes."""
+    return max(map(_first_version, nodes))
+
+
+def _first_version(node: Node) -> int:
+    """Return the lowest version that has this kind of node; what is written of a node are the fields of its class."""
+    match node:
+        case (
+            Input()
+            | Conv()
+            | Linear()
+            | Requantize()
+            | Add()
+            | MaxPool()
+            | AveragePool()
+            | Subsample()
+            | Flatten()
+            | Logits()
+        ):
+            return 1
+        case SumPool():
+            return 2
+        case _:
+            assert_never(node)
 
 
 def _in_order(container: bytes, metadata: dict[str, str]) -> bytes:

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, Num, UInt8
 
 from ._certificate import Certificate, certify
-from ._file import save
-from ._infer import TensorInfo, infer
-from ._nodes import About, Node, Preprocessing, inputs
+from ._encode import encode
+from ._file import save, version_of
+from ._infer import TensorInfo, infer_all
+from ._nodes import About, Node, Preprocessing
 from ._run import run, trace
 from ._saliency import saliency
 from ._text import text
@@ -64,7 +65,7 @@ class IntGraph:
         self.validate()
 
     def __repr__(self) -> str:
-        return text(self)
+        return text(self.nodes, self.classes, self.about)
 
     def validate(self) -> None:
         """Check every rule again.
@@ -72,14 +73,11 @@ class IntGraph:
         Raises:
             GraphError: rules are broken; all of them, by the names of the nodes.
         """
-        validate(self)
+        validate(self.nodes, self.classes, self.preprocessing, self.about)
 
     def tensors(self) -> dict[str, TensorInfo]:
         """What each node makes, by name, in the order of the nodes."""
-        found: dict[str, TensorInfo] = {}
-        for node in self.nodes:
-            found[node.name] = infer(node, [found[name] for name in inputs(node)])
-        return found
+        return infer_all(self.nodes)
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
         """The logits. This is the definition that every back end meets bit for bit; it is slow.
@@ -90,7 +88,7 @@ class IntGraph:
         Raises:
             UsageError: the images are of another type or shape.
         """
-        return run(self, images)
+        return run(self.nodes, images)
 
     def trace(self, images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Num[np.ndarray, "n ..."]]:
         """Every tensor by its name: int64, and the logits float32. It holds all of them for all the images.
@@ -101,7 +99,7 @@ class IntGraph:
         Raises:
             UsageError: the images are of another type or shape.
         """
-        return trace(self, images)
+        return trace(self.nodes, images)
 
     def saliency(
         self, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None = None
@@ -120,12 +118,12 @@ class IntGraph:
         Raises:
             UsageError: the images are of another type or shape, or a target is no class.
         """
-        return saliency(self, images, target)
+        return saliency(self.nodes, images, target)
 
     @property
     def certificate(self) -> Certificate:
         """What the network costs and why it is exact, layer by layer."""
-        return certify(self)
+        return certify(self.nodes)
 
     def save(self, path: str | Path) -> None:
         """Write the network to a file, which is afterwards whole or as it was before.
@@ -133,4 +131,5 @@ class IntGraph:
         Args:
             path: of the file, `model.glassbit` by custom.
         """
-        save(self, Path(path))
+        encoded = encode(self.nodes, self.classes, self.preprocessing, self.about)
+        save(encoded, version_of(self.nodes), self.certificate, Path(path))

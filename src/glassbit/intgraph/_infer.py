@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
+from typing import Literal, assert_never
 
 from ._nodes import (
     Add,
@@ -22,6 +23,7 @@ from ._nodes import (
     Subsample,
     SumPool,
     Weights,
+    inputs,
 )
 
 Kind = Literal["codes", "accumulators", "logits"]
@@ -58,79 +60,69 @@ class TensorInfo:
         return max(abs(self.low), abs(self.high))
 
 
-def infer(node: Node, reads: Sequence[TensorInfo]) -> TensorInfo:
+def infer(node: Node, reads: Sequence[TensorInfo], *, values: bool = True) -> TensorInfo:
     """The tensor that a valid node makes of valid ones.
 
     Args:
         node: any.
         reads: what it reads, in the order of `inputs(node)`.
+        values: whether its integers are valid too; where they are not, it is taken to hold zeros.
     """
-    low, high = interval(node, reads)
-    return TensorInfo(shape(node, reads), low, high, kind(node), zero(node, reads))
+    made = _made(node, reads)
+    low, high = made.interval() if values else (0, 0)
+    return TensorInfo(made.shape, low, high, made.kind, made.zero)
 
 
-def kind(node: Node) -> Kind:
-    """What a node makes."""
-    if isinstance(node, Conv | Linear | Add | AveragePool | SumPool):
-        return "accumulators"
-    return "logits" if isinstance(node, Logits) else "codes"
+def infer_all(nodes: Sequence[Node]) -> dict[str, TensorInfo]:
+    """What each node of a valid network makes, by name, in the order of the nodes."""
+    tensors: dict[str, TensorInfo] = {}
+    for node in nodes:
+        tensors[node.name] = infer(node, [tensors[name] for name in inputs(node)])
+    return tensors
 
 
-def zero(node: Node, reads: Sequence[TensorInfo]) -> int:
-    """The code that counts as zero."""
-    if isinstance(node, Input):
-        return node.zero
-    return reads[0].zero if isinstance(node, MaxPool | Flatten) else 0
+@dataclass(frozen=True)
+class _Made:
+    """A tensor whose bounds are not looked for yet; see `TensorInfo`."""
+
+    shape: tuple[int, ...]
+    interval: Callable[[], tuple[int, int]]
+    kind: Kind = "codes"
+    zero: int = 0
 
 
-def shape(node: Node, reads: Sequence[TensorInfo]) -> tuple[int, ...]:
-    """The shape of a node's tensor, without the batch."""
+def _made(node: Node, reads: Sequence[TensorInfo]) -> _Made:
     match node:
         case Input():
-            return (node.channels, node.height, node.width)
+            return _Made((node.channels, node.height, node.width), lambda: (0, 255), zero=node.zero)
         case Conv():
-            return (len(node.weights.codes), *_map(reads[0], kernel_of(node), node.stride, node.padding))
+            made = (len(node.weights.codes), *_map(reads[0], kernel_of(node), node.stride, node.padding))
+            return _Made(made, partial(_dot, node.weights, reads[0]), "accumulators")
+        case Linear():
+            return _Made((len(node.weights.codes),), partial(_dot, node.weights, reads[0]), "accumulators")
+        case Requantize():
+            return _Made(reads[0].shape, lambda: (node.low, node.high))
+        case Add():
+            return _Made(reads[0].shape, partial(_sum, node, *reads), "accumulators")
         case MaxPool():
-            return (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, node.padding))
+            made = (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, node.padding))
+            return _Made(made, partial(_times, reads[0], 1), zero=reads[0].zero)
         case AveragePool():
-            return (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, (0, 0)))
+            made = (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, (0, 0)))
+            return _Made(made, partial(_times, reads[0], math.prod(node.kernel)), "accumulators")
         case SumPool():
-            return (reads[0].shape[0], len(node.rows), len(node.columns))
+            made = (reads[0].shape[0], len(node.rows), len(node.columns))
+            return _Made(made, partial(_times, reads[0], node.reach), "accumulators")
         case Subsample():
             channels, height, width = reads[0].shape
-            return (channels + node.channels, -(-height // node.stride[0]), -(-width // node.stride[1]))
-        case Linear():
-            return (len(node.weights.codes),)
+            made = (channels + node.channels, -(-height // node.stride[0]), -(-width // node.stride[1]))
+            return _Made(made, partial(_times, reads[0], 1))
         case Flatten():
-            return (reads[0].size,)
-        case Requantize() | Add() | Logits():
-            return reads[0].shape
-
-
-def interval(node: Node, reads: Sequence[TensorInfo]) -> tuple[int, int]:
-    """Bounds of a node's integers."""
-    match node:
-        case Input():
-            return 0, 255
-        case Conv() | Linear():
-            return _dot(node.weights, reads[0].low - reads[0].zero, reads[0].high - reads[0].zero)
-        case Requantize():
-            return node.low, node.high
-        case Add():
-            left, right = reads
-            return (
-                (left.low << node.left_shift) + (right.low << node.right_shift),
-                (left.high << node.left_shift) + (right.high << node.right_shift),
-            )
-        case AveragePool():
-            area = node.kernel[0] * node.kernel[1]
-            return area * reads[0].low, area * reads[0].high
-        case SumPool():
-            return node.reach * reads[0].low, node.reach * reads[0].high
-        case Subsample() | MaxPool() | Flatten():
-            return reads[0].low, reads[0].high
+            return _Made((reads[0].size,), partial(_times, reads[0], 1), zero=reads[0].zero)
         case Logits():
-            return reads[0].low + int(node.bias.min()), reads[0].high + int(node.bias.max())
+            return _Made(reads[0].shape, partial(_biased, node, reads[0]), "logits")
+        case _:
+            assert_never(node)
 
 
 def kernel_of(node: Conv) -> Pair:
@@ -138,8 +130,9 @@ def kernel_of(node: Conv) -> Pair:
     return node.weights.codes.shape[2], node.weights.codes.shape[3]
 
 
-def _dot(weights: Weights, low: int, high: int) -> tuple[int, int]:
+def _dot(weights: Weights, read: TensorInfo) -> tuple[int, int]:
     """The least and the largest sum over one output channel, exact because inputs are independent and span 0."""
+    low, high = read.low - read.zero, read.high - read.zero
     least, largest = [], []
     each = max(1, _AT_ONCE // weights.codes[0].size)
     for start in range(0, len(weights.codes), each):
@@ -149,6 +142,21 @@ def _dot(weights: Weights, low: int, high: int) -> tuple[int, int]:
         least.append(int((positive * low + negative * high).min()))
         largest.append(int((positive * high + negative * low).max()))
     return min(least), max(largest)
+
+
+def _sum(node: Add, left: TensorInfo, right: TensorInfo) -> tuple[int, int]:
+    return (
+        (left.low << node.left_shift) + (right.low << node.right_shift),
+        (left.high << node.left_shift) + (right.high << node.right_shift),
+    )
+
+
+def _times(read: TensorInfo, factor: int) -> tuple[int, int]:
+    return factor * read.low, factor * read.high
+
+
+def _biased(node: Logits, read: TensorInfo) -> tuple[int, int]:
+    return read.low + int(node.bias.min()), read.high + int(node.bias.max())
 
 
 def _map(read: TensorInfo, kernel: Pair, stride: Pair, padding: Pair) -> Pair:

@@ -1,29 +1,35 @@
-"""How large an integer network may be: checked on its description, before anything of that size is made.
+"""Every limit of an integer network, in one place: its integers, so that all back ends are exact, and its size.
 
-A file with a right digest may still have been made to exhaust the machine that reads it. The limits leave room for what
-is exported: ResNet-56 at 512 x 512, ResNet-20 at 1024 x 1024, VGG-16 at 224 x 224.
+A file with a right digest may still have been made to exhaust the machine that reads it. The limits of size leave room
+for what is exported: ResNet-56 at 512 x 512, ResNet-20 at 1024 x 1024, VGG-16 at 224 x 224.
 """
 
-from __future__ import annotations
-
-import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
-
-from glassbit._text import brief
-
-from ._infer import TensorInfo, kernel_of
-from ._nodes import AveragePool, Conv, Linear, MaxPool, Node, SumPool, inputs
-
-if TYPE_CHECKING:
-    from ._graph import IntGraph
+EXACT = 2**24
+"""Up to here every integer is a float32, and so is its quotient by a power of two."""
+LARGEST_SUM = 2**31
+"""Accumulators stay below it, alone and with their bias: they are int32."""
+LARGEST_BIAS = 2**30
+"""The largest absolute bias."""
+BITS = (2, 8)
+"""Of a weight, and of a code."""
+SIGNED = (-128, 127)
+"""The window of an operand of a sum."""
+RANGES = (*((0, 2**bits - 1) for bits in range(BITS[0], BITS[1] + 1)), SIGNED)
+"""The windows that a requantizer may have."""
+MULTIPLIER = 255
+EXPONENT = 30
+SHIFT = 16
+SCALES = (2.0**-100, 2.0**90)
+"""Of logits, so that none overflows or vanishes."""
 
 NODES = 1024
-CLASSES = 2**16 - 1
-NAME = 256
+MOST_CLASSES = 2**16 - 1
+LONGEST_NAME = 256
 """Characters of a name."""
 NOTES, NOTE = 64, 1000
 """How many, and characters of one."""
+LONGEST = 2**16 - 1
+"""Of anything that counts pixels or channels."""
 WEIGHTS = 150_000_000
 """Of all layers together."""
 TENSOR = 2**25
@@ -31,78 +37,28 @@ TENSOR = 2**25
 TENSORS = 2**29
 """Elements of all tensors together, for one image."""
 PRODUCTS = 2**37
-"""Multiply-accumulates for one image; an element, or a pixel of a pool's window, counts as `_SLOWER` of them."""
-_SLOWER = 32
+"""Multiply-accumulates for one image; an element, or a pixel of a pool's window, counts as `SLOWER` of them."""
+SLOWER = 32
 KERNEL = 2**20
 """Pixels of one window."""
 WINDOWS = 2**27
 """Pixels of all windows of a pool, for one image."""
 ROW = 2**26
 """Elements of all windows of one row of a convolution, with their channels."""
+MATRIX = 2**22
+"""Weights of the windows of a `SumPool` along one axis: windows times pixels."""
+
+FILE = WEIGHTS + 2**24
+"""Bytes of a file."""
+TEXT = 2**22
+"""Bytes of each of its texts, once they are expanded."""
 
 
-def of_the_whole(graph: IntGraph) -> Iterator[str]:
-    """What is too much of a network, whatever its shapes are."""
-    if len(graph.nodes) > NODES:
-        yield f"nodes: there must be at most {NODES}; got {len(graph.nodes)}"
-    if len(graph.classes) > CLASSES:
-        yield f"classes: there must be at most {CLASSES}; got {len(graph.classes)}"
-    weights = sum(node.weights.codes.size for node in graph.nodes if isinstance(node, Conv | Linear))
-    if weights > WEIGHTS:
-        yield f"weights: there must be at most {WEIGHTS} in all layers; got {weights}"
-    about = graph.about
-    for name, text in (("plan", about.plan), ("network", about.network), ("run", about.run)):
-        if not is_line(text):
-            yield f"about: {name} must be printable text of at most {NAME} characters; got {brief(text)}"
-    wrong = [note for note in about.notes if not is_line(note, most=NOTE)]
-    if len(about.notes) > NOTES or wrong:
-        got = brief(wrong[0]) if wrong else f"{len(about.notes)} notes"
-        yield f"about: notes must be at most {NOTES}, of printable text of at most {NOTE} characters each; got {got}"
+def power(limit: int) -> str:
+    """A power of two in words, for messages.
 
-
-def of_the_tensor(node: Node, made: tuple[int, ...]) -> Iterator[str]:
-    """What is too large of one node.
-
-    Args:
-        node: any whose shapes are right.
-        made: the shape that it makes.
+    Example:
+        >>> power(EXACT)
+        '2^24'
     """
-    size = math.prod(made)
-    if size > TENSOR:
-        yield f"{node.name}: must make at most {TENSOR} elements for an image; got {size}, of the shape {made}"
-    kernel = kernel_of(node) if isinstance(node, Conv) else getattr(node, "kernel", (1, 1))
-    if math.prod(kernel) > KERNEL:
-        yield f"{node.name}: a window must have at most {KERNEL} pixels; got {kernel}"
-    elif isinstance(node, MaxPool | AveragePool) and math.prod(kernel) * size > WINDOWS:
-        yield f"{node.name}: all its windows must have at most {WINDOWS} pixels; got {math.prod(kernel) * size}"
-    elif isinstance(node, Conv) and math.prod(node.weights.codes.shape[1:]) * made[2] > ROW:
-        elements = math.prod(node.weights.codes.shape[1:]) * made[2]
-        yield f"{node.name}: the windows of one row must have at most {ROW} elements; got {elements}"
-
-
-def of_all_tensors(graph: IntGraph) -> Iterator[str]:
-    """What is too much of a valid network for one image."""
-    tensors = graph.tensors()
-    elements = sum(tensor.size for tensor in tensors.values())
-    if elements > TENSORS:
-        yield f"tensors: all together must have at most {TENSORS} elements for an image; got {elements}"
-    products = sum(
-        _products(node, tensors[node.name], [tensors[name] for name in inputs(node)]) for node in graph.nodes
-    )
-    if products > PRODUCTS:
-        yield f"products: there must be at most {PRODUCTS} for an image; got {products}"
-
-
-def _products(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> int:
-    if isinstance(node, SumPool):
-        channels, height, width = reads[0].shape
-        return channels * len(node.rows) * width * (height + len(node.columns))
-    if isinstance(node, Conv | Linear):
-        return node.weights.codes.size * made.size // made.shape[0]
-    kernel = node.kernel if isinstance(node, MaxPool | AveragePool) else (1, 1)
-    return _SLOWER * made.size * math.prod(kernel)
-
-
-def is_line(value: object, *, most: int = NAME) -> bool:
-    """Whether it is text that can be printed on one line, perhaps empty."""
-    return isinstance(value, str) and value.isprintable() and len(value) <= most
+    return f"2^{limit.bit_length() - 1}"

@@ -23,10 +23,8 @@ from ._decode import decode
 from ._encode import Encoded
 from ._file import DIGEST_KEY, FORMAT, NO_DIGEST, VERSIONS, plain, version_of
 from ._graph import IntGraph
-from ._limits import WEIGHTS
+from ._limits import FILE, TEXT
 
-_LARGEST_FILE = WEIGHTS + 2**24
-_LARGEST_TEXT = 2**22
 _LONGEST_MESSAGE = 500
 _DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
 
@@ -47,7 +45,7 @@ def load(path: str | Path) -> IntGraph:
     must, repair = "the path of a .glassbit file", 'pass one, such as "model.glassbit"'
     require("load", "path", isinstance(path, str | os.PathLike), must, path, repair)
     path = Path(path)
-    data = read_network(path, kind="networks", most=_LARGEST_FILE)
+    data = read_network(path, kind="networks", most=FILE)
     metadata = _metadata(path, data)
     _check_digest(path, data, metadata)
     try:
@@ -75,8 +73,8 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > len(data) - 8:
         raise ArtifactError(f"{foreign}: it is shorter than its header says")
-    if size > _LARGEST_TEXT:
-        raise ArtifactError(f"{foreign}: headers have at most {_LARGEST_TEXT} bytes; got {size}")
+    if size > TEXT:
+        raise ArtifactError(f"{foreign}: headers have at most {TEXT} bytes; got {size}")
     try:
         metadata = _json(data[8 : 8 + size])["__metadata__"]
         found, version = str(metadata["format"]), int(str(metadata["version"]))
@@ -122,11 +120,11 @@ def _expand(name: str, metadata: dict[str, str]) -> Any:
     if not metadata.get(name):
         raise ValueError(f"its {name} must be compressed JSON; got {'nothing' if name in metadata else 'none'}")
     try:
-        data = inflate.decompress(base64.b64decode(metadata[name], validate=True), _LARGEST_TEXT)
+        data = inflate.decompress(base64.b64decode(metadata[name], validate=True), TEXT)
     except (ValueError, zlib.error) as error:
         raise ValueError(f"its {name} must be compressed JSON in base64; got {brief(metadata[name], 40)}") from error
-    if not inflate.eof and len(data) >= _LARGEST_TEXT:
-        raise ValueError(f"its {name} must have at most {_LARGEST_TEXT} bytes; got more")
+    if not inflate.eof and len(data) >= TEXT:
+        raise ValueError(f"its {name} must have at most {TEXT} bytes; got more")
     if not inflate.eof or inflate.unused_data:
         raise ValueError(f"its {name} must be compressed JSON; {'more follows' if inflate.eof else 'it is cut short'}")
     try:

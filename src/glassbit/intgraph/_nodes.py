@@ -7,13 +7,14 @@ of at most 8 bits) or *accumulators* (integers of at most 32 bits, which only a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 
+from glassbit._resize import Resize
+
 Grid = Literal["odd", "signed"]
-Resize = Literal["stretch", "crop", "pad"]
 Pair = tuple[int, int]
 Window = tuple[int, int, int]
 
@@ -279,15 +280,31 @@ class Logits:
 
 
 Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | SumPool | Subsample | Flatten | Logits
+Layer = Conv | Linear
+"""Nodes with weights."""
 
 
 def inputs(node: Node) -> tuple[str, ...]:
     """The names of the tensors that a node reads."""
-    if isinstance(node, Input):
-        return ()
-    if isinstance(node, Add):
-        return (node.left, node.right)
-    return (node.input,)
+    match node:
+        case Input():
+            return ()
+        case Add():
+            return (node.left, node.right)
+        case (
+            Conv()
+            | Linear()
+            | Requantize()
+            | MaxPool()
+            | AveragePool()
+            | SumPool()
+            | Subsample()
+            | Flatten()
+            | Logits()
+        ):
+            return (node.input,)
+        case _:
+            assert_never(node)
 
 
 @dataclass(frozen=True)
@@ -297,8 +314,7 @@ class Preprocessing:
     Args:
         channels: 1 is grey, 3 is RGB.
         height, width: in pixels.
-        resize: "crop" fills the frame and cuts off what stands out, "pad" shows all with black bars, "stretch" changes
-            the proportions.
+        resize: see `Resize`.
     """
 
     channels: int

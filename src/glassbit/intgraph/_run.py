@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, assert_never
 
 import numpy as np
 from jaxtyping import Float32, Int64, Num, UInt8
 
-from ._infer import TensorInfo, kernel_of
+from ._infer import infer_all, kernel_of
 from ._nodes import (
     Add,
     AveragePool,
@@ -29,9 +29,7 @@ from ._nodes import (
     inputs,
 )
 from ._pixels import check_pixels
-
-if TYPE_CHECKING:
-    from ._graph import IntGraph
+from ._work import work
 
 _Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -41,41 +39,41 @@ _WINDOWS_AT_ONCE = 2**23
 _LOWEST = np.iinfo(np.int64).min
 
 
-def run(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
+def run(nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
     """The logits, a batch at a time."""
-    return np.concatenate([values[graph.nodes[-1].name] for _, values in batches(graph, images, keep=False)])
+    return np.concatenate([values[nodes[-1].name] for _, values in batches(nodes, images, keep=False)])
 
 
-def trace(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Num[np.ndarray, "n ..."]]:
+def trace(nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"]) -> dict[str, Num[np.ndarray, "n ..."]]:
     """Every tensor by name: int64, the logits float32."""
-    parts = [values for _, values in batches(graph, images)]
-    return {node.name: np.concatenate([part[node.name] for part in parts]) for node in graph.nodes}
+    parts = [values for _, values in batches(nodes, images)]
+    return {node.name: np.concatenate([part[node.name] for part in parts]) for node in nodes}
 
 
 def batches(
-    graph: IntGraph, images: UInt8[np.ndarray, "n c h w"], *, keep: bool = True
+    nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"], *, keep: bool = True
 ) -> Iterator[tuple[slice, dict[str, Num[np.ndarray, "b ..."]]]]:
     """Slices of the images that fit into some 64 MiB, at least one, and every tensor of each.
 
     Args:
-        graph: the network.
+        nodes: of a valid network.
         images: of the input's shape.
         keep: whether tensors that no later node reads are kept.
 
     Raises:
         UsageError: the images are not what the network reads.
     """
-    tensors = graph.tensors()
-    image = tensors[graph.nodes[0].name]
+    tensors = infer_all(nodes)
+    image = tensors[nodes[0].name]
     check_pixels(images, image.shape)
     each = 8 * sum(tensor.size for tensor in tensors.values())
-    each += 16 * max(_columns(node, tensors[node.name]) for node in graph.nodes)
+    each += 16 * max(work(node, tensors[node.name], [tensors[name] for name in inputs(node)]).held for node in nodes)
     size = max(1, _BATCH_BYTES // each)
-    last = {name: node for node in graph.nodes for name in inputs(node)}
+    last = {name: node for node in nodes for name in inputs(node)}
     for start in range(0, max(len(images), 1), size):
         where = slice(start, start + size)
-        values: dict[str, np.ndarray[Any, Any]] = {graph.nodes[0].name: images[where].astype(np.int64)}
-        for node in graph.nodes[1:]:
+        values: dict[str, np.ndarray[Any, Any]] = {nodes[0].name: images[where].astype(np.int64)}
+        for node in nodes[1:]:
             names = inputs(node)
             values[node.name] = compute(node, [values[name] for name in names], tensors[names[0]].zero)
             for name in () if keep else {name for name in names if last[name] is node}:
@@ -119,6 +117,8 @@ def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) 
             result = (x + node.bias).astype(np.float32) * node.scale
         case Input():
             raise AssertionError("the image is given, not computed")
+        case _:
+            assert_never(node)
     return result
 
 
@@ -184,16 +184,3 @@ def blocks(rows: int, each: int) -> Iterator[slice]:
 def _a_channel(values: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> Int64[np.ndarray, "..."]:
     """One value a channel, shaped to meet `(n, c, ...)`."""
     return values.astype(np.int64).reshape(1, -1, *[1] * (x.ndim - 2))
-
-
-def _columns(node: Node, tensor: TensorInfo) -> int:
-    """How many integers the windows of one image hold."""
-    match node:
-        case Conv():
-            return math.prod(node.weights.codes.shape[1:]) * tensor.shape[1] * tensor.shape[2]
-        case MaxPool() | AveragePool():
-            return node.kernel[0] * node.kernel[1] * tensor.size
-        case SumPool():
-            return math.prod(tensor.shape[:2]) * max(stop for _, stop, _ in node.columns)
-        case _:
-            return 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
 
 import numpy as np
 from jaxtyping import Float64, Int64, Num, UInt8
@@ -29,27 +29,25 @@ from ._nodes import (
 )
 from ._run import batches, blocks, windows
 
-if TYPE_CHECKING:
-    from ._graph import IntGraph
-
 
 def saliency(
-    graph: IntGraph, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None = None
+    nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None = None
 ) -> Float64[np.ndarray, "n h w"]:
     """The map of each image; see `IntGraph.saliency`."""
-    wanted = None if target is None else _targets(target, len(images), len(graph.classes))
-    logits = graph.nodes[-1]
+    logits = nodes[-1]
     assert isinstance(logits, Logits)
+    classes = len(logits.scale)
+    wanted = None if target is None else _targets(target, len(images), classes)
     maps = []
-    for where, values in batches(graph, images):
+    for where, values in batches(nodes, images):
         chosen = values[logits.name].argmax(1) if wanted is None else wanted[where]
-        gradient = np.eye(len(graph.classes))[chosen] * logits.scale.astype(np.float64)
+        gradient = np.eye(classes)[chosen] * logits.scale.astype(np.float64)
         gradients: dict[str, np.ndarray[Any, Any]] = {logits.input: gradient}
-        for node in reversed(graph.nodes[1:-1]):
+        for node in reversed(nodes[1:-1]):
             arriving = gradients.pop(node.name)
             for name, part in zip(inputs(node), reverse(node, arriving, values), strict=True):
                 gradients[name] = gradients[name] + part if name in gradients else part
-        maps.append(np.abs(255 * gradients[graph.nodes[0].name]).sum(1))
+        maps.append(np.abs(255 * gradients[nodes[0].name]).sum(1))
     return np.concatenate(maps)
 
 
@@ -90,6 +88,8 @@ def reverse(
             return (gradient.reshape(values[node.input].shape),)
         case Input() | Logits():
             raise AssertionError("the reverse pass begins behind the logits and ends at the image")
+        case _:
+            assert_never(node)
 
 
 def fold(

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from glassbit._count import counted
 
-from ._infer import TensorInfo
-from ._nodes import Input, Node, Weights, inputs
-
-if TYPE_CHECKING:
-    from ._graph import IntGraph
+from ._infer import TensorInfo, infer_all
+from ._nodes import About, Input, Node, Weights, inputs
 
 
-def text(graph: IntGraph) -> str:
+def text(nodes: Sequence[Node], classes: Sequence[str], about: About) -> str:
     """One line for the network, and one per node: its name, what it does to what, and the shape of the result."""
-    about = graph.about
-    origin = ", ".join(
-        part for part in (about.network, about.plan, counted(len(graph.classes), "class", "classes")) if part
-    )
-    lines = [_line(node, info) for node, info in zip(graph.nodes, graph.tensors().values(), strict=True)]
+    origin = ", ".join(part for part in (about.network, about.plan, counted(len(classes), "class", "classes")) if part)
+    lines = [_line(node, info) for node, info in zip(nodes, infer_all(nodes).values(), strict=True)]
     return "\n  ".join([f"IntGraph({origin}):", *lines])
 
 

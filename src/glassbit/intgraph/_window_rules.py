@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ._limits import LONGEST, MATRIX
 from ._nodes import SumPool, Window
-
-LONGEST = 2**16 - 1
-"""Of anything that counts pixels or channels."""
-
-_MOST_WEIGHTS = 2**22
 
 
 def spans(node: SumPool, name: str, windows: tuple[Window, ...]) -> Iterator[str]:
@@ -33,8 +29,8 @@ def inside(node: SumPool, name: str, windows: tuple[Window, ...], pixels: int) -
     wrong = [window for window in windows if window[1] > pixels]
     if wrong:
         yield f"{node.name}: {name} must lie inside the map, 0..{pixels}; got {wrong[0][:2]}"
-    if len(windows) * pixels > _MOST_WEIGHTS:
+    if len(windows) * pixels > MATRIX:
         yield (
-            f"{node.name}: {name} times the pixels that they are of must be at most {_MOST_WEIGHTS}; "
+            f"{node.name}: {name} times the pixels that they are of must be at most {MATRIX}; "
             f"got {len(windows)} x {pixels}"
         )

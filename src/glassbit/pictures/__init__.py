@@ -15,7 +15,6 @@ from ._framing import LARGEST as LARGEST
 from ._framing import SMALLEST as SMALLEST
 from ._framing import Color as Color
 from ._framing import Framing as Framing
-from ._framing import Resize as Resize
 from ._images import Images as Images
 from ._render import check_colors as check_colors
 from ._render import colored as colored

@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from glassbit._arguments import is_whole, is_word
 from glassbit._errors import UsageError
+from glassbit._resize import Resize
 
-Resize = Literal["stretch", "crop", "pad"]
 Color = Literal["auto", "grey", "rgb"]
 SMALLEST, LARGEST = 4, 2048
 

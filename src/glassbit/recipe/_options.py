@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from glassbit._count import counted
 from glassbit._quantizers import ACTIVATIONS, WEIGHTS
+from glassbit._resize import Resize
 
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class DataRecipe(Options):
     ] = Field(
         default=None, description="height and width in pixels, or one number for both; left out: as the images are"
     )
-    resize: Literal["stretch", "crop", "pad"] = Field(default="crop", description="how images reach the size")
+    resize: Resize = Field(default="crop", description="how images reach the size")
     color: Literal["auto", "grey", "rgb"] = Field(default="auto", description="channels; auto: as the images are")
     validation: Number = Field(
         default=0.1,

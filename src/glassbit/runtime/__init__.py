@@ -1,5 +1,11 @@
 """Back ends of the integer network that run without torch: ONNX files, ONNX Runtime, onnxruntime-web."""
 
+from ._backend import Backend as Backend
+from ._backend import Outputs as Outputs
+from ._backend import Task as Task
+from ._backend import Way as Way
+from ._backend import from_logits as from_logits
+from ._backends import BACKENDS as BACKENDS
 from ._extras import need as need
 from ._float import float_twin as float_twin
 from ._onnx import export_onnx as export_onnx

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from glassbit._errors import ArtifactError
 from glassbit._files import whole_number
-from glassbit.intgraph import Preprocessing
+from glassbit._resize import Resize
+from glassbit.intgraph import LONGEST, LONGEST_NAME, MOST_CLASSES, Preprocessing
 
 from . import _structure
 from ._names import FORMAT, IMAGE, LOGITS, READ_VERSIONS, SALIENCY, TARGET
@@ -17,8 +18,6 @@ from ._untrusted import check_rest, parsed, short
 
 if TYPE_CHECKING:
     import onnx
-
-_CLASSES, _NAME, _SIDE = 2**16 - 1, 256, 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,13 @@ def described(data: bytes, source: str) -> Described:
 
 
 def _classes(given: Any) -> tuple[str, ...]:
-    if not isinstance(given, list) or not 2 <= len(given) <= _CLASSES:
-        raise ValueError(f"classes must be a list of 2 to {_CLASSES} names")
+    if not isinstance(given, list) or not 2 <= len(given) <= MOST_CLASSES:
+        raise ValueError(f"classes must be a list of 2 to {MOST_CLASSES} names")
     for name in given:
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _NAME:
-            raise ValueError(f"classes must be printable text of at most {_NAME} characters; got {short(repr(name))}")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+            raise ValueError(
+                f"classes must be printable text of at most {LONGEST_NAME} characters; got {short(repr(name))}"
+            )
     if len(set(given)) < len(given):
         raise ValueError("classes must each have a name of its own")
     return tuple(given)
@@ -91,10 +92,11 @@ def _preprocessing(given: Any) -> Preprocessing:
     if not isinstance(given, dict) or set(given) != set(wanted):
         raise ValueError(f"preprocessing must have {', '.join(wanted)}")
     for name in ("channels", "height", "width"):
-        if type(given[name]) is not int or not 1 <= given[name] <= _SIDE:
-            raise ValueError(f"{name} must be 1 to {_SIDE}; got {short(repr(given[name]))}")
-    if given["resize"] not in ("stretch", "crop", "pad"):
-        raise ValueError(f"resize must be stretch, crop or pad; got {short(repr(given['resize']))}")
+        if type(given[name]) is not int or not 1 <= given[name] <= LONGEST:
+            raise ValueError(f"{name} must be 1 to {LONGEST}; got {short(repr(given[name]))}")
+    *others, last = get_args(Resize)
+    if given["resize"] not in (*others, last):
+        raise ValueError(f"resize must be {', '.join(others)} or {last}; got {short(repr(given['resize']))}")
     return Preprocessing(**given)
 
 

@@ -109,8 +109,12 @@ class FloatForward:
             case SumPool():
                 source = self._reals[read.input]
                 return self._step(node, _Real(self._means(read, source.tensor), source.unit / read.reach))
-            case _:
+            case Input() | Requantize() | MaxPool() | Subsample() | Flatten():
                 return self._step(node, self._reals[node.input])
+            case Logits():
+                raise AssertionError("nothing reads logits")
+            case _:
+                assert_never(read)
 
     def _layer(self, node: Requantize, layer: Conv | Linear, unit: float) -> _Real:
         """A convolution or linear layer, its bias, and ReLU where the window begins at 0."""

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from glassbit.intgraph import (
+    EXACT,
     Add,
     AveragePool,
     Conv,
@@ -35,7 +36,6 @@ from ._onnx_weights import integers, operand
 SIGNED = 128
 """The zero point of operands of a sum, -128..127, which are stored as uint8."""
 
-_EXACT = 2**24
 _FEW_WINDOWS = 64
 """Up to here one integer product with the weights of all windows takes less time than two of float32 (measured)."""
 _LARGEST_WEIGHT = 255
@@ -92,13 +92,19 @@ class Forward:
 
     def _requantize(self, node: Requantize) -> str:
         read = self.nodes[node.input]
-        if isinstance(read, Conv):
-            return self._convolution(node, read)
-        if isinstance(read, AveragePool):
-            return self._window_sum(node, read)
-        if isinstance(read, Add) and self._is_exact_in_float(node, read):
-            return self._sum(node, read)
-        return self._steps(node)
+        match read:
+            case Conv():
+                return self._convolution(node, read)
+            case AveragePool():
+                return self._window_sum(node, read)
+            case Add() if self._is_exact_in_float(node, read):
+                return self._sum(node, read)
+            case Add() | Linear() | SumPool() | Input() | Requantize() | MaxPool() | Subsample() | Flatten():
+                return self._steps(node)
+            case Logits():
+                raise AssertionError("nothing reads logits")
+            case _:
+                assert_never(read)
 
     def _convolution(self, node: Requantize, conv: Conv) -> str:
         largest = self.tensors[conv.input].high
@@ -133,7 +139,7 @@ class Forward:
         if np.unique(np.stack([node.bias, node.multiplier, node.exponent]), axis=1).shape[1] != 1:
             return False
         largest = (255 << add.left_shift) + (255 << add.right_shift) + abs(int(node.bias[0]))
-        return largest * int(node.multiplier[0]) <= _EXACT
+        return largest * int(node.multiplier[0]) <= EXACT
 
     def _sum(self, node: Requantize, add: Add) -> str:
         """Two products with powers of two times one m, their sum, one rounding.
@@ -182,30 +188,34 @@ class Forward:
         return self._accumulators[name]
 
     def _as_int32(self, node: Node) -> str:
-        if isinstance(node, Linear):
-            weights = operand(
-                self.body, self.weights[node.name], node.weights, self.tensors[node.input].high, node.name
-            )
-            columns = self.body.op(
-                "Transpose", weights.tensor, name=f"{node.name}.columns", attributes={"perm": (1, 0)}
-            )
-            zero = self.body.constant(np.array(self.zero(node.input), np.uint8))
-            return self.body.op(
-                "MatMulInteger", self.codes[node.input], columns, zero, weights.zero, name=f"{node.name}.sums"
-            )
-        if isinstance(node, Add):
-            parts = [
-                self._times(self._integers(name), 2**shift, f"{node.name}.{side}")
-                for side, name, shift in (("left", node.left, node.left_shift), ("right", node.right, node.right_shift))
-            ]
-            return self.body.op("Add", *parts, name=f"{node.name}.sums")
-        if isinstance(node, SumPool):
-            return self._weighted_sums(node)
-        wide = self.body.op(
-            "Cast", self.codes[node.name], name=f"{node.name}.wide", attributes={"to": TensorProto.INT32}
-        )
-        zero_point = SIGNED if self.tensors[node.name].low < 0 else 0
-        return self._plus(wide, np.array(-zero_point, np.int32), f"{node.name}.integers")
+        match node:
+            case Linear():
+                return self._product(node)
+            case Add():
+                sides = (("left", node.left, node.left_shift), ("right", node.right, node.right_shift))
+                parts = [
+                    self._times(self._integers(name), 2**shift, f"{node.name}.{side}") for side, name, shift in sides
+                ]
+                return self.body.op("Add", *parts, name=f"{node.name}.sums")
+            case SumPool():
+                return self._weighted_sums(node)
+            case Input() | Requantize() | MaxPool() | Subsample() | Flatten():
+                wide = self.body.op(
+                    "Cast", self.codes[node.name], name=f"{node.name}.wide", attributes={"to": TensorProto.INT32}
+                )
+                zero_point = SIGNED if self.tensors[node.name].low < 0 else 0
+                return self._plus(wide, np.array(-zero_point, np.int32), f"{node.name}.integers")
+            case Conv() | AveragePool() | Logits():
+                raise AssertionError("they are written whole, with their requantizer or as the output")
+            case _:
+                assert_never(node)
+
+    def _product(self, node: Linear) -> str:
+        weights = operand(self.body, self.weights[node.name], node.weights, self.tensors[node.input].high, node.name)
+        columns = self.body.op("Transpose", weights.tensor, name=f"{node.name}.columns", attributes={"perm": (1, 0)})
+        zero = self.body.constant(np.array(self.zero(node.input), np.uint8))
+        operands = (self.codes[node.input], columns, zero, weights.zero)
+        return self.body.op("MatMulInteger", *operands, name=f"{node.name}.sums")
 
     def _weighted_sums(self, node: SumPool) -> str:
         """`R x S^T` of each channel: few windows by one integer product, many by two of float32, exact up to 2^24."""

@@ -13,15 +13,13 @@ import numpy as np
 from glassbit._arguments import require
 from glassbit._errors import UsageError
 from glassbit._files import replacing
-from glassbit.intgraph import IntGraph, Logits, Requantize
+from glassbit.intgraph import EXACT, IntGraph, Logits, Requantize, power
 
 from ._extras import need
 from ._names import IMAGE, LOGITS, QONNX
 
 if TYPE_CHECKING:
     import onnx
-
-_EXACT = 2**24
 
 
 def export_qonnx(graph: IntGraph, path: str | Path) -> None:
@@ -84,9 +82,9 @@ def _check(graph: IntGraph) -> None:
         f"{node.input}: reaches {reach} with its bias"
         for node in graph.nodes
         if isinstance(node, Requantize | Logits)
-        and (reach := tensors[node.input].bound + int(np.abs(node.bias.astype(np.int64)).max())) >= _EXACT
+        and (reach := tensors[node.input].bound + int(np.abs(node.bias.astype(np.int64)).max())) >= EXACT
     ]
     if wide:
         raise UsageError(
-            f"QONNX: accumulators must stay below 2^24, because QONNX computes in float32; {'; '.join(wide)}"
+            f"QONNX: accumulators must stay below {power(EXACT)}, because QONNX computes in float32; {'; '.join(wide)}"
         )

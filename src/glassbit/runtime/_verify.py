@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float64, UInt8
 
 from glassbit._errors import GlassbitError, UsageError
 from glassbit.intgraph import IntGraph
 
-from ._extras import need
-from ._names import LOGITS, SALIENCY
-from ._onnx import onnx_model
+from ._backend import Backend, Outputs, Task
+from ._backends import BACKENDS
 from ._session import Session
 from ._untrusted import read_file
-from ._web import Web, WebJob, find_web
 
-_NATIVE, _WEB = "ONNX Runtime", "onnxruntime-web"
 MAPS = 1e-5
 """The largest error of maps, relative to the largest value of all maps: they are computed in float32."""
 _Array = np.ndarray[Any, Any]
-_Outputs = tuple[_Array, _Array | None]
-Logits = Callable[[UInt8[np.ndarray, "n c h w"]], Float32[np.ndarray, "n k"]]
 
 
 @dataclass(frozen=True)
@@ -62,21 +55,18 @@ def verify(
     *,
     model: str | Path | bytes | None = None,
     explain: bool = True,
-    web: Web | None = None,
-    others: Mapping[str, Logits] | None = None,
+    backends: Sequence[Backend] = BACKENDS,
 ) -> tuple[Row, ...]:
     """Run images through every back end of this machine, and compare with the definition in NumPy integers.
 
-    ONNX Runtime runs with and without its optimisations, on 1 and on 2 threads, one image at a time and all at once;
-    onnxruntime-web one image at a time and all at once. A back end that is not installed is a row that says so.
+    Every way to run a back end is a row. A back end that is not installed is a row that says so.
 
     Args:
         graph: the network.
         images: pixels 0..255, at least one image.
         model: an ONNX file, or its content, to test instead of a fresh export.
         explain: whether saliency maps are compared as well, where the file has them.
-        web: Node.js and the package; looked for when left out.
-        others: further back ends by name, images in, logits out.
+        backends: the table to walk through; when left out, those that need no torch.
 
     Raises:
         UsageError: there are no images, or they are of another type or shape.
@@ -84,17 +74,12 @@ def verify(
     """
     if not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
-    reference = _Reference(graph.run(images), graph.saliency(images) if explain else None)
-    rows = [_row(name, partial(_run_other, run, images), reference) for name, run in (others or {}).items()]
-    try:
-        data = _content(graph, model, explain=explain)
-    except UsageError as error:
-        return (*rows, *(Row(name, "missing", str(error)) for name in (_NATIVE, _WEB)))
-    return (*rows, *_native(data, images, reference), *_in_web(data, images, reference, web))
+    reference = Outputs(graph.run(images), graph.saliency(images) if explain else None)
+    return tuple(_rows(Task(images, graph, _content(model), explain), reference, backends))
 
 
 def verify_settings(
-    model: str | Path | bytes, images: UInt8[np.ndarray, "n c h w"], *, web: Web | None = None
+    model: str | Path | bytes, images: UInt8[np.ndarray, "n c h w"], *, backends: Sequence[Backend] = BACKENDS
 ) -> tuple[Row, ...]:
     """Compare an ONNX file alone, whose network is not at hand: every setting with ONNX Runtime without optimisations,
     on one thread, one image at a time.
@@ -102,7 +87,7 @@ def verify_settings(
     Args:
         model: the file, or its content.
         images: pixels 0..255, at least one image.
-        web: Node.js and the package; looked for when left out.
+        backends: the table to walk through; those that read the graph are passed over.
 
     Raises:
         UsageError: the package onnxruntime is not installed, or there are no images, or they are of another type or
@@ -111,86 +96,46 @@ def verify_settings(
     """
     if not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
-    data = model if isinstance(model, bytes) else read_file(Path(model))
+    data = _content(model)
+    assert data is not None
     session = Session(data, optimize=False)
     singles = [images[i : i + 1] for i in range(len(images))]
     if session.explains:
-        pairs = [session.explain(one) for one in singles]
-        maps = np.concatenate([pair[1] for pair in pairs]).astype(np.float64)
-        reference = _Reference(np.concatenate([pair[0] for pair in pairs]), maps)
+        logits, maps = zip(*(session.explain(one) for one in singles), strict=True)
+        reference = Outputs(np.concatenate(logits), np.concatenate(maps).astype(np.float64))
     else:
-        reference = _Reference(np.concatenate([session.run(one) for one in singles]), None)
-    return (*_native(data, images, reference), *_in_web(data, images, reference, web))
+        reference = Outputs(np.concatenate([session.run(one) for one in singles]))
+    return tuple(_rows(Task(images, file=data), reference, backends))
 
 
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    logits: Float32[np.ndarray, "n k"]
-    maps: Float64[np.ndarray, "n h w"] | None
+def _content(model: str | Path | bytes | None) -> bytes | None:
+    return model if model is None or isinstance(model, bytes) else read_file(Path(model))
 
 
-def _content(graph: IntGraph, model: str | Path | bytes | None, *, explain: bool) -> bytes:
-    if model is None:
-        return bytes(onnx_model(graph, explain=explain).SerializeToString())
-    return model if isinstance(model, bytes) else read_file(Path(model))
+def _rows(task: Task, reference: Outputs, backends: Sequence[Backend]) -> Iterator[Row]:
+    for backend in backends:
+        if backend.reads == "graph" and task.graph is None:
+            continue
+        try:
+            if backend.reads == "onnx":
+                task.onnx()
+            backend.needs()
+            ways = backend.run(task)
+        except UsageError as error:
+            yield Row(backend.name, "missing", str(error))
+            continue
+        for name, run in ways:
+            yield _row(name, run, reference)
 
 
-def _run_other(run: Logits, images: _Array) -> _Outputs:
-    return run(images), None
-
-
-def _native(data: bytes, images: _Array, reference: _Reference) -> Iterator[Row]:
+def _row(backend: str, run: Callable[[], Outputs], reference: Outputs) -> Row:
     try:
-        need("onnxruntime", _NATIVE)
-    except UsageError as error:
-        yield Row(_NATIVE, "missing", str(error))
-        return
-    for optimize, threads, batch in product((True, False), (1, 2), _batch_sizes(images)):
-        name = f"{_NATIVE}, optimisations {'on' if optimize else 'off'}, threads {threads}, batch {batch}"
-        yield _row(name, partial(_run_session, data, images, reference, optimize, threads, batch), reference)
-
-
-def _run_session(
-    data: bytes, images: _Array, reference: _Reference, optimize: bool, threads: int, batch: int
-) -> _Outputs:
-    session = Session(data, threads=threads, optimize=optimize)
-    parts = [images[start : start + batch] for start in range(0, len(images), batch)]
-    if not session.explains or reference.maps is None:
-        return np.concatenate([session.run(part) for part in parts]), None
-    pairs = [session.explain(part) for part in parts]
-    return np.concatenate([logits for logits, _ in pairs]), np.concatenate([maps for _, maps in pairs])
-
-
-def _in_web(data: bytes, images: _Array, reference: _Reference, web: Web | None) -> Iterator[Row]:
-    try:
-        web = web or find_web()
-    except UsageError as error:
-        yield Row(_WEB, "missing", str(error))
-        return
-    sizes = _batch_sizes(images)
-    names = [f"{_WEB} {web.version}, batch {batch}" for batch in sizes]
-    try:
-        every = web.run([WebJob(data, images, batch) for batch in sizes])
-    except GlassbitError as error:
-        yield from (Row(name, "failed", str(error)) for name in names)
-        return
-    for name, outputs in zip(names, every, strict=True):
-        yield _compare(name, outputs[LOGITS], outputs.get(SALIENCY), reference)
-
-
-def _batch_sizes(images: _Array) -> list[int]:
-    return [1, len(images)]
-
-
-def _row(backend: str, run: Callable[[], _Outputs], reference: _Reference) -> Row:
-    try:
-        logits, maps = run()
+        return _compare(backend, *run(), reference)
     except GlassbitError as error:
         return Row(backend, "failed", str(error))
-    return _compare(backend, logits, maps, reference)
 
 
-def _compare(backend: str, logits: _Array, maps: _Array | None, reference: _Reference) -> Row:
+def _compare(backend: str, logits: _Array, maps: _Array | None, reference: Outputs) -> Row:
     if logits.shape != reference.logits.shape or logits.dtype != np.float32:
         got, wanted = f"{logits.dtype} {logits.shape}", f"float32 {reference.logits.shape}"
         return Row(backend, "failed", f"logits must be {wanted}; got {got}")

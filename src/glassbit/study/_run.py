@@ -21,8 +21,8 @@ from glassbit.deploy import Deployed, export_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
 from glassbit.train import History, fit_with, load_weights
 
+from ._announce import not_deployable
 from ._deployed import measure_deployed
-from ._exportable import not_deployable
 from ._facts import hardware, now, versions
 from ._images import changes, check_finished, data_there, digests
 from ._lock import locked

@@ -12,7 +12,7 @@ from glassbit._errors import RunError
 from glassbit._files import read_json, sweep, write_json
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
 
-from ._exportable import say_exportable
+from ._announce import say_exportable
 from ._facts import hardware, now, versions
 from ._images import check_finished, data_there
 from ._jobs import Here, Job, Pool, Workshop
