@@ -1,0 +1,100 @@
+"""The tables of training (alphas, step sizes, learning curves) and of the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from glassbit.report.numbers import Spread, classes, layers, spread
+from glassbit.report.read import Group, Variant
+from glassbit.report.words import number, spread_text
+
+from ._table import Table, pair, texts
+
+_CURVES = (
+    ("validation", "accuracy"),
+    ("validation", "loss"),
+    ("train", "accuracy"),
+    ("train", "loss"),
+    ("train", "classification"),
+    ("train", "consistency"),
+)
+
+
+def training_tables(groups: Sequence[Group]) -> list[Table]:
+    """`alphas`, `steps` and `curves`: what the charts of training are drawn from."""
+    return [_by_layer(groups, "alphas", "alpha"), _by_layer(groups, "steps", "step"), _curves(groups)]
+
+
+def class_tables(groups: Sequence[Group]) -> list[Table]:
+    """`classes`, the accuracy of each class, and `confusion`, every cell of the matrices."""
+    return [_classes(groups), _confusion(groups)]
+
+
+def _by_layer(groups: Sequence[Group], key: str, name: str) -> Table:
+    rows, shown = [], []
+    for group in groups:
+        for variant in group.variants:
+            logged = [epoch for run in group.curves_of(variant) for epoch in run.epochs]
+            for layer in layers(logged, key):
+                for epoch, value in _over_epochs(group, variant, key, layer):
+                    head = (*_head(group, variant), layer, epoch, value.n)
+                    rows.append((*head, *pair(value)))
+                    shown.append((*texts(head), spread_text(value, 4)))
+    columns = ("data", "model", "arm", "plan", "layer", "epoch", "n", f"{name}_mean", f"{name}_sd")
+    return Table(key, columns, tuple(rows), (*columns[:7], name), tuple(shown))
+
+
+def _curves(groups: Sequence[Group]) -> Table:
+    rows, shown = [], []
+    for group in groups:
+        for variant in group.variants:
+            for part, key in _CURVES:
+                for epoch, value in _over_epochs(group, variant, part, key):
+                    head = (*_head(group, variant), f"{part}_{key}", epoch, value.n)
+                    rows.append((*head, *pair(value)))
+                    shown.append((*texts(head), spread_text(value, 4)))
+    columns = ("data", "model", "arm", "plan", "quantity", "epoch", "n", "mean", "sd")
+    return Table("curves", columns, tuple(rows), (*columns[:7], "value"), tuple(shown))
+
+
+def _classes(groups: Sequence[Group]) -> Table:
+    rows, shown = [], []
+    for group in groups:
+        known = classes(group)
+        for row in known.rows if known else ():
+            for variant, value in zip(known.variants if known else (), row.accuracies, strict=True):
+                if value is not None:
+                    head = (*_head(group, variant), row.name, row.images, value.n)
+                    rows.append((*head, *pair(value)))
+                    shown.append((*texts(head), spread_text(value)))
+    columns = ("data", "model", "arm", "plan", "class", "images", "n", "accuracy_percent_mean", "accuracy_percent_sd")
+    return Table("classes", columns, tuple(rows), (*columns[:7], "accuracy (%)"), tuple(shown))
+
+
+def _confusion(groups: Sequence[Group]) -> Table:
+    rows, shown = [], []
+    for group in groups:
+        known = classes(group)
+        for found in known.confusions if known else ():
+            names = known.names if known else ()
+            for true, predicted in zip(*found.counts.nonzero(), strict=True):
+                head = (*_head(group, found.variant), names[true], names[predicted])
+                rows.append((*head, int(found.counts[true, predicted])))
+                share = number(100 * found.shares[true, predicted], 1)
+                shown.append((*texts(head), str(rows[-1][-1]), share))
+    columns = ("data", "model", "arm", "plan", "true", "predicted", "images")
+    return Table("confusion", columns, tuple(rows), (*columns, "of the true class (%)"), tuple(shown))
+
+
+def _head(group: Group, variant: Variant) -> tuple[Any, ...]:
+    return group.data, group.model, variant.arm, variant.plan
+
+
+def _over_epochs(group: Group, variant: Variant, part: str, key: str) -> list[tuple[int, Spread]]:
+    """The mean and spread over seeds after each epoch that has the value."""
+    values: dict[int, list[Any]] = {}
+    for run in group.curves_of(variant):
+        for epoch in run.epochs:
+            values.setdefault(int(epoch["epoch"]), []).append((epoch.get(part) or {}).get(key))
+    return [(epoch, value) for epoch, found in sorted(values.items()) if (value := spread(found)) is not None]
