@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import GlassbitError, UsageError
-from glassbit._files import read_json
 from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
+from glassbit.runs import HEAD, Result
 from glassbit.train import cores
 
 from ._epoch_lines import EpochLines
 from ._process import FAILED, begin, discard, end, failure
 from ._run import run_one
 from ._transparency import measure_run
+from ._whole import read_result
 
 _POLL = 0.2
 
@@ -58,8 +59,8 @@ class Job:
         }
 
 
-Ended = tuple[Job, str | None, dict[str, Any]]
-"""A job, the message of its failure or None, and its result (empty after a failure)."""
+Ended = tuple[Job, str | None, Result | None]
+"""A job, the message of its failure or None, and its result (None after a failure)."""
 
 
 class Workshop(ABC):
@@ -86,7 +87,7 @@ class Here(Workshop):
         failed: set[str] = set()
         for job in jobs:
             message = blocked(job, failed)
-            result: dict[str, Any] = {}
+            result: Result | None = None
             if message is None:
                 try:
                     result = self._do(job)
@@ -96,7 +97,7 @@ class Here(Workshop):
                 failed.add(job.run.id)
             yield job, message, result
 
-    def _do(self, job: Job) -> dict[str, Any]:
+    def _do(self, job: Job) -> Result | None:
         if self._loaded is None or self._loaded[0] != job.run.data:
             self._loaded = (job.run.data, build_data(job.run.data, download=job.download, progress=self.progress))
         outcome = run_one(
@@ -146,10 +147,10 @@ class Pool(Workshop):
                     if message is not None:
                         waiting.remove(job)
                         failed.add(job.run.id)
-                        yield job, message, {}
+                        yield job, message, None
                     elif job.run.starts_from not in pending and len(running) < self.processes:
                         waiting.remove(job)
-                        begun = (job.out / "run.json").is_file()
+                        begun = (job.out / HEAD).is_file()
                         epochs.follow(job.run, job.out)
                         process = begin(job.for_process(threads=self.threads), os.environ)
                         running[job.run.id] = (job, begun, process)
@@ -164,7 +165,7 @@ class Pool(Workshop):
                         failed.add(name)
                         if process.returncode == FAILED and not begun:
                             discard(job.out)
-                    yield job, message, {} if message else read_json(job.out / "result.json")
+                    yield job, message, None if message else read_result(job.out)
                 time.sleep(_POLL)
         finally:
             end([process for _, _, process in running.values()])

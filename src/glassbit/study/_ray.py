@@ -12,6 +12,7 @@ from typing import Any
 
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._packages import install
+from glassbit.runs import RESULT, Result
 
 from . import _node, _process
 from ._epoch_lines import EpochLines
@@ -25,6 +26,7 @@ _LOCK_WAIT = 180.0
 _ANSWER = 120.0
 _POLL = 0.5
 _GRACE = 20.0
+_AGAIN = "call the study again, which makes it anew"
 
 
 class Cluster(Workshop):
@@ -133,7 +135,7 @@ class Cluster(Workshop):
                 if message is not None:
                     waiting.remove(job)
                     failed.add(job.run.id)
-                    yield job, message, {}
+                    yield job, message, None
                 elif job.run.starts_from not in pending and len(running) < at_once:
                     waiting.remove(job)
                     epochs.follow(job.run, job.out)
@@ -152,7 +154,7 @@ class Cluster(Workshop):
                 epochs.tell(job.run.id)
             for reference in ended:
                 job = running.pop(reference)
-                message, result = self._outcome(reference)
+                message, result = self._outcome(reference, job)
                 if message is not None:
                     failed.add(job.run.id)
                 yield job, message, result
@@ -179,16 +181,17 @@ class Cluster(Workshop):
         )
         return left
 
-    def _outcome(self, reference: Any) -> tuple[str | None, dict[str, Any]]:
+    def _outcome(self, reference: Any, job: Job) -> tuple[str | None, Result | None]:
         errors = self._ray.exceptions
         try:
             message, result = self._ray.get(reference)
         except errors.RayTaskError as error:
-            return f"{type(error.cause).__name__}: {error.cause}", {}
+            return f"{type(error.cause).__name__}: {error.cause}", None
         except errors.RayError as error:
             hint = "if nobody did that, a node may be out of memory: use fewer --jobs"
-            return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", {}
-        return message, result
+            return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", None
+        found = None if message else Result.from_json(result, path=job.out / RESULT, repair=_AGAIN)
+        return message, found
 
     def _cancel(self, references: Sequence[Any]) -> None:
         """Stop tasks, and wait until their processes are gone."""

@@ -16,13 +16,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GlassbitWarning, RunError
-from glassbit._files import append_line
 from glassbit._modes import frozen, train_
 from glassbit._random import derive
 from glassbit.datasets import Augment, Batches, Dataset, calibration_images
 from glassbit.deploy import Deployed, export_problems, reestimate_
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import FLOOR
+from glassbit.runs import LOG, append_epoch
 
 from ._checkpoint import save_checkpoint
 from ._evaluate import tally
@@ -308,7 +308,7 @@ def fit(
                 if better(record, best):
                     save_checkpoint(out / ("deployed.pt" if deployed else "best.pt"), content(epoch))
                 save_checkpoint(out / "last.pt", {**content(epoch), "optimizer": stepper.state_dict()})
-                append_line(out / "log.jsonl", record)
+                append_epoch(out / LOG, record)
             fabric.barrier()
             best = best_record(deployed_records(history, epochs) if deployed else history)
             write_record(writer, record)
