@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 
 from glassbit.report.draw._svg import COLOURS, Chart, Panel, Style, file_svg, panel_svg, stroke, swatch
+from glassbit.report.numbers import numbers
 from glassbit.report.pages._page import section
 from glassbit.report.read import read_study
 
@@ -56,7 +57,7 @@ def test_inlined_ids_are_unique_to_the_panel_and_all_referred_to():
 
 def test_every_chart_of_a_study_is_well_formed(tmp_path, make_study):
     (group,) = read_study(make_study(tmp_path, seeds=(0, 1), epochs=2)).groups
-    charts = section(group, "").charts
+    charts = section(numbers(group), "", tmp_path).charts
     names = {chart.name for chart in charts}
     assert names >= {"accuracy", "alphas", "learning", "clipped", "zeros", "masking-mean", "masking-mean-normalised"}
     for chart in charts:

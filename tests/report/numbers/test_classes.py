@@ -10,7 +10,7 @@ import pytest
 from pages import checked_page
 
 from glassbit.report import write_report
-from glassbit.report.numbers import accuracies, classes, confusion
+from glassbit.report.numbers import classes, confusion, numbers
 from glassbit.report.read import read_study
 from glassbit.report.words import remarks
 
@@ -20,8 +20,7 @@ def group_of(folder):
 
 
 def said(folder):
-    group = group_of(folder)
-    return remarks(group, accuracies(group), classes(group))
+    return remarks(numbers(group_of(folder)))
 
 
 def change(folder, pattern, edit):

@@ -10,6 +10,8 @@ from pages import checked_page
 
 from glassbit._text import printable
 from glassbit.report import write_report
+from glassbit.report.numbers import _masking
+from glassbit.report.numbers._masking import masking_curves
 
 
 def checked(folder):
@@ -218,3 +220,28 @@ def test_names_from_outside_are_text(tmp_path, make_run, name):
     assert printable(name) in text
     for drawing in (tmp_path / "figures").glob("*.svg"):
         ET.parse(drawing)
+
+
+def test_files_that_cannot_be_read_are_named_on_the_page(tmp_path, make_study):
+    folder = make_study(tmp_path, arms=("fp32", "sgt"), seeds=(0,), epochs=1)
+    _, text = checked(folder)
+    assert "cannot be read" not in text
+    (folder / "probes.npz").write_bytes(b"")
+    (folder / "runs" / "fashion-mini-cnn-bn-sgt-s0" / "explain.npz").write_bytes(b"PK")
+    _, text = checked(folder)
+    assert "Files that cannot be read:" in text
+    for name in ("probes.npz", "runs/fashion-mini-cnn-bn-sgt-s0/explain.npz"):
+        assert f"{name}: must hold arrays of images or maps, and is damaged, so nothing of it is shown" in text
+
+
+def test_the_curves_of_a_run_are_read_once(tmp_path, make_study, monkeypatch):
+    folder = make_study(tmp_path, arms=("fp32", "sgt"), seeds=(0, 1), epochs=1)
+    read = []
+
+    def counted(result, fill):
+        read.append(fill)
+        return masking_curves(result, fill)
+
+    monkeypatch.setattr(_masking, "masking_curves", counted)
+    write_report(folder)
+    assert sorted(read) == ["constant"] * 4 + ["mean"] * 4  # runs x fills

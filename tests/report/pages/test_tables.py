@@ -6,12 +6,17 @@ import math
 
 import pytest
 
+from glassbit.report.numbers import numbers
 from glassbit.report.pages._tables import Table, tables
 from glassbit.report.read import read_study
 
 
+def tables_of(folder):
+    return tables([numbers(group) for group in read_study(folder).groups])
+
+
 def rows_of(folder, name):
-    (table,) = [table for table in tables(read_study(folder)) if table.name == name]
+    (table,) = [table for table in tables_of(folder) if table.name == name]
     return list(csv.DictReader(io.StringIO(table.csv()))), table.markdown()
 
 
@@ -79,7 +84,7 @@ def test_activations_are_those_of_the_last_epoch_that_counted_them(tmp_path, mak
 
 
 def test_a_study_without_deployed_networks_has_no_table_of_them(tmp_path, make_study):
-    assert "deployed" not in [table.name for table in tables(read_study(make_study(tmp_path)))]
+    assert "deployed" not in [table.name for table in tables_of(make_study(tmp_path))]
 
 
 def test_the_masking_area_is_the_trapezoid_of_random_minus_salient(tmp_path, make_study):
@@ -123,7 +128,7 @@ def test_activation_shares_of_the_last_epoch(tmp_path, make_study):
 
 def test_no_finished_run_no_table(tmp_path, make_study):
     folder = make_study(tmp_path, seeds=(), extra=(("fp32", None, 0, "new"),))
-    assert tables(read_study(folder)) == []
+    assert tables_of(folder) == []
 
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(1)", "＝1"])

@@ -11,11 +11,14 @@ from pages import checked_page
 
 from glassbit._errors import RunError
 from glassbit.report import write_report
+from glassbit.report.draw import styles
+from glassbit.report.numbers import explained, numbers
 from glassbit.report.pages._page import section
 from glassbit.report.pages._templates import environment
 from glassbit.report.pages._transparency import transparency
 from glassbit.report.pages._transparency_tables import transparency_tables
-from glassbit.report.read import Variant, read_measured, read_study
+from glassbit.report.read import read_measured, read_study
+from glassbit.runs import Variant
 
 SHIFTS = {"sgt": 0.08, "pact": -0.05, "sgt+pact": 0.08}
 ARMS = ("fp32", "sgt", "pact", "sgt+pact")
@@ -60,20 +63,20 @@ def pairs(runs):
 
 def of(folder):
     (group,) = read_study(folder).groups
-    found = transparency(group, "")
-    assert found is not None
-    return group, found
+    known = numbers(group)
+    assert known.explained is not None
+    return known, transparency(known.explained, styles(group), "")
 
 
 def shown(folder):
     """The text of the section alone."""
     (group,) = read_study(folder).groups
-    html = environment().get_template("transparency.html.j2").render(part=section(group, ""), pre="")
+    html = environment().get_template("transparency.html.j2").render(part=section(numbers(group), "", folder), pre="")
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", html))
 
 
 def rows_of(folder, name):
-    (table,) = [table for table in transparency_tables([of(folder)]) if table.name == name]
+    (table,) = [table for table in transparency_tables([of(folder)[0]]) if table.name == name]
     return list(csv.DictReader(io.StringIO(table.csv()))), table.markdown()
 
 
@@ -201,8 +204,8 @@ def test_one_seed_is_said_everywhere(measured_study):
 
 def test_nothing_measured_nothing_shown(tmp_path, make_study):
     (group,) = read_study(make_study(tmp_path, arms=("fp32",), seeds=(0,), epochs=1, probes=1)).groups
-    assert transparency(group, "") is None
-    assert transparency_tables([]) == []
+    assert numbers(group).explained is None
+    assert transparency_tables([numbers(group)]) == []
 
 
 def test_runs_that_cannot_be_compared_are_named(measured_study):
@@ -233,7 +236,8 @@ def test_maps_are_not_held(measured_study):
 
 
 def test_the_agreement_matrix_has_the_ceiling_on_its_diagonal(measured_study):
-    _, found = of(measured_study(arms=("fp32", "pact")))
+    known, _ = of(measured_study(arms=("fp32", "pact")))
+    found = known.explained
     spearman = found.likenesses[0]
     fp32, pact = Variant("fp32", None), Variant("pact", "w4a4")
     assert spearman.between(fp32, fp32).mean == pytest.approx(0.6)
@@ -245,14 +249,22 @@ def test_the_agreement_matrix_has_the_ceiling_on_its_diagonal(measured_study):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"pairs": [{"a": "x"}]}', '{"pairs": [{"a": "x", "b": "y", "kind": "?"}]}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"pairs": [{"a": "x"}]}',
+        '{"pairs": [{"a": "x", "b": "y", "kind": "?"}]}',
+        '{"pairs": [{"a": "x", "b": 1, "kind": "zero"}]}',
+        '{"pairs": [{"a": "x", "b": "y", "kind": "zero", "ssim": "high"}]}',
+    ],
 )
 def test_a_damaged_agreement_file_is_refused(measured_study, text):
     folder = measured_study(arms=("fp32",), seeds=(0,), agree=False)
     (folder / "agreement.json").write_text(text)
     (group,) = read_study(folder).groups
     with pytest.raises(RunError, match=r"agreement\.json: must .*; remove it and measure the study again"):
-        transparency(group, "")
+        numbers(group)
 
 
 def test_class_by_class_is_of_the_measured_images(measured_study):
@@ -265,7 +277,10 @@ def test_class_by_class_is_of_the_measured_images(measured_study):
 def test_several_groups_have_sections_and_charts_of_their_own(measured_study):
     folder = measured_study(arms=("fp32", "sgt"), seeds=(0,), data=("mnist", "cifar10"), agree=False)
     first, second = read_study(folder).groups
-    names = [{chart.name for chart in transparency(group, group.data).charts} for group in (first, second)]
+    names = [
+        {chart.name for chart in transparency(explained(group), styles(group), group.data).charts}
+        for group in (first, second)
+    ]
     assert "mnist-tradeoff" in names[0]
     assert "cifar10-removal-accuracy-linear" in names[1]
     assert not names[0] & names[1]

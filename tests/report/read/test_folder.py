@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from glassbit._errors import RunError
-from glassbit.report.read import Variant, final_maps, formation, read_study
+from glassbit.report.read import Unread, formation, group_maps, read_maps, read_study
+from glassbit.runs import Variant
 
 
 def test_arms_come_in_a_fixed_order_and_plans_as_the_study_names_them(tmp_path, make_study):
@@ -72,8 +73,8 @@ def test_the_last_line_of_an_epoch_wins_and_a_cut_line_is_left_out(tmp_path, mak
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write(json.dumps({"epoch": 2, "lr": 7.0}) + '\n{"epoch": 3, "l')
     (run,) = read_study(tmp_path).runs
-    assert [line["epoch"] for line in run.epochs] == [1, 2]
-    assert run.epochs[1]["lr"] == 7.0
+    assert [line.epoch for line in run.epochs] == [1, 2]
+    assert run.epochs[1].lr == 7.0
 
 
 def test_a_run_folder_is_a_study_of_one(tmp_path, make_run):
@@ -85,21 +86,49 @@ def test_a_run_folder_is_a_study_of_one(tmp_path, make_run):
     assert study.versions == {"python": "3.11"}
 
 
-def test_damaged_arrays_read_as_missing(tmp_path, make_run):
+def test_damaged_arrays_are_named(tmp_path, make_run):
     make_run(tmp_path, "fp32", None, 0, epochs=2)
     (tmp_path / "explain.npz").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "probes.npz").write_bytes(b"")
-    (run,) = read_study(tmp_path).runs
-    assert final_maps(run) is None
-    assert read_study(tmp_path).groups[0].probes is None
-    assert sorted(formation(run)) == [0, 1, 2]
+    (tmp_path / "probes" / "epoch-001.npz").write_bytes(b"")
+    (group,) = read_study(tmp_path).groups
+    assert (group.probes, group.unread) == (None, (Unread(tmp_path / "probes.npz"),))
+    maps = group_maps(group)
+    assert maps.unread == (Unread(tmp_path / "explain.npz"), Unread(tmp_path / "probes" / "epoch-001.npz"))
+    (chosen,) = maps.chosen
+    assert sorted(formation(chosen.run)) == [0, 1, 2]
+    assert sorted(chosen.forming) == [0, 2]
+    assert chosen.latest is chosen.forming[2]
+
+
+def test_arrays_that_are_not_there_are_no_fault(tmp_path, make_run):
+    make_run(tmp_path, "fp32", None, 0, epochs=1)
+    (tmp_path / "explain.npz").unlink()
+    (group,) = read_study(tmp_path).groups
+    assert group_maps(group).unread == group.unread == ()
+    assert read_maps(tmp_path / "explain.npz") is None
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"maps": np.zeros((2, 3, 3))},
+        {"maps": np.zeros((2, 3)), "predictions": np.zeros(2)},
+        {"maps": np.zeros((2, 3, 3)), "predictions": np.zeros(1)},
+        {"maps": np.zeros((2, 3, 3)), "predictions": np.zeros(2), "confidence": np.zeros(3)},
+        {"maps": np.full((2, 3, 3), "x"), "predictions": np.zeros(2)},
+    ],
+)
+def test_arrays_of_other_shapes_are_not_read(tmp_path, arrays):
+    np.savez(tmp_path / "explain.npz", **arrays)
+    assert read_maps(tmp_path / "explain.npz") == Unread(tmp_path / "explain.npz")
 
 
 def test_pickled_arrays_are_not_read(tmp_path, make_run):
     make_run(tmp_path, "fp32", None, 0)
     objects = np.array([{"a": 1}], dtype=object)
     np.savez(tmp_path / "explain.npz", maps=objects, predictions=objects)
-    assert final_maps(read_study(tmp_path).runs[0]) is None
+    assert read_maps(tmp_path / "explain.npz") == Unread(tmp_path / "explain.npz")
 
 
 def test_a_folder_that_is_neither_says_what_a_report_needs(tmp_path):

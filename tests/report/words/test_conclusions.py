@@ -6,8 +6,8 @@ import pytest
 
 from glassbit.evidence import Interval
 from glassbit.report.numbers import Effect, Likeness, Range
-from glassbit.report.read import Variant
 from glassbit.report.words import agreement_sentences, answers, looks, road_sentence
+from glassbit.runs import Variant
 
 FP32, SGT = Variant("fp32", None), Variant("sgt", None)
 PACT4, PACT2, BOTH4 = Variant("pact", "w4a4"), Variant("pact", "w2a2"), Variant("sgt+pact", "w4a4")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from glassbit.report.numbers import Masking, Spread, ends, half_width
-from glassbit.report.read import Variant
 from glassbit.report.words._headlines import _masking_sentences, _moved
+from glassbit.runs import Variant
 
 CLEAR, UNCLEAR, LESS, ONE = (
     Spread(0.2, 0.01, 3),

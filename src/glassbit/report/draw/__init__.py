@@ -12,7 +12,6 @@ from ._evidence_charts import randomisation_chart as randomisation_chart
 from ._evidence_charts import removal_chart as removal_chart
 from ._grids import Cell as Cell
 from ._grids import Grid as Grid
-from ._grids import chosen_runs as chosen_runs
 from ._grids import forming as forming
 from ._grids import side_by_side as side_by_side
 from ._map_files import grid_png as grid_png

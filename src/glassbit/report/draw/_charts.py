@@ -9,65 +9,68 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from glassbit.report.numbers import Accuracy, Spread, accuracies, by_seed, layers, masking_curves, mean_curve
-from glassbit.report.read import Group, Run, Variant
+from glassbit.report.numbers import Accuracy, Numbers, Points, Removal
 from glassbit.report.words import count, kilobytes
+from glassbit.runs import Variant
 
-from ._styles import styles
 from ._svg import COLOURS, LEFT, Chart, Panel, Style, stroke
 
-Curve = Mapping[float, float]
+Look = Mapping[Variant, Style]
 _EPOCH = "epoch"
 _REMOVED = "pixels removed, %"
 
 
-def accuracy_chart(group: Group) -> Chart | None:
+def accuracy_chart(known: Numbers, look: Look) -> Chart | None:
     """Every seed's test accuracy, and the means against stored size and BitOps; None with nothing to compare."""
-    rows = accuracies(group)
+    rows = known.accuracies
     if len(rows) < 2:
         return None
-    look = styles(group)
     labels = [row.variant.label for row in rows]
-    seeds = {row.variant: list(by_seed(group.of(row.variant)).values()) for row in rows}
     panels = [
         Panel(
             "Test accuracy, one mark a seed",
             "test accuracy, %",
             "",
-            partial(_dots, [(row.variant.label, seeds[row.variant], look[row.variant]) for row in rows]),
+            partial(_dots, [(row.variant.label, list(row.by_seed.values()), look[row.variant]) for row in rows]),
             left=max(LEFT, 16.0 + 6.6 * max(map(len, labels))),
             height=max(200.0, 74.0 + 22.0 * len(rows)),
         )
     ]
-    for key, title, name, text in (
-        ("stored_bytes", "Accuracy against stored size", "stored size, kB (log scale)", kilobytes),
-        ("bitops", "Accuracy against arithmetic", "BitOps (log scale)", count),
+    sizes = [row.cost.stored_bytes for row in rows]
+    operations = [row.cost.bitops for row in rows]
+    for values, title, name, text in (
+        (sizes, "Accuracy against stored size", "stored size, kB (log scale)", kilobytes),
+        (operations, "Accuracy against arithmetic", "BitOps (log scale)", count),
     ):
-        points = [(float(row.cost[key]), row, look[row.variant]) for row in rows if row.cost.get(key)]
+        points = [(float(x), row, look[row.variant]) for x, row in zip(values, rows, strict=True) if x]
         if len({x for x, _, _ in points}) > 1:
             panels.append(Panel(title, name, "test accuracy, %", partial(_scatter, points, text)))
     return Chart(
-        "accuracy", "Accuracy and what it costs", tuple(panels), _legend(group, look, [r.variant for r in rows])
+        "accuracy", "Accuracy and what it costs", tuple(panels), _legend(known, look, [row.variant for row in rows])
     )
 
 
-def masking_charts(group: Group, fill: str) -> list[Chart]:
-    """Raw and normalised curves, a panel a plan, and one panel a variant with every order measured."""
-    look = {variant: replace(style, dash="solid") for variant, style in styles(group).items()}
-    measured = [v for v in group.variants if any("salient" in masking_curves(run, fill) for run in group.of(v))]
-    if not measured:
+def masking_charts(known: Numbers, fill: str, look: Look) -> list[Chart]:
+    """Raw and normalised curves, a panel per plan, and one panel per variant with every order measured."""
+    look = {variant: replace(style, dash="solid") for variant, style in look.items()}
+    removals = {one.variant: one for one in known.masking.removals if one.fill == fill and "salient" in one.curves}
+    if not removals:
         return []
-    plans: list[str | None] = list(dict.fromkeys(v.plan for v in measured if v.plan is not None)) or [None]
-    arms = {variant.arm: look[variant] for variant in measured}
+    plans: list[str | None] = list(dict.fromkeys(v.plan for v in removals if v.plan is not None)) or [None]
+    arms = {variant.arm: look[variant] for variant in removals}
     legend = (*arms.items(), ("same arm, random order", Style("soft", "dotted", "o")))
-    floor = 100.0 / group.classes if group.classes else None
+    floor = 100.0 / known.group.classes if known.group.classes else None
     charts = []
     for normalised in (False, True):
         panels = []
         for plan in plans:
-            shown = [variant for variant in measured if variant.plan in (None, plan)]
+            shown = [variant for variant in removals if variant.plan in (None, plan)]
             lines = [
-                (_curves(group, v, fill, "salient", normalised), _curves(group, v, fill, "random", normalised), look[v])
+                (
+                    _curve(removals[v], "salient", normalised=normalised),
+                    _curve(removals[v], "random", normalised=normalised),
+                    look[v],
+                )
                 for v in shown
             ]
             title = "full precision" if plan is None else f"{plan} and full precision"
@@ -78,48 +81,38 @@ def masking_charts(group: Group, fill: str) -> list[Chart]:
         suffix = "-normalised" if normalised else ""
         what = "normalised by clean accuracy" if normalised else "most salient first"
         charts.append(Chart(f"masking-{fill}{suffix}", f"Pixels removed, fill {fill}: {what}", tuple(panels), legend))
+    return [*charts, _each_order(removals, fill, floor, look)]
+
+
+def _each_order(removals: Mapping[Variant, Removal], fill: str, floor: float | None, look: Look) -> Chart:
     orders = {"salient": "solid", "random": "dotted", "least": "dashed"}
     each = []
-    for variant in measured:
-        parts = [
-            (_curves(group, variant, fill, order, False), replace(look[variant], dash=dash))
-            for order, dash in orders.items()
-        ]
+    for variant, one in removals.items():
+        parts = [(_curve(one, order), replace(look[variant], dash=dash)) for order, dash in orders.items()]
         each.append(Panel(variant.label, _REMOVED, "accuracy, %", partial(_orders, parts, floor)))
-    found = [order for order in orders if any(order in masking_curves(r, fill) for v in measured for r in group.of(v))]
+    found = [order for order in orders if any(order in one.curves for one in removals.values())]
     names = {"salient": "most salient first", "random": "random order", "least": "least salient first"}
     key = tuple((names[order], Style("soft", orders[order], "o")) for order in found)
-    charts.append(
-        Chart(f"masking-{fill}-each", f"Pixels removed, fill {fill}: every order, arm by arm", tuple(each), key)
-    )
-    return charts
+    return Chart(f"masking-{fill}-each", f"Pixels removed, fill {fill}: every order, arm by arm", tuple(each), key)
 
 
-def layer_chart(group: Group, key: str, *, title: str, y: str, scale: float = 1.0) -> Chart | None:
-    """A value that the log keeps a layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel a layer."""
-    look = styles(group)
-    shown = [v for v in group.variants if any(epoch.get(key) for run in group.curves_of(v) for epoch in run.epochs)]
-    shown = [v for v in shown if key == "zeros" or v.plan is not None]
-    names = layers([epoch for v in shown for run in group.curves_of(v) for epoch in run.epochs], key)
+def layer_chart(known: Numbers, part: str, look: Look, *, title: str, y: str, scale: float = 1.0) -> Chart | None:
+    """A value that the log keeps per layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel per
+    layer.
+    """
+    shown = [v for v, found in known.series.items() if found[part] and (part == "zeros" or v.plan is not None)]
+    names = dict.fromkeys(name for v in shown for name in known.series[v][part])
     if not names:
         return None
     panels = []
     for name in names:
-        lines = [
-            (
-                _over_epochs(group.curves_of(v), (key, name), scale),
-                look[v],
-            )
-            for v in shown
-        ]
+        lines = [(_scaled(known.series[v][part].get(name, ()), scale), look[v]) for v in shown]
         panels.append(Panel(name, _EPOCH, y, partial(_over, lines, zero=True)))
-    return Chart(key, title, tuple(panels), _legend(group, look, shown))
+    return Chart(part, title, tuple(panels), _legend(known, look, shown))
 
 
-def learning_chart(group: Group) -> Chart | None:
+def learning_chart(known: Numbers, look: Look) -> Chart | None:
     """Accuracies and the parts of the loss over the epochs."""
-    look = styles(group)
-    shown = [variant for variant in group.variants if group.curves_of(variant)]
     parts = (
         ("Validation accuracy", "%", "validation", "accuracy", 100.0),
         ("Training accuracy", "%", "train", "accuracy", 100.0),
@@ -128,44 +121,35 @@ def learning_chart(group: Group) -> Chart | None:
         ("Consistency loss (masking arms)", "loss", "train", "consistency", 1.0),
         ("Training loss, total", "loss", "train", "loss", 1.0),
     )
+    plain = {run.variant for run in known.group.runs if run.head.objective in ("ce", "", None)}
     panels = []
     for title, y, part, key, scale in parts:
-        masked = key == "consistency"
         lines = [
-            (_over_epochs(runs, (part, key), scale), look[v])
-            for v in shown
-            if (runs := group.curves_of(v)) and not (masked and runs[0].objective in ("ce", ""))
+            (_scaled(points, scale), look[v])
+            for v, found in known.series.items()
+            if (points := found[part].get(key)) and not (key == "consistency" and v in plain)
         ]
-        lines = [line for line in lines if line[0]]
         if lines:
             panels.append(Panel(title, _EPOCH, y, partial(_over, lines, zero=False)))
     if not panels:
         return None
-    return Chart("learning", "Learning curves", tuple(panels), _legend(group, look, shown))
+    return Chart("learning", "Learning curves", tuple(panels), _legend(known, look, list(known.series)))
 
 
-def _legend(group: Group, look: Mapping[Variant, Style], shown: Sequence[Variant]) -> tuple[tuple[str, Style], ...]:
-    unfinished = {v for v in shown if not group.of(v)}
+def _legend(known: Numbers, look: Look, shown: Sequence[Variant]) -> tuple[tuple[str, Style], ...]:
+    unfinished = {v for v in shown if not known.group.of(v)}
     return tuple((f"{v.label} (unfinished)" if v in unfinished else v.label, look[v]) for v in shown)
 
 
-def _curves(group: Group, variant: Variant, fill: str, order: str, normalised: bool) -> list[tuple[float, Spread]]:
-    curves = [masking_curves(run, fill, normalised=normalised).get(order) for run in group.of(variant)]
-    return mean_curve([curve for curve in curves if curve])
+def _curve(one: Removal, order: str, *, normalised: bool = False) -> Points:
+    return (one.normalised if normalised else one.curves).get(order, ())
 
 
-def _over_epochs(runs: Sequence[Run], keys: tuple[str, str], scale: float) -> list[tuple[float, Spread]]:
-    outer, inner = keys
-    curves: list[Curve] = []
-    for run in runs:
-        found = {float(epoch["epoch"]): (epoch.get(outer) or {}).get(inner) for epoch in run.epochs}
-        curves.append({epoch: scale * float(y) for epoch, y in found.items() if y is not None})
-    return mean_curve(curves)
+def _scaled(points: Points, scale: float) -> Points:
+    return tuple((x, value.times(scale)) for x, value in points)
 
 
-def _line(
-    axes: Axes, curve: Sequence[tuple[float, Spread]], style: Style, scale: float = 1.0, *, faint: bool = False
-) -> None:
+def _line(axes: Axes, curve: Points, style: Style, scale: float = 1.0, *, faint: bool = False) -> None:
     if not curve:
         return
     x = [point for point, _ in curve]
@@ -177,7 +161,7 @@ def _line(
     stroke(axes, x, y, style, faint=faint)
 
 
-def _over(lines: Sequence[tuple[Sequence[tuple[float, Spread]], Style]], axes: Axes, *, zero: bool) -> None:
+def _over(lines: Sequence[tuple[Points, Style]], axes: Axes, *, zero: bool) -> None:
     for curve, style in lines:
         _line(axes, curve, style)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -192,7 +176,7 @@ def _over(lines: Sequence[tuple[Sequence[tuple[float, Spread]], Style]], axes: A
 
 
 def _against_removed(
-    lines: Sequence[tuple[Sequence[tuple[float, Spread]], Sequence[tuple[float, Spread]], Style]],
+    lines: Sequence[tuple[Points, Points, Style]],
     floor: float | None,
     scale: float,
     axes: Axes,
@@ -205,7 +189,7 @@ def _against_removed(
     axes.set_ylim(bottom=0, top=None if scale == 1 else 100)
 
 
-def _orders(parts: Sequence[tuple[Sequence[tuple[float, Spread]], Style]], floor: float | None, axes: Axes) -> None:
+def _orders(parts: Sequence[tuple[Points, Style]], floor: float | None, axes: Axes) -> None:
     _floor(axes, floor)
     salient, random = (dict(curve) for curve, _ in parts[:2])
     shared = sorted(salient.keys() & random.keys())
@@ -234,8 +218,8 @@ def _floor(axes: Axes, floor: float | None) -> None:
         )
 
 
-def _percent_x(curve: Sequence[tuple[float, Spread]]) -> list[tuple[float, Spread]]:
-    return [(100 * x, value) for x, value in curve]
+def _percent_x(curve: Points) -> Points:
+    return tuple((100 * x, value) for x, value in curve)
 
 
 def _dots(rows: Sequence[tuple[str, Sequence[float], Style]], axes: Axes) -> None:

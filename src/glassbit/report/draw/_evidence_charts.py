@@ -9,8 +9,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from glassbit.evidence import Measurement
-from glassbit.report.numbers import Spread, mean_curve
+from glassbit.report.numbers import Points, Watched
 
 from ._svg import COLOURS, Chart, Panel, Style, stroke
 
@@ -20,19 +19,17 @@ _FILLS = {"linear": "filled in from the neighbours", "constant": "filled with ba
 _WHAT = {"accuracy": ("accuracy, %", 100.0), "probability": ("probability of the true class", 1.0)}
 _REMOVED = "pixels removed, %"
 
-Points = list[tuple[float, Spread]]
-
 
 @dataclass(frozen=True)
 class Drawn:
-    """One network in a chart: its name, its trainings and its look.
+    """One network in a chart: its name, its curves and its look.
 
     Args:
         panel: the title of the panel that it shares with others.
     """
 
     label: str
-    taken: tuple[Measurement, ...]
+    watched: Watched
     style: Style
     panel: str = ""
 
@@ -79,7 +76,7 @@ def randomisation_chart(drawn: Sequence[Drawn]) -> Chart | None:
         lines = [
             (points, replace(one.style, dash="solid"))
             for one in drawn
-            if one.panel == title and (points := _randomisation(one))
+            if one.panel == title and (points := one.watched.cascade)
         ]
         if lines:
             draw = partial(_randomised, lines)
@@ -92,18 +89,7 @@ def randomisation_chart(drawn: Sequence[Drawn]) -> Chart | None:
 
 
 def _removal(one: Drawn, what: str, fill: str, order: str) -> Points:
-    key = f"{what} {fill} {order}"
-    curves = [dict(zip(m.fractions, m.curves[key], strict=True)) for m in one.taken if key in m.curves]
-    return [(100 * x, value) for x, value in mean_curve(curves)]
-
-
-def _randomisation(one: Drawn) -> Points:
-    curves = [
-        {0.0: 1.0} | {float(number): value for number, (_, value) in enumerate(m.randomisation, start=1)}
-        for m in one.taken
-        if m.randomisation
-    ]
-    return mean_curve(curves)
+    return tuple((100 * x, value) for x, value in one.watched.removal.get(f"{what} {fill} {order}", ()))
 
 
 def _orders(*names: str) -> tuple[tuple[str, Style], ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
-from glassbit.report.read import Group, Maps, Run, Variant, epoch_maps, final_maps, formation
+from glassbit.report.read import Group, GroupMaps, Maps
 
 from ._pictures import image_uri, map_uri
 
-_LARGE, _SMALL, _COLUMNS = 112, 64, 8
+_LARGE, _SMALL = 112, 64
 
 
 @dataclass(frozen=True)
@@ -40,35 +39,9 @@ class Grid:
     rows: tuple[Row, ...]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The run whose maps stand for a variant."""
-
-    variant: Variant
-    run: Run
-
-
-def chosen_runs(group: Group) -> list[Chosen]:
-    """One run a variant, all of one seed where possible: the seed that most variants have, the lowest among equals."""
-    having = {
-        variant: [run for run in group.of(variant) or group.curves_of(variant) if final_maps(run) or formation(run)]
-        for variant in group.variants
-    }
-    votes = Counter(run.seed for runs in having.values() for run in runs)
-    if not votes:
-        return []
-    seed = min(votes, key=lambda seed: (-votes[seed], seed))
-    return [
-        Chosen(variant, next((run for run in runs if run.seed == seed), runs[0]))
-        for variant, runs in having.items()
-        if runs
-    ]
-
-
-def side_by_side(group: Group, chosen: list[Chosen]) -> Grid | None:
+def side_by_side(group: Group, maps: GroupMaps) -> Grid | None:
     """Rows = probe images, columns = variants, the maps after training (or the latest stored)."""
-    columns = [(item, _latest(item.run)) for item in chosen]
-    columns = [(item, maps) for item, maps in columns if maps is not None]
+    columns = [(item, item.latest) for item in maps.chosen if item.latest is not None]
     if not columns:
         return None
     seeds = {item.run.seed for item, _ in columns}
@@ -78,34 +51,29 @@ def side_by_side(group: Group, chosen: list[Chosen]) -> Grid | None:
         + ("" if len(seeds) == 1 else f", seed {item.run.seed}")
         for item, _ in columns
     )
-    total = max(len(maps.maps) for _, maps in columns if maps)
+    total = max(len(latest.maps) for _, latest in columns)
     rows = []
     for index in range(total):
-        cells = tuple(_cell(group, maps, index, _LARGE) for _, maps in columns)
+        cells = tuple(_cell(group, latest, index, _LARGE) for _, latest in columns)
         rows.append(Row(_truth(group, index), _picture(group, index, _LARGE), cells))
     return Grid(_seeds(seeds), names, tuple(rows))
 
 
-def forming(group: Group, chosen: list[Chosen]) -> list[Grid]:
-    """One grid a probe image: rows = variants, columns = at most eight epochs."""
-    files = {item.variant: formation(item.run) for item in chosen}
-    epochs = _thinned(sorted({epoch for found in files.values() for epoch in found}))
-    if not epochs:
-        return []
-    read = {
-        (variant, epoch): epoch_maps(found[epoch]) if epoch in found else None
-        for variant, found in files.items()
-        for epoch in epochs
-    }
-    total = max((len(maps.maps) for maps in read.values() if maps is not None), default=0)
-    integers = {epoch for item in chosen for epoch in item.run.integer_epochs}
-    columns = tuple(_moment(epoch, integers) for epoch in epochs)
+def forming(group: Group, maps: GroupMaps) -> list[Grid]:
+    """One grid per probe image: rows = variants, columns = epochs."""
+    total = max((len(one.maps) for item in maps.chosen for one in item.forming.values()), default=0)
+    integers = {epoch for item in maps.chosen for epoch in item.run.integer_epochs}
+    columns = tuple(_moment(epoch, integers) for epoch in maps.epochs)
     grids = []
     for index in range(total):
         rows = [
-            Row(variant.label, None, tuple(_cell(group, read[variant, epoch], index, _SMALL) for epoch in epochs))
-            for variant in files
-            if any(read[variant, epoch] for epoch in epochs)
+            Row(
+                item.variant.label,
+                None,
+                tuple(_cell(group, item.forming.get(epoch), index, _SMALL) for epoch in maps.epochs),
+            )
+            for item in maps.chosen
+            if item.forming
         ]
         head = Row(_truth(group, index), _picture(group, index, _SMALL), ())
         grids.append(Grid(head.head, columns, (head, *rows)))
@@ -115,12 +83,6 @@ def forming(group: Group, chosen: list[Chosen]) -> list[Grid]:
 def _moment(epoch: int, integers: set[int]) -> str:
     text = "before training" if epoch == 0 else f"epoch {epoch}"
     return f"{text}, in integers" if epoch in integers else text
-
-
-def _latest(run: Run) -> Maps | None:
-    found = final_maps(run)
-    files = formation(run)
-    return found if found is not None or not files else epoch_maps(files[max(files)])
 
 
 def _cell(group: Group, maps: Maps | None, index: int, side: int) -> Cell:
@@ -153,10 +115,3 @@ def _picture(group: Group, index: int, side: int) -> str | None:
 
 def _seeds(seeds: set[int]) -> str:
     return f"seed {next(iter(seeds))}" if len(seeds) == 1 else "one seed an arm, as named"
-
-
-def _thinned(epochs: list[int]) -> list[int]:
-    if len(epochs) <= _COLUMNS:
-        return epochs
-    last = len(epochs) - 1
-    return [epochs[round(i * last / (_COLUMNS - 1))] for i in range(_COLUMNS)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from glassbit.report.read import Group, Variant
+from glassbit.report.read import Group
+from glassbit.runs import ARMS, Variant
 
 from ._svg import Style, dash_names
 
-_MARKERS = {"fp32": "o", "sgt": "s", "random": "^", "pact": "D", "sgt+pact": "v", "random+pact": "P"}
+_MARKERS: dict[str, str] = dict(zip(ARMS, "os^DvP", strict=True))
 _NAMED_COLOURS, _NAMED_MARKERS = ("sgt", "sgt-pact", "other"), "sv^DPXo"
 
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from glassbit.report.numbers import Mark, front
-from glassbit.report.read import Variant
 from glassbit.report.words import kilobytes
+from glassbit.runs import Variant
 
 from ._svg import COLOURS, Chart, Panel, Style
 

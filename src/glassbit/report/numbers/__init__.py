@@ -1,12 +1,11 @@
-"""What the page shows, as numbers."""
+"""What the page shows, as numbers: one `Numbers` per group, counted once."""
 
 from __future__ import annotations
 
-from ._agreement import MEASURES as MEASURES
-from ._agreement import Likeness as Likeness
-from ._agreement import Range as Range
-from ._agreement import likenesses as likenesses
-from ._agreement import pictures_compared as pictures_compared
+from ._accuracy import Accuracy as Accuracy
+from ._accuracy import accuracies as accuracies
+from ._cascades import Watched as Watched
+from ._cascades import watched as watched
 from ._classes import Classes as Classes
 from ._classes import classes as classes
 from ._classes import confusion as confusion
@@ -16,33 +15,28 @@ from ._columns import ROAD as ROAD
 from ._columns import Column as Column
 from ._columns import known as known
 from ._columns import title as title
+from ._costs import PlanCost as PlanCost
+from ._deployed import Deployed as Deployed
 from ._effects import ByClass as ByClass
 from ._effects import Effect as Effect
 from ._effects import Level as Level
 from ._effects import by_class as by_class
-from ._effects import effects as effects
 from ._effects import level as level
-from ._effects import levels as levels
+from ._likeness import Likeness as Likeness
+from ._likeness import Range as Range
 from ._marks import Mark as Mark
-from ._marks import marks as marks
-from ._measures import Accuracy as Accuracy
-from ._measures import Cost as Cost
-from ._measures import Deployed as Deployed
-from ._measures import Masking as Masking
-from ._measures import Shares as Shares
-from ._measures import accuracies as accuracies
-from ._measures import by_seed as by_seed
-from ._measures import costs as costs
-from ._measures import deployments as deployments
-from ._measures import fills as fills
-from ._measures import layers as layers
-from ._measures import masking_curves as masking_curves
-from ._measures import maskings as maskings
-from ._measures import shares as shares
+from ._masking import Masking as Masking
+from ._masking import MaskingNumbers as MaskingNumbers
+from ._masking import Removal as Removal
+from ._numbers import Explained as Explained
+from ._numbers import Numbers as Numbers
+from ._numbers import explained as explained
+from ._numbers import numbers as numbers
 from ._pareto import front as front
 from ._statistics import Number as Number
+from ._statistics import Points as Points
 from ._statistics import Spread as Spread
 from ._statistics import ends as ends
 from ._statistics import half_width as half_width
-from ._statistics import mean_curve as mean_curve
-from ._statistics import spread as spread
+from ._training import BY_LAYER as BY_LAYER
+from ._training import Shares as Shares

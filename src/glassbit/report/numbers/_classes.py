@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from glassbit.report.read import Group, Run, Variant
+from glassbit.report.read import Group, Run
+from glassbit.runs import Variant
 
 from ._statistics import Spread, spread
 
@@ -97,8 +98,7 @@ def classes(group: Group) -> Classes | None:
 
 def confusion(run: Run) -> Int[np.ndarray, "k k"] | None:
     """The confusion matrix in `result.json`, or None where there is none."""
-    test = (run.result or {}).get("test")
-    counts = np.array(test.get("confusion") or [], np.int64) if isinstance(test, dict) else np.zeros(0, np.int64)
+    counts = np.array((run.result.test.confusion if run.result else None) or [], np.int64)
     return counts if counts.ndim == 2 and counts.shape[0] == counts.shape[1] and counts.sum() else None
 
 
@@ -107,7 +107,7 @@ def _accuracy(found: Sequence[NDArray[np.int64]], index: int) -> Spread | None:
 
 
 def _names(group: Group, number: int) -> tuple[str, ...]:
-    known = next((run.images["classes"] for run in group.runs if run.images.get("classes")), None)
+    known = next((run.images.classes for run in group.runs if run.images.classes), None)
     if known is None and group.probes is not None:
         known = group.probes.classes
     names = tuple(map(str, known or ()))

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from glassbit.evidence import Interval, Measurement, difference, interval
-from glassbit.report.read import Measured, Variant
+from glassbit.report.read import Measured
+from glassbit.runs import Variant
 
 from ._columns import ACCURACY, COLUMNS, ROAD, Column
 
@@ -52,9 +53,10 @@ class ByClass:
     road: tuple[Interval | None, ...]
 
 
-def levels(measured: Measured) -> list[Level]:
-    """One entry a variant."""
-    return [Level(variant, level(measured.of(variant)), len(measured.of(variant))) for variant in measured.variants]
+def levels(measured: Measured) -> tuple[Level, ...]:
+    """One entry per variant."""
+    taken = {variant: measured.of(variant) for variant in measured.variants}
+    return tuple(Level(variant, level(these), len(these)) for variant, these in taken.items())
 
 
 def level(taken: Sequence[Measurement]) -> dict[str, Interval]:
@@ -67,7 +69,7 @@ def level(taken: Sequence[Measurement]) -> dict[str, Interval]:
     return found
 
 
-def effects(measured: Measured) -> list[Effect]:
+def effects(measured: Measured) -> tuple[Effect, ...]:
     """Every quantized variant against its full precision, and every masking one against cross-entropy."""
     found = []
     for variant in measured.variants:
@@ -82,7 +84,7 @@ def effects(measured: Measured) -> list[Effect]:
                     values[column.key] = difference(less, more, draws=DRAWS)
             if values:
                 found.append(Effect(variant, reference, cause, values, len(ours)))
-    return found
+    return tuple(found)
 
 
 def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
@@ -94,12 +96,12 @@ def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
     found: dict[Literal["bits", "objective"], Variant] = {}
     if variant.float_arm is not None:
         found["bits"] = Variant(variant.float_arm, None)
-    if variant.family not in ("fp32", "pact"):
-        found["objective"] = Variant("fp32" if variant.plan is None else "pact", variant.plan)
+    if variant.plain_arm is not None:
+        found["objective"] = Variant(variant.plain_arm, variant.plan)
     return found
 
 
-def by_class(networks: Sequence[Sequence[Measurement]]) -> list[ByClass]:
+def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:
     """A row a class, an interval a network; `networks` hold one or more trainings each, all on the same images."""
     labels, classes = networks[0][0].labels, networks[0][0].classes
     rows = []
@@ -112,7 +114,7 @@ def by_class(networks: Sequence[Sequence[Measurement]]) -> list[ByClass]:
             gaps = stacked(taken, ROAD)
             road.append(interval(gaps[:, here], draws=DRAWS) if gaps is not None and here.any() else None)
         rows.append(ByClass(name, int(here.sum()), tuple(right), tuple(road)))
-    return rows
+    return tuple(rows)
 
 
 def stacked(taken: Sequence[Measurement], column: Column) -> Float[np.ndarray, "s n"] | None:

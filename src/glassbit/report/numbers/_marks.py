@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from glassbit.report.read import Measured, Taken, Variant
+from glassbit.report.read import Measured, Taken
+from glassbit.runs import Variant
 
 from ._columns import ROAD
 from ._pareto import front
@@ -32,7 +32,7 @@ class Mark:
     best: bool
 
 
-def marks(measured: Measured) -> list[Mark]:
+def marks(measured: Measured) -> tuple[Mark, ...]:
     """One entry for each run of which all three are known."""
     found = [
         (item, stored, float(np.nanmean(item.measurement.values[ROAD.key])))
@@ -40,15 +40,13 @@ def marks(measured: Measured) -> list[Mark]:
         if (stored := _stored(item)) is not None and ROAD.key in item.measurement.values
     ]
     if not found:
-        return []
+        return ()
     points = np.array([(item.measurement.accuracy, -stored, road) for item, stored, road in found])
-    return [
+    return tuple(
         Mark(item.run.variant, item.run.seed, 100 * item.measurement.accuracy, stored, road, bool(best))
         for (item, stored, road), best in zip(found, front(points), strict=True)
-    ]
+    )
 
 
 def _stored(item: Taken) -> float | None:
-    cost = (item.run.result or {}).get("cost")
-    value = cost.get("stored_bytes") if isinstance(cost, Mapping) else None
-    return None if value is None else float(value)
+    return None if item.run.result is None else float(item.run.result.cost.stored_bytes)

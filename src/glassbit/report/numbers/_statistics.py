@@ -20,6 +20,14 @@ class Spread:
     sd: float | None
     n: int
 
+    def times(self, factor: float) -> Spread:
+        """In another unit."""
+        return Spread(factor * self.mean, None if self.sd is None else factor * self.sd, self.n)
+
+
+Points = tuple[tuple[float, Spread], ...]
+"""A curve: x, and the values of several runs there."""
+
 
 def spread(values: Sequence[Number | None]) -> Spread | None:
     """Mean and sample standard deviation of the values that are numbers; None when there are none.
@@ -74,8 +82,8 @@ def area(x: Sequence[float], upper: Sequence[float], lower: Sequence[float]) -> 
     return math.fsum((right - left) * (first + second) / 2 for left, right, first, second in steps)
 
 
-def mean_curve(curves: Sequence[Mapping[float, float]]) -> list[tuple[float, Spread]]:
+def mean_curve(curves: Sequence[Mapping[float, float]]) -> Points:
     """Point by point over several curves, each a mapping from x to y; a point counts the curves that have it."""
     points = sorted({x for curve in curves for x in curve})
     found = [(x, spread([curve.get(x) for curve in curves])) for x in points]
-    return [(x, value) for x, value in found if value is not None]
+    return tuple((x, value) for x, value in found if value is not None)

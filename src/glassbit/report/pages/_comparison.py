@@ -14,7 +14,7 @@ from glassbit._count import counted
 from glassbit.evidence import MEASURES, PAIRS, Comparison, Interval, Paired
 from glassbit.report.draw import Cell, image_uri, map_uri
 from glassbit.report.numbers import ACCURACY, COLUMNS, ROAD, Column, known, title
-from glassbit.report.numbers import MEASURES as TITLES
+from glassbit.report.read import MEASURES as TITLES
 from glassbit.report.words import images_named, interval_text, moved, number, unclear
 
 from ._sheet import markdown_table, one_line, write_both

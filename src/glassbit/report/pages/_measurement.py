@@ -11,7 +11,7 @@ from typing import Any
 from glassbit._count import counted
 from glassbit.evidence import Interval, Measurement
 from glassbit.report.draw import Chart, Drawn, Style, orders_chart, randomisation_chart
-from glassbit.report.numbers import ACCURACY, COLUMNS, ROAD, ByClass, Column, by_class, known, level, title
+from glassbit.report.numbers import ACCURACY, COLUMNS, ROAD, ByClass, Column, by_class, known, level, title, watched
 from glassbit.report.words import ends_text, images_named, interval_text, looks, number, scaled
 
 from ._sheet import markdown_table, one_line, write_both
@@ -43,7 +43,7 @@ def write_measurement(folder: Path, measurement: Measurement) -> tuple[Path, ...
             rows=rows,
             absent=_absent(measurement),
             removal=_removal(measurement),
-            randomisation=randomisation_chart([Drawn("", (measurement,), _STYLE)]),
+            randomisation=randomisation_chart([Drawn("", watched([measurement]), _STYLE)]),
             layers=_layers(measurement),
             classes=classes,
             facts={name: plain(value) for name, value in measurement.facts.items()},
@@ -106,7 +106,7 @@ def _layers(measurement: Measurement) -> list[tuple[int, str, float | None]]:
 
 def _removal(measurement: Measurement) -> Chart | None:
     """Every order of removal, a panel for each thing watched and fill."""
-    found = [orders_chart([Drawn("", (measurement,), _STYLE)], what=what, fill=fill) for what, fill in _CURVES]
+    found = [orders_chart([Drawn("", watched([measurement]), _STYLE)], what=what, fill=fill) for what, fill in _CURVES]
     charts = [chart for chart in found if chart is not None]
     if not charts:
         return None

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from glassbit._count import counted
 from glassbit.report.draw import (
     Chart,
     Grid,
     accuracy_chart,
-    chosen_runs,
     forming,
     layer_chart,
     learning_chart,
@@ -22,23 +21,10 @@ from glassbit.report.draw import (
     side_by_side,
     styles,
 )
-from glassbit.report.numbers import (
-    Accuracy,
-    Classes,
-    Cost,
-    Deployed,
-    Masking,
-    Shares,
-    accuracies,
-    classes,
-    costs,
-    deployments,
-    fills,
-    maskings,
-    shares,
-)
-from glassbit.report.read import Group, Study, Variant
-from glassbit.report.words import headlines, remarks, weights_given
+from glassbit.report.numbers import Masking, Numbers, Shares
+from glassbit.report.read import Group, Study, group_maps
+from glassbit.report.words import facts, floored_sentences, headlines, remarks, unread_sentences, weights_given
+from glassbit.runs import Variant
 
 from ._templates import environment, swatch
 from ._transparency import Transparency, transparency
@@ -55,17 +41,22 @@ class MaskingSection:
 
 @dataclass(frozen=True)
 class Section:
-    """All that the page shows of one network on one data set; an empty part is left out."""
+    """All that the page shows of one network on one data set; an empty part is left out.
+
+    Args:
+        unread: the files of images and maps that cannot be read.
+        sentences: what the numbers say, the most important first.
+        owns: the arms in full precision that a column of drops is measured from.
+        shares: the layers, each with its shares per variant of `share_variants`.
+    """
 
     slug: str
-    group: Group
+    numbers: Numbers
     facts: str
-    classes: Classes | None
+    unread: tuple[str, ...]
     sentences: tuple[str, ...]
-    accuracies: tuple[Accuracy, ...]
     owns: tuple[str, ...]
     accuracy_chart: Chart | None
-    deployed: tuple[Deployed, ...]
     maps: Grid | None
     alphas: Chart | None
     steps: Chart | None
@@ -77,10 +68,14 @@ class Section:
     share_charts: tuple[Chart, ...]
     forming: tuple[Grid, ...]
     forming_run: str
-    costs: tuple[Cost, ...]
     transparency: Transparency | None
     swatches: Mapping[Variant, Markup]
     solid_swatches: Mapping[Variant, Markup]
+
+    @property
+    def group(self) -> Group:
+        """The runs."""
+        return self.numbers.group
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -98,59 +93,59 @@ class Section:
         return tuple(chart for chart in found if chart is not None)
 
 
-def section(group: Group, slug: str) -> Section:
-    """Collect what the page shows of `group`; `slug` prefixes ids and file names when there are several."""
-    chosen = chosen_runs(group)
-    look = styles(group)
-    measured = maskings(group)
-    rows = shares(group)
-    variants = tuple(dict.fromkeys(row.variant for row in rows))
-    by_place = {(row.layer, row.variant): row for row in rows}
-    layers = dict.fromkeys(row.layer for row in rows)
+def section(known: Numbers, slug: str, folder: Path) -> Section:
+    """Collect what the page shows of a group.
+
+    Args:
+        known: its numbers.
+        slug: prefixes ids and file names when there are several groups.
+        folder: of the study, from which files are named.
+    """
+    group, look, maps = known.group, styles(known.group), group_maps(known.group)
+    variants = tuple(dict.fromkeys(row.variant for row in known.shares))
+    by_place = {(row.layer, row.variant): row for row in known.shares}
 
     def named(chart: Chart) -> Chart:
-        return Chart(f"{slug}-{chart.name}" if slug else chart.name, chart.title, chart.panels, chart.legend)
+        return replace(chart, name=f"{slug}-{chart.name}" if slug else chart.name)
 
     def maybe(chart: Chart | None) -> Chart | None:
         return None if chart is None else named(chart)
 
     share_charts = (
-        layer_chart(group, "clipped", title="Share of activations clipped at alpha", y="clipped, %", scale=100.0),
-        layer_chart(group, "zeros", title="Share of activations that are exactly zero", y="zero, %", scale=100.0),
+        layer_chart(known, "clipped", look, title="Share of activations clipped at alpha", y="clipped, %", scale=100.0),
+        layer_chart(known, "zeros", look, title="Share of activations that are exactly zero", y="zero, %", scale=100.0),
     )
-    table = accuracies(group)
-    known = classes(group)
-    said = headlines(group)
+    said = headlines(known)
     return Section(
         slug=slug,
-        group=group,
-        facts=_facts(group),
-        classes=known,
-        sentences=(said[0], *remarks(group, table, known), *said[1:]),
-        accuracies=tuple(table),
-        owns=tuple(dict.fromkeys(row.own for row in table if row.own is not None and row.drop_own is not None)),
-        accuracy_chart=maybe(accuracy_chart(group)),
-        deployed=tuple(deployments(group)),
-        maps=side_by_side(group, chosen),
-        alphas=maybe(layer_chart(group, "alphas", title="Clipping level alpha, layer by layer", y="alpha")),
-        steps=maybe(layer_chart(group, "steps", title="Step size, layer by layer", y="step")),
-        floored=_floored(group),
+        numbers=known,
+        facts=facts(group),
+        unread=unread_sentences((*group.unread, *maps.unread), folder),
+        sentences=(said[0], *remarks(known), *said[1:]),
+        owns=tuple(dict.fromkeys(row.own for row in known.accuracies if row.own is not None and row.drop_own)),
+        accuracy_chart=maybe(accuracy_chart(known, look)),
+        maps=side_by_side(group, maps),
+        alphas=maybe(layer_chart(known, "alphas", look, title="Clipping level alpha, layer by layer", y="alpha")),
+        steps=maybe(layer_chart(known, "steps", look, title="Step size, layer by layer", y="step")),
+        floored=floored_sentences(known.floored),
         masking=tuple(
             MaskingSection(
                 fill,
-                tuple(row for row in measured if row.fill == fill),
-                tuple(named(chart) for chart in masking_charts(group, fill)),
+                tuple(row for row in known.masking.rows if row.fill == fill),
+                tuple(named(chart) for chart in masking_charts(known, fill, look)),
             )
-            for fill in fills(group)
+            for fill in known.masking.fills
         ),
-        learning=maybe(learning_chart(group)),
-        shares=tuple((layer, tuple(by_place.get((layer, variant)) for variant in variants)) for layer in layers),
+        learning=maybe(learning_chart(known, look)),
+        shares=tuple(
+            (layer, tuple(by_place.get((layer, variant)) for variant in variants))
+            for layer in dict.fromkeys(row.layer for row in known.shares)
+        ),
         share_variants=variants,
         share_charts=tuple(named(chart) for chart in share_charts if chart is not None),
-        forming=tuple(forming(group, chosen)),
-        forming_run=", ".join(sorted({f"seed {item.run.seed}" for item in chosen})),
-        costs=tuple(costs(group)),
-        transparency=transparency(group, slug),
+        forming=tuple(forming(group, maps)),
+        forming_run=", ".join(sorted({f"seed {item.run.seed}" for item in maps.chosen})),
+        transparency=None if known.explained is None else transparency(known.explained, look, slug),
         swatches={variant: swatch(style) for variant, style in look.items()},
         solid_swatches={variant: swatch(replace(style, dash="solid")) for variant, style in look.items()},
     )
@@ -189,40 +184,6 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
 
 def _plain(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _facts(group: Group) -> str:
-    images = next((run.images for run in group.runs if run.images), {})
-    parts = []
-    for key, text in (("train", "training"), ("test", "test")):
-        if isinstance(images.get(key), int):
-            parts.append(counted(images[key], f"{text} image"))
-    if group.classes:
-        parts.append(counted(group.classes, "class", "classes"))
-    size = images.get("size")
-    if isinstance(size, list) and size:
-        channels = f", {counted(images['channels'], 'channel')}" if "channels" in images else ""
-        parts.append(f"{' × '.join(map(str, size))} pixels{channels}")
-    asked = sorted({run.asked_epochs for run in group.runs if run.asked_epochs})
-    if asked:
-        text = " or ".join(map(str, asked))
-        more = max(run.asked_integer_epochs for run in group.runs)
-        parts.append(f"{text} epoch{'' if text == '1' else 's'}" + (f" and {more} more in integers" if more else ""))
-    return " · ".join(parts)
-
-
-def _floored(group: Group) -> tuple[str, ...]:
-    first: dict[tuple[str, str], list[int]] = {}
-    for run in group.runs:
-        seen: set[str] = set()
-        for line in run.epochs:
-            for layer in set(line.get("floored") or []) - seen:
-                seen.add(layer)
-                first.setdefault((run.variant.label, str(layer)), []).append(int(line["epoch"]))
-    return tuple(
-        f"{label}, {layer}: in {counted(len(epochs), 'run')}, first at epoch {min(epochs)}"
-        for (label, layer), epochs in sorted(first.items())
-    )
 
 
 def _moment(text: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from glassbit.report.numbers import Spread, classes, layers, spread
-from glassbit.report.read import Group, Variant
+from glassbit.report.numbers import Numbers
+from glassbit.report.read import Group
 from glassbit.report.words import number, spread_text
+from glassbit.runs import Variant
 
 from ._table import Table, pair, texts
 
@@ -21,65 +22,62 @@ _CURVES = (
 )
 
 
-def training_tables(groups: Sequence[Group]) -> list[Table]:
+def training_tables(groups: Sequence[Numbers]) -> list[Table]:
     """`alphas`, `steps` and `curves`: what the charts of training are drawn from."""
     return [_by_layer(groups, "alphas", "alpha"), _by_layer(groups, "steps", "step"), _curves(groups)]
 
 
-def class_tables(groups: Sequence[Group]) -> list[Table]:
+def class_tables(groups: Sequence[Numbers]) -> list[Table]:
     """`classes`, the accuracy of each class, and `confusion`, every cell of the matrices."""
     return [_classes(groups), _confusion(groups)]
 
 
-def _by_layer(groups: Sequence[Group], key: str, name: str) -> Table:
+def _by_layer(groups: Sequence[Numbers], key: str, name: str) -> Table:
     rows, shown = [], []
-    for group in groups:
-        for variant in group.variants:
-            logged = [epoch for run in group.curves_of(variant) for epoch in run.epochs]
-            for layer in layers(logged, key):
-                for epoch, value in _over_epochs(group, variant, key, layer):
-                    head = (*_head(group, variant), layer, epoch, value.n)
+    for known in groups:
+        for variant, found in known.series.items():
+            for layer, points in found[key].items():
+                for epoch, value in points:
+                    head = (*_head(known.group, variant), layer, epoch, value.n)
                     rows.append((*head, *pair(value)))
                     shown.append((*texts(head), spread_text(value, 4)))
     columns = ("data", "model", "arm", "plan", "layer", "epoch", "n", f"{name}_mean", f"{name}_sd")
     return Table(key, columns, tuple(rows), (*columns[:7], name), tuple(shown))
 
 
-def _curves(groups: Sequence[Group]) -> Table:
+def _curves(groups: Sequence[Numbers]) -> Table:
     rows, shown = [], []
-    for group in groups:
-        for variant in group.variants:
+    for known in groups:
+        for variant, found in known.series.items():
             for part, key in _CURVES:
-                for epoch, value in _over_epochs(group, variant, part, key):
-                    head = (*_head(group, variant), f"{part}_{key}", epoch, value.n)
+                for epoch, value in found[part].get(key, ()):
+                    head = (*_head(known.group, variant), f"{part}_{key}", epoch, value.n)
                     rows.append((*head, *pair(value)))
                     shown.append((*texts(head), spread_text(value, 4)))
     columns = ("data", "model", "arm", "plan", "quantity", "epoch", "n", "mean", "sd")
     return Table("curves", columns, tuple(rows), (*columns[:7], "value"), tuple(shown))
 
 
-def _classes(groups: Sequence[Group]) -> Table:
+def _classes(groups: Sequence[Numbers]) -> Table:
     rows, shown = [], []
-    for group in groups:
-        known = classes(group)
-        for row in known.rows if known else ():
-            for variant, value in zip(known.variants if known else (), row.accuracies, strict=True):
+    for known in groups:
+        for row in known.classes.rows if known.classes else ():
+            for variant, value in zip(known.classes.variants if known.classes else (), row.accuracies, strict=True):
                 if value is not None:
-                    head = (*_head(group, variant), row.name, row.images, value.n)
+                    head = (*_head(known.group, variant), row.name, row.images, value.n)
                     rows.append((*head, *pair(value)))
                     shown.append((*texts(head), spread_text(value)))
     columns = ("data", "model", "arm", "plan", "class", "images", "n", "accuracy_percent_mean", "accuracy_percent_sd")
     return Table("classes", columns, tuple(rows), (*columns[:7], "accuracy (%)"), tuple(shown))
 
 
-def _confusion(groups: Sequence[Group]) -> Table:
+def _confusion(groups: Sequence[Numbers]) -> Table:
     rows, shown = [], []
-    for group in groups:
-        known = classes(group)
-        for found in known.confusions if known else ():
-            names = known.names if known else ()
+    for known in groups:
+        for found in known.classes.confusions if known.classes else ():
+            names = known.classes.names if known.classes else ()
             for true, predicted in zip(*found.counts.nonzero(), strict=True):
-                head = (*_head(group, found.variant), names[true], names[predicted])
+                head = (*_head(known.group, found.variant), names[true], names[predicted])
                 rows.append((*head, int(found.counts[true, predicted])))
                 share = number(100 * found.shares[true, predicted], 1)
                 shown.append((*texts(head), str(rows[-1][-1]), share))
@@ -89,12 +87,3 @@ def _confusion(groups: Sequence[Group]) -> Table:
 
 def _head(group: Group, variant: Variant) -> tuple[Any, ...]:
     return group.data, group.model, variant.arm, variant.plan
-
-
-def _over_epochs(group: Group, variant: Variant, part: str, key: str) -> list[tuple[int, Spread]]:
-    """The mean and spread over seeds after each epoch that has the value."""
-    values: dict[int, list[Any]] = {}
-    for run in group.curves_of(variant):
-        for epoch in run.epochs:
-            values.setdefault(int(epoch["epoch"]), []).append((epoch.get(part) or {}).get(key))
-    return [(epoch, value) for epoch, found in sorted(values.items()) if (value := spread(found)) is not None]

@@ -8,23 +8,24 @@ from typing import Any
 import numpy as np
 
 from glassbit.evidence import Interval
-from glassbit.report.numbers import ACCURACY, COLUMNS, ROAD, Range, known, mean_curve, spread
-from glassbit.report.read import Group, Variant
+from glassbit.report.numbers import ACCURACY, COLUMNS, ROAD, Explained, Numbers, Range, known
+from glassbit.report.read import Group
 from glassbit.report.words import NOTHING, interval_text, kilobytes, number, spread_text
+from glassbit.runs import Variant
 
 from ._table import Table
-from ._transparency import Transparency
 
-Shown = tuple[Group, Transparency]
+Shown = tuple[Group, Explained]
 _ENDS = ("mean", "low", "high", "seeds", "images")
 _HEAD = ("data", "model", "arm", "plan")
 
 
-def transparency_tables(shown: Sequence[Shown]) -> list[Table]:
+def transparency_tables(groups: Sequence[Numbers]) -> list[Table]:
     """Every table that has at least one row, over all groups that have a section."""
     makers: tuple[Callable[[Sequence[Shown]], Table], ...] = (
         _metrics, _differences, _agreement, _classes, _tradeoff, _curves, _randomisation,
     )  # fmt: skip
+    shown = [(one.group, one.explained) for one in groups if one.explained is not None]
     made = [make(shown) for make in makers]
     return [table for table in made if table.rows]
 
@@ -123,13 +124,9 @@ def _tradeoff(shown: Sequence[Shown]) -> Table:
 def _curves(shown: Sequence[Shown]) -> Table:
     rows, texts = [], []
     for group, part in shown:
-        for variant in part.measured.variants:
-            taken = part.measured.of(variant)
-            for name in dict.fromkeys(name for one in taken for name in one.curves):
-                curves = [
-                    dict(zip(one.fractions, one.curves[name], strict=True)) for one in taken if name in one.curves
-                ]
-                for fraction, value in mean_curve(curves):
+        for variant, watched in part.watched.items():
+            for name, points in watched.removal.items():
+                for fraction, value in points:
                     head = (*_head(group, variant), *name.split(" "))
                     rows.append((*head, fraction, value.n, value.mean, value.sd))
                     texts.append((*_texts(head), number(100 * fraction, 0), str(value.n), spread_text(value, 3)))
@@ -141,14 +138,11 @@ def _curves(shown: Sequence[Shown]) -> Table:
 def _randomisation(shown: Sequence[Shown]) -> Table:
     rows, texts = [], []
     for group, part in shown:
-        for variant in part.measured.variants:
-            cascades = [one.randomisation for one in part.measured.of(variant) if one.randomisation]
-            for count, steps in enumerate(zip(*cascades, strict=False), start=1):
-                value = spread([correlation for _, correlation in steps])
-                if value is not None:
-                    head = (*_head(group, variant), count, steps[0][0], value.n)
-                    rows.append((*head, value.mean, value.sd))
-                    texts.append((*_texts(head), spread_text(value, 3)))
+        for variant, watched in part.watched.items():
+            for step in watched.steps:
+                head = (*_head(group, variant), step.count, step.layer, step.value.n)
+                rows.append((*head, step.value.mean, step.value.sd))
+                texts.append((*_texts(head), spread_text(step.value, 3)))
     columns = (*_HEAD, "layers_drawn_again", "last_layer", "n", "spearman_mean", "spearman_sd")
     titles = (*_HEAD, "layers drawn again", "last layer", "n", "Spearman")
     return Table("randomisation", columns, tuple(rows), titles, tuple(texts))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from glassbit._files import check_folder, replacing, write_text
 from glassbit.report.draw import file_svg, grid_png
+from glassbit.report.numbers import numbers
 from glassbit.report.read import read_study
 
 from ._page import page, section
@@ -35,10 +36,10 @@ def write_report(folder: Path) -> Path:
         check_folder(folder / inner)
     study = read_study(folder)
     several = len(study.groups) > 1
-    sections = [section(group, anchor(f"{group.data}-{group.model}") if several else "") for group in study.groups]
+    known = [numbers(group) for group in study.groups]
+    sections = [section(one, anchor(f"{one.group.data}-{one.group.model}") if several else "", folder) for one in known]
     written = []
-    measured = [(part.group, part.transparency) for part in sections if part.transparency]
-    for table in [*tables(study), *transparency_tables(measured)]:
+    for table in [*tables(known), *transparency_tables(known)]:
         for ending, text in (("csv", table.csv()), ("md", table.markdown())):
             written.append(f"tables/{table.name}.{ending}")
             write_text(folder / written[-1], text)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from glassbit._count import counted
 from glassbit._errors import RunError
+from glassbit._text import printable
+from glassbit.runs import ARMS, HEAD, LOG, RESULT, STUDY, Head, Result, StudyHead, Variant, read_log
 
-from ._read import arrays, logged, mapping
-from ._shape import Head, Result, StudyHead
-from ._study import ARMS, Group, Maps, Missing, Probes, Run, Study, Variant
+from ._arrays import Probes, Unread, read_probes
+from ._study import Group, Missing, Run, Study
 
 _AGAIN = "delete it and call what made the run again, which makes it anew"
 _HEAD_AGAIN = "delete it and call what made the run again, which goes on with its checkpoints"
@@ -27,58 +25,33 @@ def read_study(folder: Path) -> Study:
     Raises:
         RunError: the folder holds neither, or a file in it is not what it should be.
     """
-    if (folder / "study.json").is_file():
-        head = mapping(folder / "study.json", StudyHead, _STUDY_AGAIN)
-        failed = {str(key): str(text) for key, text in (head.get("failed") or {}).items()}
-        ids = [str(key) for key in head.get("runs") or []]
+    if (folder / STUDY).is_file():
+        head = StudyHead.read(folder / STUDY, repair=_STUDY_AGAIN, clean=_printable)
+        failed = head.failed or {}
         runs, missing = [], []
-        for key in dict.fromkeys([*ids, *failed]):
+        for key in dict.fromkeys([*(head.runs or ()), *failed]):
             place = folder / "runs" / key
-            if not (place / "run.json").is_file():
-                why = failed.get(key, "not started")
-                missing.append(Missing(key, why, key in failed))
+            if not (place / HEAD).is_file():
+                missing.append(Missing(key, failed.get(key, "not started"), key in failed))
                 continue
             run = _read_run(place, failed.get(key))
             runs.append(run)
             missing.extend(_unfinished(run))
-        recipe = head.get("recipe_text") or _pretty(head.get("recipe"))
-        return _study(
-            folder, head, runs, missing, name=str(head.get("name") or folder.name), recipe=recipe, single=False
-        )
-    if (folder / "run.json").is_file():
-        head = mapping(folder / "run.json", Head, _HEAD_AGAIN)
+        recipe = head.recipe_text or _pretty(head.recipe)
+        return _study(folder, head, runs, missing, name=head.name or folder.name, recipe=recipe, single=False)
+    if (folder / HEAD).is_file():
         run = _read_run(folder, None)
-        recipe = head.get("recipe_text") or _pretty(head.get("config"))
-        return _study(folder, head, [run], list(_unfinished(run)), name=run.id, recipe=recipe, single=True)
+        recipe = run.head.recipe_text or _pretty(run.head.config)
+        return _study(folder, run.head, [run], list(_unfinished(run)), name=run.id, recipe=recipe, single=True)
     raise RunError(
         f"{folder}: a report needs a folder with study.json (made by `glassbit study`) or run.json (made by "
         f"`glassbit train`), found {'neither' if folder.is_dir() else 'no such folder'}; give the folder that holds one"
     )
 
 
-def final_maps(run: Run) -> Maps | None:
-    """The maps stored after the last epoch, or None where there are none to read."""
-    return _maps(run.folder / "explain.npz")
-
-
-def formation(run: Run) -> dict[int, Path]:
-    """The files of the maps stored while training, by epoch (0 = before training)."""
-    found = {}
-    for path in sorted((run.folder / "probes").glob("epoch-*.npz")):
-        number = path.stem.removeprefix("epoch-")
-        if number.isdigit():
-            found[int(number)] = path
-    return found
-
-
-def epoch_maps(path: Path) -> Maps | None:
-    """The maps of one file that `formation` named."""
-    return _maps(path)
-
-
 def _study(
     folder: Path,
-    head: Mapping[str, Any],
+    head: StudyHead | Head,
     runs: list[Run],
     missing: list[Missing],
     *,
@@ -86,32 +59,35 @@ def _study(
     recipe: str,
     single: bool,
 ) -> Study:
-    keys = list(dict.fromkeys((run.data, run.model) for run in runs))
-    groups = tuple(_group(folder, [run for run in runs if (run.data, run.model) == key]) for key in keys)
+    keys = list(dict.fromkeys(map(_network, runs)))
     return Study(
         name=name,
         folder=folder,
         single=single,
-        started=str(head.get("started") or ""),
-        command=str(head.get("command") or ""),
+        started=head.started or "",
+        command=head.command or "",
         recipe_text=recipe,
-        versions=_table(head.get("versions")),
-        hardware=_table(head.get("hardware")),
-        groups=groups,
+        versions=head.versions or {},
+        hardware=head.hardware or {},
+        groups=tuple(_group(folder, [run for run in runs if _network(run) == key]) for key in keys),
         missing=tuple(missing),
     )
+
+
+def _network(run: Run) -> tuple[str, str]:
+    return run.head.data_name, run.head.model_name
 
 
 def _check_images(folder: Path, runs: list[Run]) -> None:
     """Refuse runs that cannot stand in one table, because they saw different images or other classes."""
     for what in ("classes", "digests"):
-        told = [(run, run.images[what]) for run in runs if run.images.get(what)]
+        told = [(run, value) for run in runs if (value := getattr(run.images, what))]
         other = [run for run, value in told if value != told[0][1]]
         if other:
             first = told[0][0]
             raise RunError(
-                f"{folder}: its runs on {first.data} must have the same images; {other[0].id} was trained on other "
-                f"{'classes' if what == 'classes' else 'images'} than {first.id}; train one of them again"
+                f"{folder}: its runs on {first.head.data_name} must have the same images; {other[0].id} was trained on "
+                f"other {'classes' if what == 'classes' else 'images'} than {first.id}; train one of them again"
             )
 
 
@@ -119,37 +95,33 @@ def _group(folder: Path, runs: list[Run]) -> Group:
     _check_images(folder, runs)
     plans = list(dict.fromkeys(run.variant.plan for run in runs))
     arms = list(dict.fromkeys(run.variant.arm for run in runs))
-    variants = dict.fromkeys(run.variant for run in runs)
+    families: tuple[str, ...] = ARMS
 
     def order(variant: Variant) -> tuple[int, int, int]:
-        family = ARMS.index(variant.family) if variant.family in ARMS else len(ARMS)
+        family = families.index(variant.family) if variant.family in families else len(families)
         return family, arms.index(variant.arm), plans.index(variant.plan)
 
-    data = runs[0].data
-    probes = None
-    for place in (folder, folder.parent.parent):
-        for name in (f"probes-{data}.npz", "probes.npz"):
-            probes = probes or _probes(place / name)
-    ordered = tuple(sorted(runs, key=lambda run: (order(run.variant), run.seed)))
-    return Group(data, runs[0].model, ordered, tuple(sorted(variants, key=order)), probes)
+    data, model = _network(runs[0])
+    places = [place / name for place in (folder, folder.parent.parent) for name in (f"probes-{data}.npz", "probes.npz")]
+    found = [read_probes(place) for place in places]
+    return Group(
+        data=data,
+        model=model,
+        runs=tuple(sorted(runs, key=lambda run: (order(run.variant), run.seed))),
+        variants=tuple(sorted(dict.fromkeys(run.variant for run in runs), key=order)),
+        probes=next((one for one in found if isinstance(one, Probes)), None),
+        unread=tuple(one for one in found if isinstance(one, Unread)),
+    )
 
 
 def _read_run(folder: Path, failure: str | None) -> Run:
-    head = mapping(folder / "run.json", Head, _HEAD_AGAIN)
-    by_epoch = {int(line["epoch"]): line for line in logged(folder / "log.jsonl", _AGAIN)}
-    there = (folder / "result.json").is_file()
-    result = mapping(folder / "result.json", Result, _AGAIN) if there else None
-    plan = head.get("plan")
+    head = Head.read(folder / HEAD, repair=_HEAD_AGAIN, clean=_printable)
+    by_epoch = {epoch.epoch: epoch for epoch in read_log(folder / LOG, repair=_AGAIN)}
+    there = (folder / RESULT).is_file()
+    result = Result.read(folder / RESULT, repair=_AGAIN, clean=_printable) if there else None
     return Run(
-        id=str(head["id"]),
         folder=folder,
-        variant=Variant(str(head["arm"]), None if plan is None else _name(plan)),
-        objective=str(head.get("objective") or ""),
-        seed=int(head["seed"]),
-        data=_name(head["data"]),
-        model=_name(head["model"]),
-        config=_table(head.get("config")),
-        images=_table(head.get("images")),
+        head=head,
         epochs=tuple(by_epoch[epoch] for epoch in sorted(by_epoch)),
         result=result,
         failure=None if result is not None else failure,
@@ -171,31 +143,13 @@ def _unfinished(run: Run) -> tuple[Missing, ...]:
     return (Missing(run.id, f"stopped or still running: {epochs} logged, no result", False),)
 
 
-def _maps(path: Path) -> Maps | None:
-    found = arrays(path, ("maps", "predictions"))
-    if found is None or found["maps"].ndim != 3:
-        return None
-    confidence = found.get("confidence")
-    maps = np.nan_to_num(found["maps"].astype(np.float64), posinf=0.0, neginf=0.0)
-    return Maps(
-        maps, found["predictions"].astype(np.int64), None if confidence is None else confidence.astype(np.float64)
-    )
-
-
-def _probes(path: Path) -> Probes | None:
-    found = arrays(path, ("images", "labels"))
-    if found is None or found["images"].ndim != 4:
-        return None
-    classes = tuple(str(name) for name in found["classes"]) if "classes" in found else ()
-    return Probes(found["images"].astype(np.uint8), found["labels"].astype(np.int64), classes)
-
-
-def _table(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _name(value: Any) -> str:
-    return str(value.get("name", "?")) if isinstance(value, Mapping) else str(value)
+def _printable(value: Any) -> Any:
+    """JSON whose texts can be put on a page: no control characters but ends of lines and tabs."""
+    if isinstance(value, str):
+        return printable(value, keep="\n\t\u00a0")
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return {printable(key): _printable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _pretty(value: Any) -> str:

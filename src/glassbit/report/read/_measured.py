@@ -8,8 +8,9 @@ import numpy as np
 
 from glassbit._errors import RunError
 from glassbit.evidence import Measurement
+from glassbit.runs import Variant
 
-from ._study import Group, Run, Variant
+from ._study import Group, Run
 
 
 @dataclass(frozen=True)

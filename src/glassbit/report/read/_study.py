@@ -7,66 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float, Int, UInt8
+from glassbit.runs import Epoch, Head, Images, Result, Variant
 
-ARMS = ("fp32", "sgt", "random", "pact", "sgt+pact", "random+pact")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """An arm of the study, with the bit-width plan of its quantizers.
-
-    Args:
-        arm: such as `fp32` or `sgt+pact`, or with the name of its options, `sgt-mine+pact`.
-        plan: such as `w4a4`; None for a full-precision network.
-    """
-
-    arm: str
-    plan: str | None
-
-    @property
-    def label(self) -> str:
-        """What the report prints."""
-        return self.arm if self.plan is None else f"{self.arm} {self.plan}"
-
-    @property
-    def family(self) -> str:
-        """The arm without the name of its options, e.g. one of `ARMS`."""
-        objective, plus, quantized = self.arm.partition("+")
-        return objective.partition("-")[0] + plus + quantized
-
-    @property
-    def setting(self) -> str:
-        """The name of the arm's options, or ""."""
-        return self.arm.partition("+")[0].partition("-")[2]
-
-    @property
-    def float_arm(self) -> str | None:
-        """The arm that differs from a quantized one in the bits only; None for one in full precision."""
-        return "fp32" if self.arm == "pact" else self.arm.removesuffix("+pact") if "+" in self.arm else None
-
-
-@dataclass(frozen=True)
-class Probes:
-    """The images whose maps every run of one data set stores."""
-
-    images: UInt8[np.ndarray, "p c h w"]
-    labels: Int[np.ndarray, "p"]
-    classes: tuple[str, ...]
-
-    def named(self, label: int) -> str:
-        """The class name of `label`, or the number where no name is known."""
-        return self.classes[label] if 0 <= label < len(self.classes) else str(label)
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Saliency maps of the probe images, with what the network said of each image."""
-
-    maps: Float[np.ndarray, "p h w"]
-    predictions: Int[np.ndarray, "p"]
-    confidence: Float[np.ndarray, "p"] | None
+from ._arrays import Probes, Unread
 
 
 @dataclass(frozen=True)
@@ -74,24 +17,37 @@ class Run:
     """One training run: what was asked, what its log says, and its result when it finished.
 
     Args:
-        images: what `run.json` says of the data set (`train`, `test`, `classes`, ...); empty where it does not.
-        epochs: one mapping an epoch, as in `log.jsonl`, ascending; the last line wins where an epoch is logged twice.
+        head: `run.json`.
+        epochs: `log.jsonl`, ascending; the last line wins where an epoch is logged twice.
         result: `result.json`, or None when the run has not finished.
         failure: the message of a run that failed and has no result.
     """
 
-    id: str
     folder: Path
-    variant: Variant
-    objective: str
-    seed: int
-    data: str
-    model: str
-    config: Mapping[str, Any]
-    images: Mapping[str, Any]
-    epochs: tuple[Mapping[str, Any], ...]
-    result: Mapping[str, Any] | None
+    head: Head
+    epochs: tuple[Epoch, ...]
+    result: Result | None
     failure: str | None
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.head.id
+
+    @property
+    def variant(self) -> Variant:
+        """Its arm and plan."""
+        return self.head.variant
+
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.head.seed
+
+    @property
+    def images(self) -> Images:
+        """What `run.json` says of the data set."""
+        return self.head.images or Images()
 
     @property
     def finished(self) -> bool:
@@ -111,20 +67,24 @@ class Run:
     @property
     def integer_epochs(self) -> frozenset[int]:
         """The epochs that were trained in integer arithmetic, as far as the log says."""
-        return frozenset(int(epoch["epoch"]) for epoch in self.epochs if epoch.get("arithmetic") == "deployed")
-
-    def _asked(self, key: str) -> int | None:
-        training = self.config.get("training")
-        for place in (training if isinstance(training, Mapping) else {}, self.config):
-            if isinstance(place.get(key), int):
-                return int(place[key])
-        return None
+        return frozenset(epoch.epoch for epoch in self.epochs if epoch.deployed)
 
     @property
     def continues(self) -> bool:
         """Whether it started from another run's weights, as far as `run.json` says."""
-        options = (self.config.get(key) for key in ("training", self.objective))
-        return any(isinstance(place, Mapping) and place.get("start", "scratch") != "scratch" for place in options)
+        options = (self.part(key) for key in ("training", self.head.objective or ""))
+        return any(place.get("start", "scratch") != "scratch" for place in options)
+
+    def part(self, key: str) -> Mapping[str, Any]:
+        """Return a part of the recipe; empty where `run.json` has none."""
+        found = (self.head.config or {}).get(key)
+        return found if isinstance(found, Mapping) else {}
+
+    def _asked(self, key: str) -> int | None:
+        for place in (self.part("training"), self.head.config or {}):
+            if isinstance(place.get(key), int):
+                return int(place[key])
+        return None
 
 
 @dataclass(frozen=True)
@@ -142,6 +102,7 @@ class Group:
 
     Args:
         variants: those that have a run, arm by arm, plans in the order of the study.
+        unread: the file of probe images, where it cannot be read.
     """
 
     data: str
@@ -149,17 +110,22 @@ class Group:
     runs: tuple[Run, ...]
     variants: tuple[Variant, ...]
     probes: Probes | None
+    unread: tuple[Unread, ...] = ()
 
     @property
     def classes(self) -> int | None:
         """How many classes there are, where the files say so."""
         if self.probes is not None and self.probes.classes:
             return len(self.probes.classes)
-        return next((len(run.images["classes"]) for run in self.runs if run.images.get("classes")), None)
+        return next((len(run.images.classes) for run in self.runs if run.images.classes), None)
 
     def of(self, variant: Variant) -> tuple[Run, ...]:
         """The finished runs of `variant`, by seed."""
         return tuple(run for run in self.runs if run.variant == variant and run.finished)
+
+    def results_of(self, variant: Variant) -> dict[int, Result]:
+        """The results of `variant` by seed."""
+        return {run.seed: run.result for run in self.runs if run.variant == variant and run.result is not None}
 
     def curves_of(self, variant: Variant) -> tuple[Run, ...]:
         """The runs whose logs stand for `variant`: the finished ones, else any that logged an epoch."""

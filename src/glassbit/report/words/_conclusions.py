@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from glassbit._count import counted
 from glassbit.evidence import Interval
 from glassbit.report.numbers import ROAD, Effect, Likeness, known
-from glassbit.report.read import Variant
+from glassbit.runs import OBJECTIVES, Variant
 
 from ._format import MINUS, number
 from ._intervals import ends_text, scaled
 
-_CAUSES = {"sgt": "saliency-guided training", "random": "random masking"}
 _PAPERS = "Of the two papers behind these methods, one says that the maps survive low bits, the other that they degrade"
 _NO_PROOF = "no loss is shown, which is not proof that there is none"
 _REGIONS = {
@@ -151,8 +150,8 @@ def _other_seed(likeness: Likeness, reference: Variant) -> str:
 
 
 def _objective(variant: Variant) -> str:
-    objective = variant.family.partition("+")[0]
-    return _CAUSES.get(objective, objective) + (f" ({variant.setting})" if variant.setting else "")
+    name = next((name for objective, name in OBJECTIVES.items() if objective == variant.objective), variant.objective)
+    return name + (f" ({variant.setting})" if variant.setting else "")
 
 
 def _signed(value: float) -> str:

@@ -5,33 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glassbit._count import counted
-from glassbit.report.numbers import (
-    Accuracy,
-    Deployed,
-    Masking,
-    Spread,
-    accuracies,
-    deployments,
-    ends,
-    half_width,
-    maskings,
-)
-from glassbit.report.read import Group
+from glassbit.report.numbers import Accuracy, Deployed, Masking, Numbers, Spread, ends, half_width
+from glassbit.runs import MASKED, OBJECTIVES
 
 from ._format import kilobytes, number, spread_text, times
 
-_ALONE = {"sgt": "Saliency-guided training", "random": "Random masking"}
 
-
-def headlines(group: Group) -> list[str]:
+def headlines(known: Numbers) -> list[str]:
     """Sentences on accuracy, cost and maps, the most important first; one that says so when nothing has finished."""
-    rows = accuracies(group)
-    if not rows:
-        return [f"No run of {group.model} on {group.data} has finished yet, so there is no accuracy to report."]
+    if not known.accuracies:
+        network = f"{known.group.model} on {known.group.data}"
+        return [f"No run of {network} has finished yet, so there is no accuracy to report."]
     return [
-        *_accuracy_sentences(rows),
-        *_deployed_sentences(deployments(group)),
-        *_masking_sentences(maskings(group)),
+        *_accuracy_sentences(known.accuracies),
+        *_deployed_sentences(known.deployments),
+        *_masking_sentences(known.masking.rows),
     ]
 
 
@@ -54,9 +42,10 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for found in rows:
-        name = _ALONE.get(found.variant.family)
-        if name is None:
+        objective = next((key for key in MASKED if key == found.variant.family), None)
+        if objective is None:
             continue
+        name = OBJECTIVES[objective].capitalize()
         name += f" ({found.variant.setting})" if found.variant.setting else ""
         if found.drop is None:
             said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
@@ -82,7 +71,7 @@ def conversion_explained(rows: Sequence[Deployed]) -> str:
     if not known:
         return ""
     first = known[0]
-    measured = "the test images" if first.images is None else _known_to(first, first.images, "test image")
+    measured = _known_to(first, first.images, "test image")
     held = first.validation_images
     before = "the validation images" if held is None else f"about {_known_to(first, held, 'validation image')}"
     lost = "; ".join(f"{row.variant.label} {_lost(row.converted)}" for row in known if row.converted is not None)
@@ -161,8 +150,10 @@ def _sizes(reference: Accuracy | None, row: Accuracy) -> str:
     if reference is None:
         return ""
     parts = []
-    for key, text in (("stored_bytes", "smaller"), ("bitops", "fewer BitOps")):
-        before, after = reference.cost.get(key), row.cost.get(key)
+    for before, after, text in (
+        (reference.cost.stored_bytes, row.cost.stored_bytes, "smaller"),
+        (reference.cost.bitops, row.cost.bitops, "fewer BitOps"),
+    ):
         if before and after:
             parts.append(f"{times(before / after)}× {text}")
     return f"; {' and '.join(parts)} than fp32" if parts else ""

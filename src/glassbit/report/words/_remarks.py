@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from glassbit._bits import bits_given
 from glassbit._count import counted
-from glassbit.report.numbers import Accuracy, Classes, costs
-from glassbit.report.read import Group, Run
+from glassbit.report.numbers import Numbers
+from glassbit.report.read import Run
+from glassbit.runs import CostRow
 
 from ._format import number
 
@@ -16,16 +16,17 @@ _FEWEST = 4
 """Epochs in floating point below which nothing is said of the best one."""
 
 
-def remarks(group: Group, rows: Sequence[Accuracy], known: Classes | None) -> list[str]:
+def remarks(known: Numbers) -> list[str]:
     """Sentences: networks that are no better than one constant answer, plans of several bits, early overfitting."""
-    return [*_majority(rows, known), *_mixed(group), *_overfitted(group)]
+    return [*_majority(known), *_mixed(known), *_overfitted(known.group.runs)]
 
 
-def _majority(rows: Sequence[Accuracy], known: Classes | None) -> list[str]:
-    if known is None:
+def _majority(known: Numbers) -> list[str]:
+    if known.classes is None:
         return []
-    name, share = known.majority
-    poor = [row for row in rows if row.variant in known.variants and row.test.mean <= 100 * share + 1e-9]
+    name, share = known.classes.majority
+    rows = [row for row in known.accuracies if row.variant in known.classes.variants]
+    poor = [row for row in rows if row.test.mean <= 100 * share + 1e-9]
     if not poor:
         return []
     listed = ", ".join(f"{row.variant.label} {number(row.test.mean)} %" for row in poor)
@@ -34,24 +35,24 @@ def _majority(rows: Sequence[Accuracy], known: Classes | None) -> list[str]:
     ]
 
 
-def _mixed(group: Group) -> list[str]:
+def _mixed(known: Numbers) -> list[str]:
     """What a plan gave where its layers, the first and the last aside, differ in bits."""
     said = []
-    for cost in costs(group):
-        inner = {row.get("weight_bits") for row in cost.rows[1:-1]}
-        if cost.plan is not None and len(inner) > 1:
-            said.append(f"{cost.plan} gave weights these bits: {weights_given(cost.rows)}.")
+    for item in known.costs:
+        inner = {row.weight_bits for row in item.cost.rows[1:-1]}
+        if item.plan is not None and len(inner) > 1:
+            said.append(f"{item.plan} gave weights these bits: {weights_given(item.cost.rows)}.")
     return said
 
 
-def weights_given(rows: Sequence[Mapping[str, Any]]) -> str:
+def weights_given(rows: Sequence[CostRow]) -> str:
     """The weight bits of some layers in words, from their rows of the cost table."""
-    known = [row for row in rows if isinstance(row.get("weight_bits"), int)]
-    return bits_given([row["weight_bits"] for row in known], [row.get("weights") for row in known])
+    known = [(row.weight_bits, row.weights) for row in rows if row.weight_bits is not None]
+    return bits_given([bits for bits, _ in known], [weights for _, weights in known])
 
 
-def _overfitted(group: Group) -> list[str]:
-    found = [(run, lost) for run in group.runs if run.finished and (lost := _lost_since_best(run)) is not None]
+def _overfitted(runs: Sequence[Run]) -> list[str]:
+    found = [(run, lost) for run in runs if run.finished and (lost := _lost_since_best(run)) is not None]
     if not found:
         return []
     listed = ", ".join(
@@ -67,12 +68,13 @@ def _lost_since_best(run: Run) -> tuple[int, int, float] | None:
     """The best epoch, the last one and the points of validation accuracy lost in between, where the best is in the
     first half and the loss has risen since.
     """
-    epochs = [epoch for epoch in run.epochs if epoch.get("arithmetic") != "deployed" and epoch.get("validation")]
-    place = (run.result or {}).get("best_epoch")
-    best = next((epoch for epoch in epochs if epoch["epoch"] == place), None)
-    if best is None or len(epochs) < _FEWEST or 2 * int(best["epoch"]) > len(epochs):
+    held = [(epoch.epoch, epoch.validation) for epoch in run.epochs if not epoch.deployed and epoch.validation]
+    place = run.result.best_epoch if run.result else None
+    first = next((validation for epoch, validation in held if epoch == place), None)
+    if place is None or first is None or len(held) < _FEWEST or 2 * place > len(held):
         return None
-    first, last = best["validation"], epochs[-1]["validation"]
-    lost = 100.0 * (float(first["accuracy"]) - float(last["accuracy"]))
-    risen = float(last.get("loss") or 0.0) > float(first.get("loss") or 0.0)
-    return (int(best["epoch"]), len(epochs), lost) if lost > 0 and risen else None
+    last = held[-1][1]
+    if first.accuracy is None or last.accuracy is None:
+        return None
+    lost = 100.0 * (first.accuracy - last.accuracy)
+    return (place, len(held), lost) if lost > 0 and (last.loss or 0.0) > (first.loss or 0.0) else None

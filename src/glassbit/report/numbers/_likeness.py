@@ -5,21 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from glassbit._errors import RunError
-from glassbit._files import read_object
-from glassbit.report.read import Group, Variant
-
-_AGAIN = "remove it and measure the study again"
-KINDS = ("between", "seeds", "ceiling", "zero")
-MEASURES = {
-    "spearman": "Spearman rank correlation",
-    "ssim": "SSIM, 7 × 7 window",
-    "iou": "overlap (IoU) of the top 10 % of the pixels",
-    "predictions": "share of images with the same prediction",
-}
+from glassbit.report.read import MEASURES, Group, Pair
+from glassbit.runs import Variant
 
 
 @dataclass(frozen=True)
@@ -71,30 +59,18 @@ class Likeness:
         return (value.mean - zero.mean) / (ceiling.mean - zero.mean)
 
 
-def likenesses(group: Group) -> list[Likeness]:
-    """One entry for each measure that the study's `agreement.json` has for runs of the group.
-
-    Raises:
-        RunError: the file is not what it should be.
-    """
-    by_id = {run.id: run.variant for run in group.runs if run.finished}
-    pairs = [pair for pair in _pairs(_beside(group)) if pair["a"] in by_id and pair["b"] in by_id]
+def likenesses(group: Group, pairs: Sequence[Pair]) -> tuple[Likeness, ...]:
+    """One entry for each measure that some pair of runs of the group has."""
+    by_id = {run.id: run.variant for run in group.runs}
     found = []
     for key, title in MEASURES.items():
         values: dict[tuple[str, frozenset[Variant]], list[float]] = defaultdict(list)
         for pair in pairs:
-            if pair.get(key) is not None:
-                values[pair["kind"], frozenset((by_id[pair["a"]], by_id[pair["b"]]))].append(float(pair[key]))
+            if key in pair.values:
+                values[pair.kind, frozenset((by_id[pair.a], by_id[pair.b]))].append(pair.values[key])
         if values:
             found.append(_likeness(group, key, title, values))
-    return found
-
-
-def pictures_compared(group: Group) -> int | None:
-    """How many images the maps are compared on, where `agreement.json` says so."""
-    path = _beside(group)
-    count = read_object(path, _AGAIN).get("images") if path.is_file() else None
-    return count if isinstance(count, int) else None
+    return tuple(found)
 
 
 def _likeness(
@@ -115,20 +91,3 @@ def _likeness(
         seeds=tuple(at("seeds", variant) for variant in variants),
         zero=tuple(at("zero", variant) for variant in variants),
     )
-
-
-def _beside(group: Group) -> Path:
-    return group.runs[0].folder.parent.parent / "agreement.json"
-
-
-def _pairs(path: Path) -> list[Mapping[str, Any]]:
-    if not path.is_file():
-        return []
-    pairs = read_object(path, _AGAIN).get("pairs")
-    if isinstance(pairs, list) and all(map(_whole, pairs)):
-        return pairs
-    raise RunError(f"{path}: must list pairs, each with a, b and a kind of {', '.join(KINDS)}; {_AGAIN}")
-
-
-def _whole(pair: Any) -> bool:
-    return isinstance(pair, dict) and {"a", "b", "kind"} <= pair.keys() and pair["kind"] in KINDS
