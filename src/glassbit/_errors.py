@@ -6,6 +6,7 @@
     │   └── ExportError several reasons why one network has no form in integers, reported together
     ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
     ├── RunError        a run that could not be trained, resumed or read back (exit code 1)
+    │   └── VersionError a file of a run that another version of Glassbit wrote
     ├── DiskError       a file that cannot be written: no room, no permission, a folder in its place (exit code 1)
     ├── GraphError      several problems of one integer network, reported together (exit code 1)
     └── ArtifactError   a network file that is foreign, damaged or newer than this version (exit code 1)
@@ -62,6 +63,10 @@ class DataError(GlassbitError):
 
 class RunError(GlassbitError):
     """A training run that cannot go on or cannot be read back."""
+
+
+class VersionError(RunError):
+    """A file of a run in a format that this version does not know."""
 
 
 class DiskError(GlassbitError, OSError):

@@ -146,3 +146,68 @@ def test_damaged_files_are_refused_with_the_repair(tmp_path, found):
     path.write_text(json.dumps({**json.loads(path.read_text()), "arrays": digest}))
     with pytest.raises(RunError, match=r"must hold a comparison \(KeyError.*; compare the networks again"):
         Comparison.load(tmp_path)
+
+
+def rewritten(folder, *, arrays=None, **summary):
+    """Change what a folder holds, so that both files still belong together."""
+    path = folder / "comparison.json"
+    with np.load(folder / "comparison.npz") as file:
+        held = {**{key: file[key] for key in file.files}, **(arrays or {})}
+    buffer = io.BytesIO()
+    np.savez(buffer, **held)
+    (folder / "comparison.npz").write_bytes(buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    path.write_text(json.dumps({**json.loads(path.read_text()), "arrays": digest, **summary}))
+
+
+@pytest.mark.parametrize(
+    ("key", "summary"),
+    [
+        ("names", {"names": ["a"]}),
+        ("names", {"names": [1, 2]}),
+        ("names", {"names": "ab"}),
+        ("classes", {"classes": 3}),
+        ("classes", {"classes": [1, 2]}),
+        ("labels", {"classes": ["one"]}),
+        ("absent", {"absent": ["x"]}),
+        ("absent", {"absent": {"gini": 1}}),
+        ("agreement", {"agreement": 3}),
+        ("agreement", {"agreement": {"between": {}}}),
+    ],
+)
+def test_a_summary_of_another_kind_is_refused(tmp_path, found, key, summary):
+    found.save(tmp_path)
+    rewritten(tmp_path)
+    assert Comparison.load(tmp_path).names == found.names
+    rewritten(tmp_path, **summary)
+    with pytest.raises(
+        RunError, match=rf"must hold a comparison \(.*{key} is not what it must be.*; compare the networks"
+    ):
+        Comparison.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("rows", lambda array: array[None]),
+        ("labels", lambda array: array[1:]),
+        ("labels", lambda array: array - 100),
+        ("predictions", lambda array: array[:1]),
+        ("predictions", lambda array: array + 100),
+        ("predictions", lambda array: array + 0.5),
+        ("correct", lambda array: array[0]),
+        ("values/road_gap", lambda array: array[:, 1:]),
+        ("between/ssim", lambda array: array[1:]),
+        ("shown", lambda array: array + 1000),
+        ("maps", lambda array: array[:, 1:]),
+        ("images", lambda array: array[1:]),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(tmp_path, found, key, change):
+    found.save(tmp_path)
+    with np.load(tmp_path / "comparison.npz") as file:
+        array = file[key]
+    rewritten(tmp_path, arrays={key: change(array)})
+    said = {"values/road_gap": "values", "between/ssim": "agreement"}.get(key, key)
+    with pytest.raises(RunError, match=rf"{said} is not what it must be"):
+        Comparison.load(tmp_path)

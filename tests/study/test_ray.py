@@ -17,7 +17,10 @@ from glassbit.study import StudyOutcome, _node, run_study
 
 Make = Callable[[str], Recipe]
 HINT = "if nobody did that, a node may be out of memory: use fewer --jobs"
-RESULT = {"test": {"accuracy": 0.5}, "train_seconds": 1.0}
+RESULT = {
+    "test": {"accuracy": 0.5, "n": 10}, "cost": {"rows": [], "stored_bytes": 1.0, "bitops": 1},
+    "best_epoch": 1, "epochs": 1, "train_seconds": 1.0,
+}  # fmt: skip
 FLOAT = "training: {epochs: 1, batch_size: 20, device: cpu, start: float}"
 FP32, PACT = "tiny-cnn-bn-width-2-fp32-s0", "tiny-cnn-bn-width-2-pact-w4a4-s0"
 

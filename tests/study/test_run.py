@@ -41,7 +41,7 @@ def test_a_run_leaves_everything_that_the_report_reads(one: Make, tmp_path: Path
     assert head["hardware"]["cores"] >= 1
 
     result = read_json(out / "result.json")
-    assert result == outcome.result
+    assert result == outcome.result.to_json()
     assert result["test"]["n"] == 40
     assert 0 <= result["test"]["accuracy"] <= 1
     counts = np.array(result["test"]["confusion"])
@@ -76,7 +76,7 @@ DEPLOY = "training: {epochs: 1, batch_size: 20, device: cpu, deploy_epochs: 1}"
 
 def test_a_run_in_deployed_arithmetic_leaves_its_artifact_and_both_accuracies(one: Make, tmp_path: Path) -> None:
     run, out = one(f"{SGT}\n{DEPLOY}"), tmp_path / "run"
-    result = run_one(run, out, progress=False).result
+    result = run_one(run, out, progress=False).result.to_json()
     found = result["deployed"]
     assert (found["best_epoch"], found["epochs"]) == (2, 1)
     assert (result["best_epoch"], result["epochs"]) == (1, 1)
@@ -217,12 +217,12 @@ def test_a_saved_run_comes_back_without_its_data(one: Make, images: Path, tmp_pa
     model = trained_model(tmp_path / "run")
     assert not model.training
     right = (model(test_images).argmax(1) == test_labels).float().mean()
-    assert float(right.detach()) == pytest.approx(outcome.result["test"]["accuracy"])
+    assert float(right.detach()) == pytest.approx(outcome.result.test.accuracy)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"must be the folder of a run.*no run\.json"):
         saved_run(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(RunError, match="must hold what a run of this version leaves"):
+    with pytest.raises(RunError, match="must hold what Glassbit writes there"):
         trained_model(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -14,6 +14,7 @@ from glassbit._files import check_file
 from glassbit.cli._network_file import ARTIFACT, ONNX
 from glassbit.cli._run_flags import TRUST
 from glassbit.cli._say import is_first_process, line
+from glassbit.runs import RESULT, Result
 
 if TYPE_CHECKING:
     from glassbit.deploy import Deployed
@@ -55,11 +56,11 @@ def export(
     graph = integer_graph(_deployed(saved, data_dir, trust), saved.run, saved.classes, scaling=saved.scaling)
     for each in _write(graph, artifact, onnx, qonnx, explain):
         line(each)
-    fake, integers = (found.get("test") for found in (result, result.get("deployed") or {}))
-    if fake and integers:
+    if result.deployed:
+        integers = result.deployed.test
         line(
-            f"test accuracy {100 * integers['accuracy']:.2f} % in integers, {100 * fake['accuracy']:.2f} % before, "
-            f"with fake quantization, on {counted(integers['n'], 'image')}"
+            f"test accuracy {100 * integers.accuracy:.2f} % in integers, {100 * result.test.accuracy:.2f} % before, "
+            f"with fake quantization, on {counted(integers.n, 'image')}"
         )
     return 0
 
@@ -84,7 +85,7 @@ def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain
             need("onnx", flag)
 
 
-def _result(saved: SavedRun) -> dict[str, Any]:
+def _result(saved: SavedRun) -> Result:
     """What a finished run with a quantized network has measured."""
     from glassbit.study import read_result
 
@@ -98,7 +99,7 @@ def _result(saved: SavedRun) -> dict[str, Any]:
             f"{saved.folder}: its first and last layer are in full precision (edges: full), and every layer must be "
             "integers; train it again with --edges 8"
         )
-    if not (saved.folder / "result.json").is_file():
+    if not (saved.folder / RESULT).is_file():
         raise RunError(f"{saved.folder}: is not finished; the command that started it goes on where it stopped")
     return read_result(saved.folder)
 

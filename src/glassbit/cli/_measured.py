@@ -18,6 +18,7 @@ from glassbit._text import listed
 from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
 from glassbit.cli._say import is_first_process
 from glassbit.intgraph import Preprocessing
+from glassbit.runs import RESULT
 
 if TYPE_CHECKING:
     from glassbit.datasets import Dataset
@@ -273,7 +274,7 @@ def _twin(place: Place, trust: bool) -> Place | None:
         return None
     run = saved_run(place).run
     for folder in sorted(place.folder.resolve().parent.iterdir()):
-        if folder == place.folder.resolve() or not (folder / "result.json").is_file():
+        if folder == place.folder.resolve() or not (folder / RESULT).is_file():
             continue
         found = _run(folder, trust)
         other = saved_run(found).run

@@ -22,11 +22,11 @@ from glassbit.recipe import (
     run_recipe,
     yaml_values,
 )
+from glassbit.runs import MASKED
 
 _WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
 _MASKING_WITHOUT_START = tuple(name for name in SaliencyRecipe.model_fields if name != "start")
 _PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
-_MASKED = ("sgt", "random")
 
 TRUST = Parameter(
     help="import the network that run.json names, where it does not come with Glassbit; its code is run",
@@ -106,10 +106,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _start(given: dict[str, Any], arm: str) -> None:
     """Say in the recipe which weights those of --start are."""
     objective = given.get("objective")
-    if "plan" in given and not (objective in _MASKED and arm == "pact"):
-        plain = objective in _MASKED and arm == "fp32"
+    if "plan" in given and not (objective in MASKED and arm == "pact"):
+        plain = objective in MASKED and arm == "fp32"
         given["training"] = {**given.get("training", {}), "start": "plain" if plain else "float"}
-    elif objective in _MASKED:
+    elif objective in MASKED:
         given[objective] = {**given.get(objective, {}), "start": "trained"}
     else:
         raise UsageError(
@@ -127,10 +127,10 @@ def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
     useless = [
         name
         for name in options
-        if name not in known.get(objective, options if objective not in ("ce", *_MASKED) else {})
+        if name not in known.get(objective, options if objective not in ("ce", *MASKED) else {})
     ]
     if useless:
         flags = ", ".join(map(MASKING.flag, useless))
-        others = " or ".join(f"--objective {name}" for name in _MASKED if known[name].keys() >= set(useless))
+        others = " or ".join(f"--objective {name}" for name in MASKED if known[name].keys() >= set(useless))
         raise UsageError(f"{flags}: has no effect with --objective {objective}; use {others}, or leave it out")
-    given[objective if objective in _MASKED else "sgt"] = options
+    given[objective if objective in MASKED else "sgt"] = options

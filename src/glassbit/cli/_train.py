@@ -53,18 +53,16 @@ def train(
         tensorboard=tensorboard,
         say=lambda text: line(text, keep="\n"),
     )
-    if outcome.status == "worker":
-        return 0
     result = outcome.result
+    if result is None:  # a process that only helped
+        return 0
     if outcome.status == "skipped":
         line(f"{folder} is finished already; nothing was trained")
-    line(f"test accuracy {100 * result['test']['accuracy']:.2f} % on {counted(result['test']['n'], 'image')}")
-    deployed = result.get("deployed")
-    if deployed:
-        line(f"in integers {100 * deployed['test']['accuracy']:.2f} %, as `glassbit export {folder}` writes it")
-    cost = result["cost"]
-    line(f"{cost['stored_bytes'] / 1000:.1f} kB stored, {cost['bitops'] / 1e6:.1f} M bit operations an image")
-    line(f"best of {counted(result['epochs'], 'epoch')}: {result['best_epoch']}, chosen on the validation images")
+    line(f"test accuracy {100 * result.test.accuracy:.2f} % on {counted(result.test.n, 'image')}")
+    if result.deployed:
+        line(f"in integers {100 * result.deployed.test.accuracy:.2f} %, as `glassbit export {folder}` writes it")
+    line(f"{result.cost.stored_bytes / 1000:.1f} kB stored, {result.cost.bitops / 1e6:.1f} M bit operations an image")
+    line(f"best of {counted(result.epochs, 'epoch')}: {result.best_epoch}, chosen on the validation images")
     line(f"run: {folder}")
     return 0
 

@@ -191,6 +191,7 @@ class Comparison:
         """
         summary, arrays = _stored.load(folder, _NAME, version=_VERSION, again=_AGAIN)
         try:
+            _check(summary, arrays)
             first, second = summary["names"]
             return cls(
                 names=(first, second),
@@ -205,5 +206,43 @@ class Comparison:
                 images=arrays.get("images"),
                 **{name: arrays[name] for name in _ARRAYS},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{folder / _NAME}.json: must hold a comparison ({error!r}); {_AGAIN}") from error
+
+
+def _check(summary: Mapping[str, Any], arrays: Mapping[str, _stored.Array]) -> None:
+    """Refuse a summary whose values are not of the kind that `Comparison.to_json` writes, or arrays that do not belong
+    together.
+
+    Raises:
+        ValueError: with the first key that is wrong.
+    """
+    names, classes, agreement, rows = summary["names"], summary["classes"], summary["agreement"], arrays["rows"]
+    shown, values = arrays["shown"], [array for key, array in arrays.items() if key.startswith(_VALUES)]
+    compared = agreement if isinstance(agreement, dict) else {}
+    known = len(classes) if isinstance(classes, list) else 0
+    measured = [arrays[f"{pair}/{measure}"] for pair in PAIRS if pair in compared for measure in MEASURES]
+    _stored.check(
+        ("names", _stored.are(names, _is_text) and len(names) == 2),
+        ("classes", _stored.are(classes, _is_text)),
+        ("absent", _stored.are_of(summary["absent"], _is_text)),
+        ("agreement", {"between", "ceiling", "zero"} <= compared.keys() <= set(PAIRS)),
+        ("rows", rows.ndim == 1),
+        ("labels", arrays["labels"].shape == rows.shape and _are_below(arrays["labels"], known)),
+        ("predictions", arrays["predictions"].shape == (2, *rows.shape)),
+        ("predictions", _are_below(arrays["predictions"], known)),
+        ("correct", arrays["correct"].ndim == 2 and len(arrays["correct"]) == 2),
+        ("values", all(array.shape == (2, *rows.shape) for array in values)),
+        ("agreement", all(array.shape == rows.shape for array in measured)),
+        ("shown", shown.ndim == 1 and _are_below(shown, len(rows))),
+        ("maps", arrays["maps"].ndim == 4 and arrays["maps"].shape[:2] == (2, *shown.shape)),
+        ("images", "images" not in arrays or arrays["images"].shape[:1] == shown.shape),
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_below(values: _stored.Array, most: int) -> bool:
+    return values.size == 0 or (values.dtype.kind in "iu" and values.min() >= 0 and values.max() < most)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -161,33 +161,32 @@ def _check(summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """
     facts, shares = summary["facts"], summary["fractions"]
     known = isinstance(facts, dict)
-    for key, holds in (
+    _stored.check(
         ("name", isinstance(summary["name"], str)),
         ("seed", summary["seed"] is None or is_whole(summary["seed"])),
-        ("classes", _are(summary["classes"], lambda name: isinstance(name, str))),
+        ("classes", _stored.are(summary["classes"], lambda name: isinstance(name, str))),
         ("classes", arrays["labels"].size == 0 or arrays["labels"].max() < len(summary["classes"])),
-        ("fractions", _are(shares, is_real)),
-        ("curves", _are_of(summary["curves"], lambda curve: _are(curve, _is_number) and len(curve) == len(shares))),
-        ("randomisation", _are(summary["randomisation"], _is_layer)),
-        ("absent", _are_of(summary["absent"], lambda why: isinstance(why, str))),
+        ("fractions", _stored.are(shares, is_real)),
+        (
+            "curves",
+            _stored.are_of(
+                summary["curves"], lambda curve: _stored.are(curve, _is_number) and len(curve) == len(shares)
+            ),
+        ),
+        ("randomisation", _stored.are(summary["randomisation"], _is_layer)),
+        ("absent", _stored.are_of(summary["absent"], lambda why: isinstance(why, str))),
         ("facts", known),
-        ("facts.region_shares", known and _are_of(facts.get("region_shares") or {}, is_real)),
+        ("facts.region_shares", known and _stored.are_of(facts.get("region_shares") or {}, is_real)),
         ("facts.stored_bytes", known and (facts.get("stored_bytes") is None or is_real(facts["stored_bytes"], 0))),
-    ):
-        if not holds:
-            raise ValueError(f"{key} is not what it must be")
-
-
-def _are(values: Any, kind: Callable[[Any], bool]) -> bool:
-    return isinstance(values, list) and all(map(kind, values))
-
-
-def _are_of(values: Any, kind: Callable[[Any], bool]) -> bool:
-    return isinstance(values, dict) and all(map(kind, values.values()))
+    )
 
 
 def _is_number(value: Any) -> bool:
     return value is None or is_real(value)
+
+
+def _is_curve(values: Any, length: int) -> bool:
+    return _stored.are(values, _is_number) and len(values) == length
 
 
 def _is_layer(pair: Any) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +86,27 @@ def number(value: float) -> float | None:
 def from_number(value: float | None) -> float:
     """What `number` made; None is NaN."""
     return math.nan if value is None else float(value)
+
+
+def check(*facts: tuple[str, bool]) -> None:
+    """Refuse a summary of which something does not hold.
+
+    Args:
+        facts: a key, and whether its value is what it must be.
+
+    Raises:
+        ValueError: with the first key that is wrong.
+    """
+    for key, holds in facts:
+        if not holds:
+            raise ValueError(f"{key} is not what it must be")
+
+
+def are(values: Any, kind: Callable[[Any], bool]) -> bool:
+    """Whether they are a list of one kind."""
+    return isinstance(values, list) and all(map(kind, values))
+
+
+def are_of(values: Any, kind: Callable[[Any], bool]) -> bool:
+    """Whether they are an object whose values are of one kind."""
+    return isinstance(values, dict) and all(map(kind, values.values()))

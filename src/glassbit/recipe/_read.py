@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RecipeError, UsageError
+from glassbit.runs import MASKED
 
 from ._problems import Path as Keys
 from ._problems import check, suggestion
@@ -125,10 +126,7 @@ def _grid(values: dict[str, Any]) -> list[tuple[Keys, str]]:
         model=(),
         settings=[setting.get("name") if isinstance(setting, dict) else setting for setting in many("sgt")],
         start=training.get("start"),
-        starts={
-            key: [setting.get("start") for setting in many(key) if isinstance(setting, dict)]
-            for key in ("sgt", "random")
-        },
+        starts={key: [setting.get("start") for setting in many(key) if isinstance(setting, dict)] for key in MASKED},
         deploy_epochs=training.get("deploy_epochs"),
         finetuning=bool(values.get("finetuning")),
         full_edges=[

@@ -8,9 +8,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
+
+from glassbit.runs import ARMS, MASKED, Arm, Objective, arm_of, is_quantized, named, objective_of
 
 from ._options import (
     DEPLOY_OPTIONS,
@@ -29,13 +31,6 @@ from ._options import (
     raise_problems,
 )
 
-Objective = Literal["ce", "sgt", "random"]
-Arm = Literal["fp32", "sgt", "random", "pact", "sgt+pact", "random+pact"]
-_OBJECTIVES: dict[str, Objective] = {
-    "fp32": "ce", "sgt": "sgt", "random": "random", "pact": "ce", "sgt+pact": "sgt", "random+pact": "random"
-}  # fmt: skip
-_FLOAT_ARMS: dict[Objective, Arm] = {"ce": "fp32", "sgt": "sgt", "random": "random"}
-_PACT_ARMS: dict[Objective, Arm] = {"ce": "pact", "sgt": "sgt+pact", "random": "random+pact"}
 _FULL_EDGES = "must be 8 or same where deploy_epochs asks for integer arithmetic; got full; change one of the two"
 _WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
 _NEWER = {
@@ -93,9 +88,8 @@ class RunRecipe(Options):
     @property
     def arm(self) -> str:
         """The run's arm of a study, with the name that its options have: `sgt+pact`, or `sgt-mine+pact`."""
-        arm = (_FLOAT_ARMS if self.plan is None else _PACT_ARMS)[self.objective]
-        named = self.objective == "sgt" and self.sgt.name is not None
-        return arm.replace("sgt", f"sgt-{self.sgt.name}") if named else arm
+        arm = arm_of(self.objective, quantized=self.plan is not None)
+        return named(arm, self.sgt.name if self.objective == "sgt" else None)
 
     @property
     def id(self) -> str:
@@ -129,9 +123,9 @@ class RunRecipe(Options):
     def config(self) -> dict[str, Any]:
         """Everything that the run uses, resolved, as plain JSON values; what it does not use is left out."""
         config: dict[str, Any] = self.model_dump(mode="json")
-        for name in ("sgt", "random"):
-            if self.objective != name:
-                del config[name]
+        for masked in MASKED:
+            if self.objective != masked:
+                del config[masked]
         if self.plan is None:
             for name in ("start", "quantizer_lr", "quantizer_decay"):
                 del config["training"][name]
@@ -220,7 +214,7 @@ def grid_problems(
         full_edges: the plans with edges in full precision.
     """
     problems: list[Problem] = []
-    quantized = [arm for arm in arms if isinstance(arm, str) and arm.endswith("pact")]
+    quantized = [arm for arm in arms if isinstance(arm, str) and is_quantized(arm)]
     if quantized and not plans:
         text = f"must come with plans for {', '.join(quantized)}; got no plans; add, for example, `plans: [w4a4]`"
         problems.append((("arms",), text))
@@ -234,12 +228,13 @@ def grid_problems(
             problems.append((("training", "deploy_epochs"), text))
         problems += [(("plans", i, "edges"), _FULL_EDGES) for i in full_edges]
     continues = False
-    for arm in dict.fromkeys(arm for arm in arms if isinstance(arm, str) and arm in _OBJECTIVES):
-        objective = _OBJECTIVES[arm]
+    for arm in dict.fromkeys(arm for arm in arms if isinstance(arm, str) and arm in ARMS):
+        objective = objective_of(arm)
         if start in ("float", "plain") and arm in quantized:
-            needed, because = _FLOAT_ARMS[objective if start == "float" else "ce"], f"training.start: {start}"
+            needed = arm_of(objective if start == "float" else "ce", quantized=False)
+            because = f"training.start: {start}"
         elif "trained" in starts.get(objective, ()):
-            needed, because = (_PACT_ARMS if arm in quantized else _FLOAT_ARMS)["ce"], f"{objective}.start: trained"
+            needed, because = arm_of("ce", quantized=arm in quantized), f"{objective}.start: trained"
         else:
             continue
         continues = True
@@ -274,8 +269,8 @@ def expand(recipe: Recipe) -> tuple[RunRecipe, ...]:
         for model in recipe.model
         for seed in recipe.seeds
         for arm in recipe.arms
-        for setting in (recipe.sgt if _OBJECTIVES[arm] == "sgt" else recipe.sgt[:1])
-        for plan in (recipe.plans if arm.endswith("pact") else (None,))
+        for setting in (recipe.sgt if objective_of(arm) == "sgt" else recipe.sgt[:1])
+        for plan in (recipe.plans if is_quantized(arm) else (None,))
     ]
     return tuple(sorted(runs, key=_generation))
 
@@ -297,7 +292,7 @@ def _run(
     run = RunRecipe(
         data=data,
         model=model,
-        objective=_OBJECTIVES[arm],
+        objective=objective_of(arm),
         plan=plan,
         seed=seed,
         training=recipe.training,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ._comparison_page import write_comparison as write_comparison
-from ._measurement_page import write_measurement as write_measurement
-from ._write import write_report as write_report
+from .pages import write_comparison as write_comparison
+from .pages import write_measurement as write_measurement
+from .pages import write_report as write_report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from glassbit import runtime
 from glassbit._errors import UsageError
@@ -11,6 +10,8 @@ from glassbit.datasets import Dataset
 from glassbit.deploy import Deployed, lower
 from glassbit.intgraph import About, IntGraph, Preprocessing
 from glassbit.recipe import RunRecipe, model_slug
+from glassbit.runs import Accuracy
+from glassbit.runs import Deployed as Measured
 from glassbit.train import History, load_weights
 
 from ._measure import tested
@@ -19,8 +20,8 @@ ARTIFACT = "model.glassbit"
 _BATCHES = (1, 64)
 
 
-def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: History, out: Path) -> dict[str, Any]:
-    """Accuracy of the best weights in deployed arithmetic, sizes of its files and their speed, as plain JSON values.
+def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: History, out: Path) -> Measured:
+    """Accuracy of the best weights in deployed arithmetic, sizes of its files and their speed.
 
     Writes the artifact `model.glassbit` into the run's folder.
 
@@ -40,16 +41,16 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
     trained = history.deployed_epoch >= first["epoch"]
     best = history.epochs[history.deployed_epoch - 1]["validation"] if trained else converted
     files, speed, absent = _files_and_speed(graph, out / ARTIFACT)
-    return {
-        "test": tested(model, data),
-        "validation": {"accuracy": best["accuracy"]},
-        "converted": {"accuracy": converted["accuracy"]},
-        "best_epoch": history.deployed_epoch,
-        "epochs": run.deploy_epochs,
-        "bytes": files,
-        "speed_of_float": speed,
-        "absent": absent,
-    }
+    return Measured(
+        test=tested(model, data),
+        validation=Accuracy(accuracy=best["accuracy"]),
+        converted=Accuracy(accuracy=converted["accuracy"]),
+        best_epoch=history.deployed_epoch,
+        epochs=run.deploy_epochs,
+        bytes=files,
+        speed_of_float=speed,
+        absent=absent,
+    )
 
 
 def integer_graph(model: Deployed, run: RunRecipe, classes: tuple[str, ...], *, scaling: str = "") -> IntGraph:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from glassbit._files import read_lines
+from glassbit._errors import RunError
 from glassbit._progress import line
 from glassbit.recipe import RunRecipe
+from glassbit.runs import LOG, Epoch, read_log
 from glassbit.train import told
 
 
@@ -33,7 +33,7 @@ class EpochLines:
 
     def follow(self, run: RunRecipe, folder: Path) -> None:
         """Begin with a run; what its log has already is not told."""
-        log = folder / "log.jsonl"
+        log = folder / LOG
         self._runs[run.id] = _Followed(log, run.training.epochs + run.deploy_epochs, len(_records(log)), _size(log))
 
     def tell(self, name: str) -> None:
@@ -44,16 +44,16 @@ class EpochLines:
             return
         records = _records(run.log)
         for record in records[run.told :]:
-            line(f"{name} epoch {record['epoch']}/{run.epochs}: {told(record)}")
+            line(f"{name} epoch {record.epoch}/{run.epochs}: {told(record.to_json())}")
         run.told, run.size = len(records), size
 
 
-def _records(log: Path) -> list[Any]:
+def _records(log: Path) -> tuple[Epoch, ...]:
     """The lines of a log; none where it is damaged, which the run itself reports."""
     try:
-        return read_lines(log)
-    except (OSError, ValueError):
-        return []
+        return read_log(log, repair="")
+    except RunError:
+        return ()
 
 
 def _size(path: Path) -> int:

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from glassbit._errors import GlassbitError, UsageError
-from glassbit._files import read_json
 from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
+from glassbit.runs import HEAD, Result
 from glassbit.train import cores
 
 from ._epoch_lines import EpochLines
 from ._process import FAILED, begin, discard, end, failure
 from ._run import run_one
 from ._transparency import measure_run
+from ._whole import read_result
 
 _POLL = 0.2
 
@@ -58,8 +59,8 @@ class Job:
         }
 
 
-Ended = tuple[Job, str | None, dict[str, Any]]
-"""A job, the message of its failure or None, and its result (empty after a failure)."""
+Ended = tuple[Job, str | None, Result | None]
+"""A job, the message of its failure or None, and its result (None after a failure)."""
 
 
 class Workshop(ABC):
@@ -86,7 +87,7 @@ class Workshop(ABC):
                 if first in failed:
                     waiting.remove(job)
                     failed.add(job.run.id)
-                    yield job, f"starts from the weights of {first}, which failed", {}
+                    yield job, f"starts from the weights of {first}, which failed", None
                 elif first not in pending and len(running) < self.room:
                     waiting.remove(job)
                     running[job.run.id] = job
@@ -136,16 +137,16 @@ class Here(Workshop):
         try:
             self._done.append((job, None, self._do(job)))
         except GlassbitError as error:
-            self._done.append((job, str(error), {}))
+            self._done.append((job, str(error), None))
         except Exception as error:  # noqa: BLE001 (one run must not end the others)
-            self._done.append((job, f"{type(error).__name__}: {error}", {}))
+            self._done.append((job, f"{type(error).__name__}: {error}", None))
 
     def ended(self) -> list[Ended]:
         """See `Workshop.ended`."""
         done, self._done = self._done, []
         return done
 
-    def _do(self, job: Job) -> dict[str, Any]:
+    def _do(self, job: Job) -> Result | None:
         if self._loaded is None or self._loaded[0] != job.run.data:
             self._loaded = (job.run.data, build_data(job.run.data, download=job.download, progress=self.progress))
         outcome = run_one(
@@ -190,7 +191,7 @@ class Pool(Workshop):
 
     def begin(self, job: Job) -> None:
         """Start the process of a job."""
-        begun = (job.out / "run.json").is_file()
+        begun = (job.out / HEAD).is_file()
         self._processes[job.run.id] = (job, begun, begin(job.for_process(threads=self.threads), os.environ))
 
     def ended(self) -> list[Ended]:
@@ -202,7 +203,7 @@ class Pool(Workshop):
     def _end(self, job: Job, begun: bool, process: subprocess.Popen[bytes]) -> Ended:
         message = failure(job.out, process.returncode)
         if message is None:
-            return job, None, read_json(job.out / "result.json")
+            return job, None, read_result(job.out)
         if process.returncode == FAILED and not begun:
             discard(job.out)
-        return job, message, {}
+        return job, message, None

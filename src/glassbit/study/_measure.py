@@ -17,45 +17,39 @@ from glassbit.explain import masking_curves
 from glassbit.models import to_unit
 from glassbit.quant import cost
 from glassbit.recipe import EvaluationRecipe
+from glassbit.runs import Cost, Masking, Tested
 from glassbit.train import evaluate
 
 from ._probes import Probes, save_arrays
 
 
 def measure(built: Built, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
-    """Test accuracy, cost, and accuracy under masking, as plain JSON values."""
+    """Test accuracy, cost, accuracy under masking, and the layers left as they are: parts of `Result`."""
     shape = (data.channels, *data.size)
-    found = dataclasses.asdict(cost(built.model.network, shape))
+    found = cost(built.model.network, shape)
     return {
         "test": tested(built.model, data),
-        "cost": found,
+        "cost": Cost.model_validate(dataclasses.asdict(found)),
         "masking": masking(built.model, data, options),
-        "left": [list(pair) for pair in built.conversion.left] if built.conversion else [],
+        "left": built.conversion.left if built.conversion else (),
     }
 
 
-def tested(model: nn.Module, data: Dataset) -> dict[str, Any]:
-    """Accuracy, loss and confusion matrix on the test images, as plain JSON values; rows are true classes."""
+def tested(model: nn.Module, data: Dataset) -> Tested:
+    """Accuracy, loss and confusion matrix on the test images."""
     test = evaluate(model, data.test, classes=len(data.classes))
-    return {
-        "accuracy": test.accuracy,
-        "loss": test.loss if math.isfinite(test.loss) else None,
-        "n": test.n,
-        "confusion": [list(row) for row in test.confusion],
-    }
+    loss = test.loss if math.isfinite(test.loss) else None
+    return Tested(accuracy=test.accuracy, loss=loss, n=test.n, confusion=test.confusion)
 
 
-def masking(model: nn.Module, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
+def masking(model: nn.Module, data: Dataset, options: EvaluationRecipe) -> Masking:
     """Accuracy against the share of removed pixels, on the same test images for every run of a data set."""
     device = next(model.parameters()).device
     order = torch.randperm(len(data.test), generator=torch.Generator().manual_seed(derive("masking images")))
     rows = order[: options.images].sort().values
     images = to_unit(data.test.take(rows).to(device))
     curves = masking_curves(model, images, data.test.labels[rows].to(device), fills=options.fills, seed=0)
-    accuracy = {
-        fill: {order: list(values) for order, values in found.items()} for fill, found in curves.accuracy.items()
-    }
-    return {"n": len(rows), "fractions": list(curves.fractions), "accuracy": accuracy}
+    return Masking(n=len(rows), fractions=curves.fractions, accuracy=curves.accuracy)
 
 
 def save_final_maps(probes: Probes, model: nn.Module, path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._packages import install
+from glassbit.runs import RESULT, Result
 
 from . import _node, _process
 from ._jobs import Ended, Job, Workshop
@@ -25,6 +26,7 @@ _ANSWER = 120.0
 _POLL = 0.5
 _GRACE = 20.0
 _ALL = 10**9
+_AGAIN = "call the study again, which makes it anew"
 
 
 class Cluster(Workshop):
@@ -86,7 +88,8 @@ class Cluster(Workshop):
     def ended(self) -> list[Ended]:
         """See `Workshop.ended`."""
         over = self._ray.wait(list(self._running), timeout=_POLL)[0]
-        return [(self._running.pop(reference), *self._outcome(reference)) for reference in over]
+        gone = [(reference, self._running.pop(reference)) for reference in over]
+        return [(job, *self._outcome(reference, job)) for reference, job in gone]
 
     def given_back(self) -> list[Job]:
         """Return the jobs whose task no node has room for any more; they will ask for fewer CPUs.
@@ -174,16 +177,17 @@ class Cluster(Workshop):
         )
         return left
 
-    def _outcome(self, reference: Any) -> tuple[str | None, dict[str, Any]]:
+    def _outcome(self, reference: Any, job: Job) -> tuple[str | None, Result | None]:
         errors = self._ray.exceptions
         try:
             message, result = self._ray.get(reference)
         except errors.RayTaskError as error:
-            return f"{type(error.cause).__name__}: {error.cause}", {}
+            return f"{type(error.cause).__name__}: {error.cause}", None
         except errors.RayError as error:
             hint = "if nobody did that, a node may be out of memory: use fewer --jobs"
-            return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", {}
-        return message, result
+            return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", None
+        found = None if message else Result.from_json(result, path=job.out / RESULT, repair=_AGAIN)
+        return message, found
 
     def _cancel(self, references: Sequence[Any]) -> None:
         """Stop tasks, and wait until their processes are gone."""

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
-from glassbit._files import sweep, write_json, write_text, writing
+from glassbit._files import sweep, write_text, writing
 from glassbit.build import Built, build, build_data, exportable, fit_options
 from glassbit.datasets import Dataset, remarks, with_classes
 from glassbit.deploy import Deployed, export_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
+from glassbit.runs import HEAD, RESULT, Accuracy, Head, Images, Result
 from glassbit.train import History, fit_with, load_weights
 
 from ._announce import not_deployable
@@ -41,13 +42,13 @@ class RunOutcome:
         id: the run's id.
         folder: its folder.
         status: `finished` now, `skipped` because it was finished before, or `worker` in a process that only helped.
-        result: what `result.json` holds; empty in a worker.
+        result: what `result.json` holds; None in a worker.
     """
 
     id: str
     folder: Path
     status: Literal["finished", "skipped", "worker"]
-    result: dict[str, Any]
+    result: Result | None
 
 
 def run_one(
@@ -135,7 +136,7 @@ def run_one(
 @contextmanager
 def leaving_nothing(out: Path) -> Iterator[None]:
     """Remove the folder of a run that began inside the block and fails before its first epoch ends."""
-    begun = (out / "run.json").is_file()
+    begun = (out / HEAD).is_file()
     try:
         yield
     except GlassbitError:
@@ -162,7 +163,7 @@ def _run(
     if start is not None and weights is not None:
         data = _as_in(start, data)
     found = digests(data)
-    if main and not (out / "run.json").is_file() and not probes_path.is_file():
+    if main and not (out / HEAD).is_file() and not probes_path.is_file():
         for text in remarks(data, validation=run.data.validation, seed=run.seed):
             warnings.warn(text, GlassbitWarning, stacklevel=3)
     built = build(run, data, start=weights)
@@ -173,11 +174,11 @@ def _run(
         if run.deploy_epochs and problems:
             raise UsageError(not_deployable(problems))
     probes = Probes(data, run.evaluation.probes)
-    if main and (not (out / "run.json").is_file() or extends(out, run)):
-        for path in (out / "result.json", out / MEASURED):
+    if main and (not (out / HEAD).is_file() or extends(out, run)):
+        for path in (out / RESULT, out / MEASURED):
             with writing(path):
                 path.unlink(missing_ok=True)
-        write_json(out / "run.json", _head(run, data, found, command))
+        _head(run, data, found, command).write(out / HEAD)
     if main:
         probes.save(probes_path, found)
     recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=_last_epochs(run))
@@ -192,27 +193,29 @@ def _run(
         title=run.id,
     )
     if not _leave_group():
-        return RunOutcome(run.id, out, "worker", {})
-    write_json(out / "result.json", _result(run, data, built, history, probes, out))
+        return RunOutcome(run.id, out, "worker", None)
+    _result(run, data, built, history, probes, out).write(out / RESULT)
     return RunOutcome(run.id, out, "finished", read_result(out))
 
 
-def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probes: Probes, out: Path) -> dict[str, Any]:
+def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probes: Probes, out: Path) -> Result:
     load_weights(built.model, out / "best.pt", "the network of run.json")
     built.model.eval()
     best = history.epochs[history.best_epoch - 1]
-    moved = [change for record in history.epochs for change in record.get("moved", ())]
+    moved = tuple(change for record in history.epochs for change in record.get("moved", ()))
     save_final_maps(probes, built.model, out / "explain.npz")
-    deployed = built.objective.model
-    return {
-        **measure(built, data, run.evaluation),
-        **({"deployed": measure_deployed(deployed, run, data, history, out)} if isinstance(deployed, Deployed) else {}),
-        "validation": {"accuracy": best["validation"]["accuracy"]},
-        "best_epoch": history.best_epoch,
-        "epochs": run.training.epochs,
-        "train_seconds": round(sum(record["seconds"] for record in history.epochs), 3),
-        **({"moved": moved} if moved else {}),
-    }
+    measured = measure(built, data, run.evaluation)
+    if isinstance(built.objective.model, Deployed):
+        measured["deployed"] = measure_deployed(built.objective.model, run, data, history, out)
+    if moved:
+        measured["moved"] = moved
+    return Result(
+        **measured,
+        validation=Accuracy(accuracy=best["validation"]["accuracy"]),
+        best_epoch=history.best_epoch,
+        epochs=run.training.epochs,
+        train_seconds=round(sum(record["seconds"] for record in history.epochs), 3),
+    )
 
 
 def _last_epochs(run: RunRecipe) -> tuple[int, ...]:
@@ -220,35 +223,35 @@ def _last_epochs(run: RunRecipe) -> tuple[int, ...]:
     return run.training.epochs, run.training.epochs + run.deploy_epochs
 
 
-def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) -> dict[str, Any]:
+def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) -> Head:
     """What `run.json` holds."""
-    return {
-        "id": run.id,
-        "arm": run.arm,
-        "objective": run.objective,
-        "plan": None if run.plan is None else run.plan.slug,
-        "seed": run.seed,
-        "data": data_slug(run.data),
-        "model": model_slug(run.model),
-        "config": run.config(),
-        "digest": run.digest,
-        "images": {
-            "train": len(data.train),
-            "test": len(data.test),
-            "classes": list(data.classes),
-            "channels": data.channels,
-            "size": list(data.size),
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "digests": found,
-            "scaling": data.scaling,
-        },
-        "threads": torch.get_num_threads(),
-        "started": now(),
-        "command": command,
-        "versions": versions(),
-        "hardware": hardware(),
-    }
+    return Head(
+        id=run.id,
+        arm=run.arm,
+        objective=run.objective,
+        plan=None if run.plan is None else run.plan.slug,
+        seed=run.seed,
+        data=data_slug(run.data),
+        model=model_slug(run.model),
+        config=run.config(),
+        digest=run.digest,
+        images=Images(
+            train=len(data.train),
+            test=len(data.test),
+            classes=data.classes,
+            channels=data.channels,
+            size=data.size,
+            mean=data.mean,
+            std=data.std,
+            digests=found,
+            scaling=data.scaling,
+        ),
+        threads=torch.get_num_threads(),
+        started=now(),
+        command=command,
+        versions=versions(),
+        hardware=hardware(),
+    )
 
 
 def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
@@ -259,7 +262,7 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
         raise UsageError(
             f"{run.id}: starts from the weights of {run.starts_from}; name that run's folder, or use `start: scratch`"
         )
-    if not (start / "result.json").is_file():
+    if not (start / RESULT).is_file():
         raise RunError(
             f"{run.id}: starts from the weights of {run.starts_from}, which is not finished in {start}; finish it first"
         )

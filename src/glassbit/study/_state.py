@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from glassbit._errors import GlassbitWarning, RunError
-from glassbit._files import read_object
 from glassbit.build import build_network, build_plan, check_trusted
 from glassbit.deploy import Deployed
 from glassbit.models import Classifier
 from glassbit.quant import quantize_
 from glassbit.recipe import DEPLOY_OPTIONS, RunRecipe, TrainingRecipe, differences
+from glassbit.runs import HEAD, RESULT, Head, Images
 from glassbit.train import load_weights, set_threads, threads_kept
 
 State = Literal["new", "unfinished", "finished"]
@@ -39,31 +39,31 @@ def state(folder: Path, run: RunRecipe) -> State:
             f"{folder}: holds a run with other settings ({'; '.join(changes)}); change them back, choose another "
             "folder, or delete this one"
         )
-    if not (folder / "run.json").is_file():
+    if not (folder / HEAD).is_file():
         return "new"
-    return "finished" if (folder / "result.json").is_file() and not extends(folder, run) else "unfinished"
+    return "finished" if (folder / RESULT).is_file() and not extends(folder, run) else "unfinished"
 
 
 def changed(folder: Path, run: RunRecipe) -> tuple[str, ...]:
     """Every setting by which `run` differs from the run in `folder`; nothing where there is none yet, or where it only
     goes on with it (`extends`).
     """
-    if not (folder / "run.json").is_file():
+    if not (folder / HEAD).is_file():
         return ()
-    saved = read_object(folder / "run.json", _AGAIN)
-    if saved.get("digest") == run.digest or extends(folder, run):
+    saved = _head(folder)
+    if saved.digest == run.digest or extends(folder, run):
         return ()
-    return tuple(differences(saved.get("config") or {}, run.config())) or ("its digest",)
+    return tuple(differences(dict(saved.config or {}), run.config())) or ("its digest",)
 
 
 def extends(folder: Path, run: RunRecipe) -> bool:
     """Whether `run` is the run in `folder` with epochs in deployed arithmetic added, of which that one has none."""
-    if not (run.deploy_epochs and (folder / "run.json").is_file()):
+    if not (run.deploy_epochs and (folder / HEAD).is_file()):
         return False
     without = run.training.model_copy(
         update={name: TrainingRecipe.model_fields[name].default for name in DEPLOY_OPTIONS}
     )
-    return read_object(folder / "run.json", _AGAIN).get("digest") == run.model_copy(update={"training": without}).digest
+    return _head(folder).digest == run.model_copy(update={"training": without}).digest
 
 
 @dataclass(frozen=True)
@@ -101,45 +101,47 @@ def saved_run(folder: Path) -> SavedRun:
     Raises:
         RunError: there is none, or it is not what a run leaves.
     """
-    if not (folder / "run.json").is_file():
+    if not (folder / HEAD).is_file():
         raise RunError(
             f"{folder}: must be the folder of a run, as `glassbit train` or `glassbit study` leaves it; no run.json"
         )
-    saved = read_object(folder / "run.json", _AGAIN)
+    images = _head(folder).images or Images()
+    classes, channels, size, mean, std = images.classes, images.channels, images.size, images.mean, images.std
+    if classes is None or channels is None or size is None or len(size) != 2 or mean is None or std is None:
+        raise _not_whole(folder, "images")
     try:
-        images = saved["images"]
-        return SavedRun(
-            folder=folder,
-            run=RunRecipe.model_validate(saved["config"]),
-            classes=tuple(images["classes"]),
-            channels=int(images["channels"]),
-            size=(int(images["size"][0]), int(images["size"][1])),
-            mean=tuple(images["mean"]),
-            std=tuple(images["std"]),
-            counts={part: int(images[part]) for part in ("train", "test") if part in images},
-            scaling=str(images.get("scaling", "")),
-            digests={str(part): str(value) for part, value in dict(images.get("digests") or {}).items()},
-        )
-    except (KeyError, TypeError, IndexError, ValueError, OverflowError, AttributeError) as error:
-        raise RunError(
-            f"{folder / 'run.json'}: must hold what a run of this version leaves, and does not ({_fault(error)}); "
-            f"{_AGAIN}"
-        ) from error
+        run = RunRecipe.model_validate(_head(folder).config)
+    except ValidationError as error:
+        keys = (".".join(("config", *map(str, problem["loc"]))) for problem in error.errors()[:3])
+        raise _not_whole(folder, ", ".join(keys)) from error
+    return SavedRun(
+        folder=folder,
+        run=run,
+        classes=classes,
+        channels=channels,
+        size=(size[0], size[1]),
+        mean=mean,
+        std=std,
+        counts={part: n for part, n in (("train", images.train), ("test", images.test)) if n is not None},
+        scaling=images.scaling,
+        digests=images.digests or {},
+    )
 
 
-def _fault(error: Exception) -> str:
-    """Which key of `run.json` is wrong."""
-    if isinstance(error, ValidationError):
-        return ", ".join(".".join(("config", *map(str, problem["loc"]))) for problem in error.errors()[:3])
-    return f"no {error.args[0]!r}" if isinstance(error, KeyError) else "images"
+def _head(folder: Path) -> Head:
+    return Head.read(folder / HEAD, repair=_AGAIN)
+
+
+def _not_whole(folder: Path, keys: str) -> RunError:
+    return RunError(f"{folder / HEAD}: must hold what Glassbit writes there, and does not ({keys}); {_AGAIN}")
 
 
 @contextmanager
 def as_it_began(folder: Path, run: RunRecipe) -> Iterator[None]:
     """Compute inside the block with as many threads as the run in `folder` began with, where it says so."""
     with threads_kept():
-        threads = read_object(folder / "run.json", _AGAIN).get("threads") if (folder / "run.json").is_file() else None
-        if isinstance(threads, int) and threads > 0 and _on_cpu(run.training.device):
+        threads = _head(folder).threads if (folder / HEAD).is_file() else None
+        if threads is not None and threads > 0 and _on_cpu(run.training.device):
             set_threads(threads, folder)
         yield
 
@@ -187,7 +189,7 @@ def deployed_model(folder: Path, *, trust: bool | str = False) -> Deployed | Non
 
 
 def _untrained(saved: SavedRun, trust: bool | str) -> Classifier:
-    check_trusted(saved.run.model.name, trust=trust, source=saved.folder / "run.json")
+    check_trusted(saved.run.model.name, trust=trust, source=saved.folder / HEAD)
     network = build_network(
         saved.run.model, classes=len(saved.classes), channels=saved.channels, size=saved.size, seed=saved.run.seed
     )
@@ -202,9 +204,9 @@ def _untrained(saved: SavedRun, trust: bool | str) -> Classifier:
 
 def _load(model: nn.Module, path: Path) -> None:
     folder = path.parent
-    if not path.exists() and not (folder / "last.pt").exists() and (folder / "result.json").is_file():
+    if not path.exists() and not (folder / "last.pt").exists() and (folder / RESULT).is_file():
         raise RunError(
-            f"checkpoint {path}: must exist, and does not, nor does last.pt; delete {folder / 'result.json'} and call "
+            f"checkpoint {path}: must exist, and does not, nor does last.pt; delete {folder / RESULT} and call "
             "what made the run again, which trains it anew"
         )
     load_weights(model, path, "the network of run.json")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glassbit._count import counted
 from glassbit._errors import RunError
-from glassbit._files import read_json, sweep, write_json
+from glassbit._files import sweep
 from glassbit.recipe import Recipe, RunRecipe, data_slug, expand
+from glassbit.runs import STUDY, StudyHead
 
 from ._announce import say_exportable
 from ._facts import hardware, now, versions
@@ -111,12 +111,12 @@ def run_study(
         first: dict[str, str] = {}
         for job, failure, result in workshop.work(jobs):
             count = f"[{len(finished) + len(study.failed) + len(skipped) + 1}/{len(runs)}] {job.run.id}"
-            if failure is None:
+            if result is not None:
                 finished.append(job.run.id)
-                tell(f"{count}: accuracy {100 * result['test']['accuracy']:.2f} %, {result['train_seconds']:.0f} s")
-                if result.get("moved"):
-                    tell(f"{job.run.id}: other bits than without the interruption: {'; '.join(result['moved'])}")
-            else:
+                tell(f"{count}: accuracy {100 * result.test.accuracy:.2f} %, {result.train_seconds:.0f} s")
+                if result.moved:
+                    tell(f"{job.run.id}: other bits than without the interruption: {'; '.join(result.moved)}")
+            elif failure is not None:
                 study.failed[job.run.id] = failure
                 study.save()
                 same = first.setdefault(failure, job.run.id)
@@ -138,13 +138,13 @@ def _workshop(out: Path, on: str | None, processes: int | None, *, devices: int,
 class _Study:
     """`study.json`."""
 
-    def __init__(self, folder: Path, head: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, head: StudyHead) -> None:
         self.folder = folder
         self.head = head
         self.failed: dict[str, str] = {}
 
     def save(self) -> None:
-        write_json(self.folder / "study.json", {**self.head, "failed": self.failed})
+        self.head.model_copy(update={"failed": self.failed}).write(self.folder / STUDY)
 
 
 def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callable[[str], None]) -> list[str]:
@@ -178,21 +178,21 @@ def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callabl
     return finished
 
 
-def _head(recipe: Recipe, runs: tuple[RunRecipe, ...], text: str, command: str, out: Path) -> dict[str, Any]:
+def _head(recipe: Recipe, runs: tuple[RunRecipe, ...], text: str, command: str, out: Path) -> StudyHead:
     try:
-        started = str(read_json(out / "study.json")["started"])
-    except (OSError, ValueError, KeyError, TypeError):
+        started = StudyHead.read(out / STUDY, repair="").started or now()
+    except RunError:
         started = now()
-    return {
-        "name": recipe.name,
-        "recipe": recipe.model_dump(mode="json"),
-        "recipe_text": text,
-        "command": command,
-        "versions": versions(),
-        "hardware": hardware(),
-        "started": started,
-        "runs": [run.id for run in runs],
-    }
+    return StudyHead(
+        name=recipe.name,
+        recipe=recipe.model_dump(mode="json"),
+        recipe_text=text,
+        command=command,
+        versions=versions(),
+        hardware=hardware(),
+        started=started,
+        runs=tuple(run.id for run in runs),
+    )
 
 
 def _silent(text: str) -> None:

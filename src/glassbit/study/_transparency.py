@@ -16,6 +16,7 @@ from glassbit.datasets import Dataset, with_classes
 from glassbit.evidence import MEASURES, Measurement
 from glassbit.measure import WINDOW, Subject, TorchSubject, agreement, measure, random_maps
 from glassbit.recipe import RunRecipe, model_slug
+from glassbit.runs import RESULT
 
 from ._facts import hardware, versions
 from ._images import changes
@@ -49,15 +50,13 @@ def run_subject(saved: SavedRun, *, trust: bool | str = False) -> Subject:
 def run_facts(saved: SavedRun) -> dict[str, Any]:
     """What a run knows of itself, for the record."""
     run = saved.run
-    cost: dict[str, Any] = {}
-    if (saved.folder / "result.json").exists():
-        cost = read_result(saved.folder).get("cost", {})
+    finished = (saved.folder / RESULT).exists()
     return {
         "run": run.id,
         "arm": run.arm,
         "plan": None if run.plan is None else run.plan.slug,
         "model": model_slug(run.model),
-        "stored_bytes": cost.get("stored_bytes"),
+        "stored_bytes": read_result(saved.folder).cost.stored_bytes if finished else None,
         "versions": versions(),
         "hardware": hardware(),
     }
@@ -68,7 +67,8 @@ def is_measured(folder: Path, images: int) -> bool:
     if not images:
         return True
     try:
-        return Measurement.load(folder).facts.get("asked") == images
+        found = Measurement.load(folder)
+        return found.facts.get("asked") == images and _is_of_run(found)
     except RunError:
         return False
 
@@ -138,9 +138,16 @@ def _measured(out: Path, runs: Sequence[RunRecipe]) -> Iterator[tuple[str, Measu
         folder = out / "runs" / run.id
         if (folder / MEASURED).is_file():
             try:
-                yield run.id, Measurement.load(folder)
+                found = Measurement.load(folder)
             except RunError:
                 continue  # a report is made of what is readable; the next study measures this run again
+            if _is_of_run(found):
+                yield run.id, found
+
+
+def _is_of_run(found: Measurement) -> bool:
+    """Whether it says which network and which images it is of, as those do that a study takes."""
+    return all(isinstance(found.facts.get(name), str) for name in ("network_digest", "images_digest"))
 
 
 def _variant(run: RunRecipe) -> RunRecipe:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 from pathlib import Path
-from typing import Any
 
-from glassbit._errors import RunError, UsageError
-from glassbit._files import read_json, read_lines
+from glassbit._errors import RunError, UsageError, VersionError
 from glassbit._text import listed
 from glassbit.recipe import RunRecipe
+from glassbit.runs import HEAD, LOG, RESULT, STUDY, Result, read_log
 from glassbit.train import load_checkpoint
 
 from ._deployed import ARTIFACT
@@ -17,14 +16,15 @@ from ._process import BEGUN, LOCK
 from ._state import trained_model
 
 _RUN = (
-    *BEGUN, "last.pt", "best.pt", "deployed.pt", "result.json", ARTIFACT, "transparency.*",
+    *BEGUN, "last.pt", "best.pt", "deployed.pt", RESULT, ARTIFACT, "transparency.*",
     "transparency.html", "report.html", "tables", "figures", "explain", "explain.npz", ".*.part",
 )  # fmt: skip
 _STUDY = (
-    LOCK, "study.json", "runs", "probes*.npz", "agreement.json", "report.html", "tables", "figures", ".seen-*",
+    LOCK, STUDY, "runs", "probes*.npz", "agreement.json", "report.html", "tables", "figures", ".seen-*",
     ".*.part",
 )  # fmt: skip
 _SHOWN = 3
+_AGAIN = "call what made the run again, which makes it anew"
 
 
 def refuse_foreign(folder: Path, *, study: bool = False) -> None:
@@ -33,7 +33,7 @@ def refuse_foreign(folder: Path, *, study: bool = False) -> None:
     Raises:
         RunError: it does; the text names some of it.
     """
-    if not folder.is_dir() or (folder / ("study.json" if study else "run.json")).is_file():
+    if not folder.is_dir() or (folder / (STUDY if study else HEAD)).is_file():
         return
     known = _STUDY if study else _RUN
     foreign = sorted(
@@ -56,25 +56,27 @@ def lost(folder: Path, run: RunRecipe) -> tuple[str, ...]:
         checkpoints = ()
     return (
         *(name for name in checkpoints if not _is_checkpoint(folder / name, run.model.name)),
-        *(() if _is_result(folder / "result.json") else ("result.json",)),
-        *(() if _is_log(folder / "log.jsonl") else ("log.jsonl",)),
+        *(() if _is_result(folder) else (RESULT,)),
+        *(() if _is_log(folder) else (LOG,)),
         *((ARTIFACT,) if run.deploy_epochs and checkpoints and not (folder / ARTIFACT).is_file() else ()),
     )
 
 
-def read_result(folder: Path) -> dict[str, Any]:
+def read_result(folder: Path) -> Result:
     """What `result.json` of a finished run holds.
 
     Raises:
+        VersionError: another version of Glassbit wrote it.
         RunError: it is lost or damaged.
     """
-    if not _is_result(folder / "result.json"):
+    try:
+        return Result.read(folder / RESULT, repair=_AGAIN)
+    except VersionError:
+        raise
+    except RunError as error:
         raise RunError(
-            f"{folder / 'result.json'}: must be the result of a run, and is missing or damaged; call what made the "
-            "run again, which makes it anew"
-        )
-    result: dict[str, Any] = read_json(folder / "result.json")
-    return result
+            f"{folder / RESULT}: must be the result of a run, and is missing or damaged; {_AGAIN}"
+        ) from error
 
 
 def _is_checkpoint(path: Path, trust: str) -> bool:
@@ -90,24 +92,20 @@ def _is_checkpoint(path: Path, trust: str) -> bool:
     return True
 
 
-def _is_result(path: Path) -> bool:
-    """Whether a file holds the numbers of a result that commands print."""
+def _is_result(folder: Path) -> bool:
     try:
-        found = read_json(path)
-        tests = [found["test"], *([found["deployed"]["test"]] if found.get("deployed") else [])]
-        numbers = [
-            *(test[name] for test in tests for name in ("accuracy", "n")),
-            *(found["cost"][name] for name in ("stored_bytes", "bitops")),
-            *(found[name] for name in ("best_epoch", "epochs")),
-        ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        read_result(folder)
+    except VersionError:
+        raise
+    except RunError:
         return False
-    return all(isinstance(value, int | float) for value in numbers) and isinstance(found["cost"].get("rows"), list)
+    return True
 
 
-def _is_log(path: Path) -> bool:
+def _is_log(folder: Path) -> bool:
     try:
-        lines = read_lines(path)
-    except (OSError, ValueError):
+        return bool(read_log(folder / LOG, repair=_AGAIN))
+    except VersionError:
+        raise
+    except RunError:
         return False
-    return bool(lines) and all(isinstance(line, dict) and isinstance(line.get("epoch"), int) for line in lines)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glassbit._errors import GlassbitWarning, RunError
 from glassbit._files import read_lines, write_text
+from glassbit.runs import LOG
 
 from ._checkpoint import AGAIN, load_checkpoint, put_weights, save_checkpoint
 from ._identity import changes
@@ -112,8 +113,8 @@ def _is_of(path: Path, like: dict[str, Tensor] | None, *epochs: int) -> bool:
 
 def begin_log(out: Path) -> None:
     """Leave no lines of an earlier training, which is begun anew."""
-    if (out / "log.jsonl").exists():
-        write_text(out / "log.jsonl", "")
+    if (out / LOG).exists():
+        write_text(out / LOG, "")
 
 
 def own_state(objective: Objective) -> dict[str, Tensor]:
@@ -149,7 +150,7 @@ def resume(
 
 def mend_log(out: Path, history: list[dict[str, Any]]) -> None:
     """Write `log.jsonl` anew where it does not hold just this history."""
-    log = out / "log.jsonl"
+    log = out / LOG
     try:
         whole = read_lines(log) == history and log.read_text(encoding="utf-8").endswith("\n")
     except (OSError, ValueError):

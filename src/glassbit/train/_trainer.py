@@ -16,13 +16,13 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GlassbitWarning, RunError
-from glassbit._files import append_line
 from glassbit._modes import frozen, train_
 from glassbit._random import derive
 from glassbit.datasets import Augment, Batches, Dataset
 from glassbit.deploy import Deployed, export_problems, reestimate_
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import FLOOR
+from glassbit.runs import LOG, append_epoch
 
 from ._checkpoint import save_checkpoint
 from ._evaluate import tally
@@ -229,7 +229,7 @@ class Trainer:
                 save_checkpoint(self.out / self.phase.best, self._content(epoch))
             optimizer = self.phase.optimizer.state_dict()
             save_checkpoint(self.out / "last.pt", {**self._content(epoch), "optimizer": optimizer})
-            append_line(self.out / "log.jsonl", record)
+            append_epoch(self.out / LOG, record)
         self.fabric.barrier()
         self.best = self._best()
 

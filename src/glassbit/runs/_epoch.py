@@ -1,0 +1,79 @@
+"""`log.jsonl`: a line per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from glassbit._errors import RunError
+from glassbit._files import append_line, json_fault, read_lines
+
+from ._part import Number, Part, Several, Stored
+
+_Layers = Mapping[str, Number | None] | None
+
+
+class Held(Part):
+    """A network on the validation images."""
+
+    loss: Number | None = None
+    accuracy: Number | None = None
+
+
+class Epoch(Stored):
+    """A line of `log.jsonl`.
+
+    Args:
+        epoch: from 1.
+        arithmetic: `float` or `deployed`; None in logs of earlier versions, which are all `float`.
+        converted: in the first epoch in integer arithmetic, the network as it was converted.
+        lr: the learning rate of the last step.
+        train: means over the steps: loss, classification, consistency, accuracy, tied.
+        alphas, steps, clipped, zeros: a value per layer.
+        floored: the layers whose alpha is at its floor.
+        moved: what an interruption before this epoch changed.
+    """
+
+    epoch: int
+    arithmetic: str | None = None
+    converted: Held | None = None
+    lr: Number | None = None
+    train: Mapping[str, Number | None] | None = None
+    validation: Held | None = None
+    alphas: _Layers = None
+    steps: _Layers = None
+    clipped: _Layers = None
+    zeros: _Layers = None
+    floored: Several[str] | None = None
+    seconds: Number | None = None
+    images_per_second: Number | None = None
+    moved: Several[str] = ()
+
+    @property
+    def deployed(self) -> bool:
+        """Whether it was trained in integer arithmetic."""
+        return self.arithmetic == "deployed"
+
+    def series(self, part: str) -> Mapping[str, Number | None]:
+        """Return the values of `train`, `validation`, or a part with a value per layer; empty where it has none."""
+        found = getattr(self, part)
+        return {} if found is None else found.model_dump() if isinstance(found, Part) else found
+
+
+def append_epoch(path: Path, record: Mapping[str, Any]) -> None:
+    """Append the line of an epoch to a log."""
+    append_line(path, Epoch.from_json(dict(record), path=path, repair="repair the training loop").to_json())
+
+
+def read_log(path: Path, *, repair: str) -> tuple[Epoch, ...]:
+    """Read a log; no lines where there is no file.
+
+    Raises:
+        RunError: it holds other lines than a run logs.
+    """
+    try:
+        lines = read_lines(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: must be lines of JSON, and is not ({json_fault(error)}); {repair}") from error
+    return tuple(Epoch.from_json(line, path=path, repair=repair) for line in lines)
