@@ -1,13 +1,14 @@
 # make demo   set up, run the built-in study, write runs/quickstart/report.html
 # make test   set up with the test tools, then every check
 # make bench  Glassbit beside its peers, on a machine that does nothing else: make bench ARGS="--rounds 5"
+# make lowest  the lowest versions that pyproject.toml allows, in an environment of their own, and every command once
 # All need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test bench web clean
+.PHONY: demo test bench lowest web clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -22,6 +23,12 @@ test: .venv/installed-test
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+lowest: .venv/python
+	$(SET_UP) uv
+	$(BIN)/uv venv --quiet --clear .bench/lowest
+	$(BIN)/uv pip install --quiet --python .bench/lowest --resolution lowest-direct '.[onnx]'
+	.bench/lowest/bin/python scripts/smoke.py
 
 # onnxruntime-web, for the checks that need Node.js; kept in the user's cache.
 web:

@@ -37,7 +37,7 @@ from benchmarks import _arms
 
 ARMS = ("fp32", "sgt+pact")
 AXES = ("batch", "size", "depth")
-TITLES = {"batch": "images a step", "size": "pixels a side", "depth": "layers", "images": "gigabytes of images"}
+TITLES = {"batch": "images per step", "size": "pixels per side", "depth": "layers", "images": "gigabytes of images"}
 SIDE = 32
 _WHERE = ("json", "plot", "folder", "point")
 GIGA = 10**9
@@ -104,7 +104,7 @@ def images_point(path: str, read: int) -> dict[str, Any]:
         seconds = time.perf_counter() - ordered
         found[name] = {
             "seconds to the first batch": round(ordered - started, 3),
-            "microseconds an image": round(1e6 * seconds / max(1, (taken - 1) * 128), 3),
+            "microseconds per image": round(1e6 * seconds / max(1, (taken - 1) * 128), 3),
             **memory(),
         }
     return found
@@ -214,11 +214,11 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
     row = [point for point in good if point["axis"] == "images"]
     size = [point["gigabytes"] for point in row]
     for name, label in (("first", "not cached"), ("again", "cached")):
-        panels[0, 3].plot(size, [point[name]["microseconds an image"] for point in row], "o-", ms=3, label=label)
+        panels[0, 3].plot(size, [point[name]["microseconds per image"] for point in row], "o-", ms=3, label=label)
     for name in ("anonymous", "file"):
         panels[1, 3].plot(size, [point["first"][name] / 1e6 for point in row], "o-", ms=3, label=name)
     for column, axis in enumerate(TITLES):
-        panels[0, column].set_ylabel("µs an image" if axis == "images" else "ms a step")
+        panels[0, column].set_ylabel("µs per image" if axis == "images" else "ms per step")
         panels[1, column].set_ylabel("MB held" if axis == "images" else "MB at the peak")
         for panel in panels[:, column]:
             if panel.lines and any(len(line.get_xdata()) for line in panel.lines):
@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[28, 56, 112, 168, 224])
     parser.add_argument("--depths", type=int, nargs="*", default=[20, 32, 56, 110], help="6 n + 2")
     parser.add_argument("--gigabytes", nargs="*", default=["0.25", "1", "4", "memory"], help="of images")
-    parser.add_argument("--batch", type=int, default=128, help="images a step where that does not vary (default 128)")
+    parser.add_argument("--batch", type=int, default=128, help="images per step where that does not vary (default 128)")
     parser.add_argument("--size-batch", type=int, default=16, help="where the image size varies (default 16)")
     parser.add_argument("--depth-batch", type=int, default=64, help="where the depth varies (default 64)")
     parser.add_argument("--steps", type=int, default=3, help="timed steps a point, after one that is not (default 3)")

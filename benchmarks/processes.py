@@ -76,14 +76,16 @@ def measure(arm: str, way: str, batch: int, options: argparse.Namespace) -> floa
         ]
         codes = [process.wait() for process in running]
         if any(codes):
-            raise SystemExit(f"{arm}, {way}, {batch} images a step: a process failed; see above")
+            raise SystemExit(f"{arm}, {way}, {batch} images per step: a process failed; see above")
         return max(json.loads(file.read_text(encoding="utf-8")) for file in files)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, nargs="+", default=[128, 512], help="images a step, over all processes")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[128, 512], help="images per step, over all processes"
+    )
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="and threads (default: of the machine)")
     parser.add_argument("--epochs", type=int, default=3, help=f"of {STEPS} steps (default 3)")
@@ -122,7 +124,7 @@ def main() -> None:
             found = {
                 "arm": arm,
                 "batch": batch,
-                "seconds an epoch": times,
+                "seconds per epoch": times,
                 "speed-up": {way: _ratio(times["one"], times[way]) for way in WAYS[1:]},
                 "of the ceiling": {"ddp": _ratio(times["apart"], times["ddp"])},
             }

@@ -139,7 +139,7 @@ def measure(arm: str, options: argparse.Namespace) -> dict[str, Any]:
     return {
         "arm": arm,
         "seconds": round(whole, 3),
-        "images a second": [record["images_per_second"] for record in history.epochs],
+        "images per second": [record["images_per_second"] for record in history.epochs],
         "share outside the steps": round(1 - seconds["step"] / whole, 4),
         "shares": {part: round(value / whole, 4) for part, value in sorted(seconds.items(), key=lambda pair: -pair[1])},
         "freed memory kept": kept,

@@ -45,7 +45,7 @@ class Entry:
         channels_last: its images and weights have the channels of a pixel side by side in memory.
         bf16: under bfloat16 autocast.
         compiled: the loss is wrapped in `torch.compile`.
-        every: it takes part in one of so many rounds.
+        every: it takes part in every N-th round.
         variables: environment variables of its process.
         links: what was read about the settings.
     """
@@ -145,7 +145,7 @@ _TRAINING = (
         "brevitas",
         "training",
         "brevitas",
-        "brevitas.nn layers, a scale a channel for weights, a learned scale for activations; measured after its "
+        "brevitas.nn layers, a scale per channel for weights, a learned scale for activations; measured after its "
         "collection of statistics; first and last layer 8 bits; cross-entropy",
         "w4a4",
         "brevitas",
@@ -178,7 +178,7 @@ _INFERENCE = (
         "onnx-qdq",
         "inference",
         "onnx-qdq",
-        "ONNX Runtime, quant_pre_process and quantize_static with the defaults of QDQ (S8S8, a scale a tensor)",
+        "ONNX Runtime, quant_pre_process and quantize_static with the defaults of QDQ (S8S8, a scale per tensor)",
         "w8a8",
         links=ONNX_RUNTIME,
     ),
@@ -186,7 +186,7 @@ _INFERENCE = (
         "onnx-qdq-u8s8",
         "inference",
         "onnx-qdq-u8s8",
-        "onnx-qdq with unsigned activations (U8S8) and a scale a channel for weights",
+        "onnx-qdq with unsigned activations (U8S8) and a scale per channel for weights",
         "w8a8",
         links=ONNX_RUNTIME,
     ),

@@ -63,7 +63,7 @@ def quantize_(file: Path, *, unsigned: bool) -> None:
 
     Args:
         file: read, and written anew.
-        unsigned: U8S8 with a scale a channel for weights; otherwise the tool's defaults, S8S8 with a scale a tensor.
+        unsigned: U8S8 with a scale per channel for weights; else the tool's defaults, S8S8 with a scale per tensor.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -31,7 +31,7 @@ class Training:
     Args:
         entry: what to train.
         threads: of torch.
-        batch: images a step.
+        batch: images per step.
     """
 
     def __init__(self, entry: Entry, threads: int, batch: int) -> None:

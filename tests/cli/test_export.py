@@ -102,7 +102,7 @@ def test_an_unfinished_run_is_refused(call, trained, tmp_path):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        ([], "needs --artifact FILE, --onnx FILE or --qonnx FILE, one at least"),
+        ([], "must be given a file to write; got none; add --artifact FILE, --onnx FILE or --qonnx FILE"),
         (["--artifact", "m.onnx"], "--artifact: must end with .glassbit, such as model.glassbit; got m.onnx"),
         (["--onnx", "m.glassbit"], "--onnx: must end with .onnx"),
         (["--qonnx", "m.glassbit"], "--qonnx: must end with .onnx"),

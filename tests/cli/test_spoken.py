@@ -32,7 +32,7 @@ def test_what_is_asked_for_is_spelled_as_the_command_has_it(command, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("pixels a side: choose size=, e.g. 224", "pixels a side: choose --size, e.g. 224"),
+        ("pixels per side: choose size=, e.g. 224", "pixels per side: choose --size, e.g. 224"),
         ("Choose one for all of them, such as size=64", "Choose one for all of them, such as --size 64"),
         ("lower quantizer_decay or quantizer_lr", "lower --quantizer-decay or --quantizer-lr"),
         ("fit: epochs must be at least 1; got 0", "fit: --epochs must be at least 1; got 0"),

@@ -68,7 +68,7 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
         ({"train_images": np.zeros((0, 6, 7, 3), np.uint8)}, "train_images is empty"),
         (
             {"train_images": np.zeros((12, 1, 1), np.uint8)},
-            r"4 ... 2048 pixels a side, or 1 on one of the two, got \(1, 1\)",
+            r"4 ... 2048 pixels per side, or 1 on one of the two, got \(1, 1\)",
         ),
         ({"train_labels": np.arange(11)}, "11 labels for 12 images"),
         ({"train_labels": np.zeros(12)}, "whole numbers"),

@@ -185,7 +185,7 @@ def test_the_image_is_special(call: Callable[..., Tensor], side: int, reason: st
 
 
 def test_sums_of_windows_that_float32_cannot_hold_are_refused():
-    """Windows of 4, 5, 6 and 7 pixels a side: the weights of one add up to 420 on each axis."""
+    """Windows of 4, 5, 6 and 7 pixels per side: the weights of one add up to 420 on each axis."""
     network = Net(sequence, a=nn.AvgPool2d(7, 1, padding=3, count_include_pad=False))
     quantize_(network, Plan.named("w8a8", edges="same"))
     with pytest.raises(UsageError) as caught:

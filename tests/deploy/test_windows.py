@@ -63,7 +63,7 @@ def test_sliding_windows_are_those_of_torch(kernel: int):
 
 
 MAPS = sorted({-(-pixels // 8) for pixels in range(8, 473)})
-"""The sides of cnn-bn's last map, whose strides are 1, 2, 2 and 2, for images of 8 to 472 pixels a side."""
+"""The sides of cnn-bn's last map, whose strides are 1, 2, 2 and 2, for images of 8 to 472 pixels per side."""
 
 
 def test_every_map_of_cnn_bn_fits_also_with_8_bits():

@@ -101,7 +101,7 @@ def test_any_number_of_channels_and_large_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"names": ["a"]}, "names must be 5, one an image; got 1"),
+        ({"names": ["a"]}, "names must be 5, one per image; got 1"),
         ({"methods": []}, "methods must be one or more names, each once"),
         ({"methods": ["gradient", "gradient"]}, "each once"),
         ({"methods": ["gradient", "deeplift"]}, "deeplift would be wrong on this quantized network"),

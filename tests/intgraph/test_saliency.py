@@ -156,8 +156,8 @@ def test_codes_at_the_ends_of_the_window_pass_nothing():
     [
         (3, "target must be a class number, 0..2; got 3"),
         (np.array([0, -1]), "target must be a class number, 0..2; got -1"),
-        (np.array([0, 1, 2]), "target must be a class number, or 2, one an image; got int64 of shape (3,)"),
-        (1.0, "target must be a class number, or 2, one an image; got float64 of shape ()"),
+        (np.array([0, 1, 2]), "target must be a class number, or 2, one per image; got int64 of shape (3,)"),
+        (1.0, "target must be a class number, or 2, one per image; got float64 of shape ()"),
     ],
 )
 def test_other_targets_are_refused(whole, target, text, unchecked):

@@ -149,7 +149,7 @@ LARGE = "must be an int of 1..65535"
         ("logits", {"input": "flat"}, "logits: must read a Linear; flat is a Flatten"),
         ("logits", {"input": "mean"}, "logits: must read a Linear; mean is an AveragePool"),
         ("logits", {"input": "sum"}, "logits: must read a Linear; sum is an Add"),
-        ("logits", {"bias": ints(1, 2)}, "logits: bias and scale must be 3, one a class of fc; got 2 and 3"),
+        ("logits", {"bias": ints(1, 2)}, "logits: bias and scale must be 3, one per class of fc; got 2 and 3"),
         ("logits", {"bias": ints(0, 0, 2**30 + 1)}, "logits: every bias must be within ±2^30; got 1073741825"),
         ("logits", {"scale": np.array([1, 0, 1], np.float32)}, "logits: every scale must be finite and above 0, between 2^-100 and 2^90, so that no logit overflows or vanishes; got 0.0"),
         ("logits", {"scale": np.array([1, np.nan, 1], np.float32)}, "logits: every scale must be finite and above 0, between 2^-100 and 2^90, so that no logit overflows or vanishes; got nan"),
@@ -222,9 +222,9 @@ def test_sums_of_windows_reach_their_bound():
         ("conv", {"codes": np.zeros((2, 1, 3, 3), np.int64)}, "conv: codes must be a filled uint8 array of 4 axes; got int64 of shape (2, 1, 3, 3)"),
         ("conv", {"codes": np.zeros((2, 1, 7, 3), np.uint8)}, "conv: the kernel (7, 3) must fit into the map with its padding; image has the shape (1, 4, 4), padding is (1, 1)"),
         ("branch", {"codes": np.zeros((2, 3, 1, 1), np.uint8)}, "branch: weights for 3 channels (1 groups of 3); relu has 2"),
-        ("conv", {"codes": np.zeros((3, 1, 3, 3), np.uint8)}, "relu: bias, multiplier and exponent must be 3, one a channel of conv, or 1; got 2"),
+        ("conv", {"codes": np.zeros((3, 1, 3, 3), np.uint8)}, "relu: bias, multiplier and exponent must be 3, one per channel of conv, or 1; got 2"),
         ("fc", {"codes": np.zeros((3, 4), np.uint8)}, "fc: weights for 4 flat inputs; flat has the shape (2,)"),
-        ("fc", {"codes": np.zeros((4, 2), np.uint8)}, "logits: bias and scale must be 4, one a class of fc; got 3 and 3"),
+        ("fc", {"codes": np.zeros((4, 2), np.uint8)}, "logits: bias and scale must be 4, one per class of fc; got 3 and 3"),
     ],
 )  # fmt: skip
 def test_one_rule_of_weights(whole, name, settings, text):

@@ -294,7 +294,7 @@ def test_a_network_that_has_diverged_still_gets_an_answer(make, images) -> None:
         ),
         ({"labels": LABELS + 1}, r"labels must be classes 0\.\.2 of net; got 1\.\.3"),
         ({"labels": LABELS - 1}, r"labels must be classes 0\.\.2 of net; got -1\.\.1"),
-        ({"maps": torch.zeros(6, 10, 12)}, r"maps must be \(6, 12, 10\), one an image; got \(6, 10, 12\)"),
+        ({"maps": torch.zeros(6, 10, 12)}, r"maps must be \(6, 12, 10\), one per image; got \(6, 10, 12\)"),
         ({"fractions": (0.0, 0.5)}, r"fractions must rise from 0 to 1; got \(0\.0, 0\.5\)"),
         ({"fractions": (0.0, 0.5, 0.5, 1.0)}, "fractions must rise from 0 to 1"),
         ({"fractions": ()}, "fractions must rise from 0 to 1"),

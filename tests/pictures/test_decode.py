@@ -73,7 +73,7 @@ def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
 
 
 def png16(path: Path, pixels: np.ndarray) -> Path:
-    """A PNG of 16 bits a channel, which Pillow reads and does not write."""
+    """A PNG of 16 bits per channel, which Pillow reads and does not write."""
     height, width, channels = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
     head = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 2: 4, 4: 6}[channels], 0, 0, 0)
@@ -90,21 +90,21 @@ DEEP = np.random.default_rng(0).integers(0, 2**16, (8, 8, 4)).astype(np.uint16)
 
 def test_16_bits_a_channel_are_read_as_8_and_said(tmp_path: Path) -> None:
     path = png16(tmp_path / "x.png", DEEP[..., :3])
-    text = r"1 image has 16 bits a channel, of which the upper 8 are read \(such as x.png\)"
+    text = r"1 image has 16 bits per channel, of which the upper 8 are read \(such as x.png\)"
     with pytest.warns(GlassbitWarning, match=text):
         made = pixels(path)
     assert np.array_equal(made[0].transpose(1, 2, 0), DEEP[..., :3] >> 8)
     (tmp_path / "x.ppm").write_bytes(b"P6 8 8 65535\n" + DEEP[..., :3].astype(">u2").tobytes())
-    with pytest.warns(GlassbitWarning, match="1 image has 16 bits a channel"):
+    with pytest.warns(GlassbitWarning, match="1 image has 16 bits per channel"):
         pixels(tmp_path / "x.ppm")
     with pytest.warns(GlassbitWarning) as told:
         pixels(png16(tmp_path / "y.png", DEEP))
-    assert sorted(str(one.message)[12:27] for one in told) == ["16 bits a chann", "an alpha channe"]
+    assert sorted(str(one.message)[12:27] for one in told) == ["16 bits per cha", "an alpha channe"]
 
 
 def test_16_bit_grey_is_refused_with_the_line_that_makes_it_right(tmp_path: Path) -> None:
     path = png16(tmp_path / "x.png", DEEP[..., :1])
-    with pytest.raises(DataError, match="pixels of mode I;16; save it with 8 bits a channel") as error:
+    with pytest.raises(DataError, match="pixels of mode I;16; save it with 8 bits per channel") as error:
         pixels(path)
     (line,) = re.findall("`([^`]+)`", str(error.value))
     with Image.open(path) as image:
@@ -153,8 +153,8 @@ def odd_files(folder: Path, photo: Photo) -> dict[Path, str]:
         folder / "labels.csv": "not an image",
         photo(folder / "tiny.png", size=(1, 1)): "1 x 1 pixels; at least 4 a side",
         folder / "moving.gif": "2 frames",
-        folder / "deep.png": "save it with 8 bits a channel",
-        folder / "float.tif": "save it with 8 bits a channel",
+        folder / "deep.png": "save it with 8 bits per channel",
+        folder / "float.tif": "save it with 8 bits per channel",
         folder / "huge.png": "9000 x 9000 pixels; at most 64 million",
         folder / "bomb.png": "too many pixels; at most 64 million are read",
     }

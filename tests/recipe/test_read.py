@@ -142,7 +142,7 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ("name: a\ntraining: {schedule: step, milestones: []}", "line 2: training.milestones: must name at least one"),
         (
             "name: a\ntraining: {batch_size: 16, devices: 2, accumulate: 5}",
-            "line 2: training.accumulate: must leave at least 2 images a part; got 5 parts of 8 images; use 4 or fewer",
+            "line 2: training.accumulate: must leave at least 2 images per part; got 5 parts of 8 images; use 4",
         ),
         ("name: a\ntraining: {batch_size: 2, devices: 2}", "line 2: training.batch_size: must leave at least 2 images"),
         (

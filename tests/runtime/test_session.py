@@ -46,7 +46,7 @@ def test_targets_that_are_no_class(graph, session):
         session.explain(images, count)
     with pytest.raises(UsageError, match="got -1"):
         session.explain(images, np.array([0, -1, 0]))
-    with pytest.raises(UsageError, match=r"or 3, one an image; got int64 of shape \(2,\)"):
+    with pytest.raises(UsageError, match=r"or 3, one per image; got int64 of shape \(2,\)"):
         session._targets(np.array([0, 1]), 3)
 
 

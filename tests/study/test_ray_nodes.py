@@ -56,7 +56,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # of this cluster alone, and in no file
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin on a busy machine take seconds an epoch
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # two threads that spin on a busy machine take seconds per epoch
     short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # below it are sockets, whose paths must be short
     words = [sys.executable, "-c", HEAD]
     (Path(short) / "ray").mkdir()

@@ -68,7 +68,9 @@ def export(
 def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain: bool) -> None:
     """Refuse what cannot be written, before anything is loaded."""
     if artifact is None and onnx is None and qonnx is None:
-        raise UsageError("export: needs --artifact FILE, --onnx FILE or --qonnx FILE, one at least")
+        raise UsageError(
+            "export: must be given a file to write; got none; add --artifact FILE, --onnx FILE or --qonnx FILE"
+        )
     for flag, path, suffix in (("--artifact", artifact, ARTIFACT), ("--onnx", onnx, ONNX), ("--qonnx", qonnx, ONNX)):
         if path is not None and path.suffix != suffix:
             raise UsageError(f"{flag}: must end with {suffix}, such as model{suffix}; got {path}")

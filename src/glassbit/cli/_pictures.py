@@ -23,7 +23,7 @@ class Pictures:
 
     Args:
         images: uint8.
-        names: one an image.
+        names: one per image.
         labels: the true classes, where they are known.
     """
 

@@ -42,7 +42,7 @@ class Batches:
 
     Args:
         split: the images.
-        batch_size: images a step, over all processes; a multiple of `world`.
+        batch_size: images per step, over all processes; a multiple of `world`.
         seed: of the order and the augmentation.
         rank: the number of this process, 0 ... world - 1; it gets every `world`-th image.
         world: the number of processes.

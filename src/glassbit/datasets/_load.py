@@ -62,8 +62,8 @@ def load(
             a path; `./mnist` is a folder of that name.
         data_dir: where files of the catalogue are already, in any official layout; nothing is downloaded then. A
             relative path in `name` starts here.
-        size: pixels a side, or height and width, 4 ... 2048; absent for the images' own size, one for all. Images with
-            regions keep theirs.
+        size: pixels per side, or height and width, 4 ... 2048. Without it, the images' own size, one for all. Images
+            with regions keep theirs.
         resize: "crop" fills the frame and cuts the rest off, "pad" adds black bars, "stretch" distorts.
         color: "grey", "rgb", or "auto" for what the images are, one for all.
         cache_dir: for downloads and mapped images; absent for GLASSBIT_CACHE or the platform's cache folder.

@@ -52,7 +52,7 @@ def shape_problem(shape: tuple[int, ...]) -> str:
         return f"{wanted}, got {shape}{_channels(shape)}"
     if len(shape) in (3, 4):
         sides = shape[1:] if len(shape) == 3 else shape[2:] if shape[1] in _CHANNELS else shape[1:3]
-        return f"must have {SMALLEST} ... {LARGEST} pixels a side, or 1 on one of the two, got {sides}"
+        return f"must have {SMALLEST} ... {LARGEST} pixels per side, or 1 on one of the two, got {sides}"
     return f"{wanted}, got {shape}"
 
 

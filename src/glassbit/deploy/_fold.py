@@ -43,7 +43,7 @@ class Normalization:
     with s the mean of the deviations; kappa folds into the weights that read the image, offset into their bias.
 
     Args:
-        mean, std: one a channel, in [0, 1] units.
+        mean, std: one per channel, in [0, 1] units.
     """
 
     mean: tuple[float, ...]
@@ -254,7 +254,7 @@ class Folding:
         return torch.tensor(value, dtype=torch.float64, device=self.shifts.device)
 
     def _input_channels(self, values: tuple[float, ...], weight: Tensor, groups: int) -> Tensor:
-        """One value an image channel, to be multiplied with the weights that read it."""
+        """One value per image channel, to be multiplied with the weights that read it."""
         whole = torch.tensor(values, dtype=torch.float64, device=weight.device)
         if weight.dim() == 2:
             return whole.repeat_interleave(weight.shape[1] // len(values)).view(1, -1)

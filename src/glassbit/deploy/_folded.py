@@ -23,7 +23,7 @@ class Scale:
     Args:
         step: float64, a constant of the gradient.
         low, high: bounds of codes, before the zero is taken off; of accumulators not used.
-        gain, shift: float64, one a channel, with the gradient of the parameters; None is 1 and 0.
+        gain, shift: float64, one per channel, with the gradient of the parameters; None is 1 and 0.
     """
 
     step: Float64[Tensor, ""]

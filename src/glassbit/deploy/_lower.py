@@ -153,7 +153,7 @@ def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preproces
     summed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
     if summed:
         raise UsageError(
-            f"lower: needs images to find the range of what is summed ({', '.join(summed)}); pass some hundred, "
+            f"lower: needs images to find the range of what is summed ({', '.join(summed)}); pass a few hundred, "
             "or make a Deployed from them and train it"
         )
     return deployed

@@ -100,7 +100,7 @@ class Requantizer:
     """The numbers of a requantizer: `code = clip(round_half_even((acc + B) m 2^-e), low, high)`.
 
     Args:
-        bias: B, one a channel, or one for all.
+        bias: B, one per channel, or one for all.
         factor: m 2^-e, as many.
         low, high: the window.
         reach: how far beyond the window the gradient passes in training, in codes: 0 stops it where clipping starts,
@@ -152,7 +152,7 @@ def requantize(
     Args:
         acc: exact integers.
         numbers: of the requantizer.
-        gain, shift: what B, m and e were made of, one a channel, where they are to receive gradients.
+        gain, shift: what B, m and e were made of, one per channel, where they are to receive gradients.
         level: what the quantizer learns, where it is to receive one.
         learned: must be there when any of the three is.
         training: which of the two masks.
@@ -209,7 +209,7 @@ def scaled(acc: Tensor, numbers: Requantizer) -> Tensor:
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
-    """One value a channel, to be broadcast over `like`, in its dtype."""
+    """One value per channel, to be broadcast over `like`, in its dtype."""
     return values.to(like.dtype).view(1, -1, *[1] * (like.dim() - 2))
 
 
@@ -228,7 +228,7 @@ def logits(
 
     Args:
         acc: exact integers.
-        bias, scale: one a class.
+        bias, scale: one per class.
         gain, shift, step: what B and scale were made of: `scale = gain step`.
     """
     return cast(Tensor, _Logits.apply(acc, gain, shift, bias, scale, step))  # type: ignore[no-untyped-call]

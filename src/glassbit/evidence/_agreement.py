@@ -10,7 +10,7 @@ from jaxtyping import Float64
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """Three similarities, one value an image; NaN where one of its maps is constant or not finite.
+    """Three similarities, one value per image; NaN where one of its maps is constant or not finite.
 
     Args:
         spearman: rank correlation of the pixels, -1..1.

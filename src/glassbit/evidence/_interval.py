@@ -82,7 +82,7 @@ def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: i
     second term is missing: the interval is that of one network on other images, and says nothing of another training.
 
     Args:
-        values: a row a seed, a column an image. An image that is NaN for one seed is left out for all.
+        values: a row per seed, a column per image. An image that is NaN for one seed is left out for all.
         level: of confidence, in (0, 1).
         draws: how many.
         seed: of the draws.

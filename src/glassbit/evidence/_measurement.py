@@ -39,7 +39,7 @@ class Measurement:
         labels: their true classes, which the maps explain.
         predictions: of the network on them.
         correct: whether the network is right, on all m images of the test set.
-        values: by the key of a metric (`METRICS`), one value an image; NaN where the metric is undefined on it.
+        values: by the key of a metric (`METRICS`), one value per image; NaN where the metric is undefined on it.
         curves: by what they show, e.g. "accuracy linear most"; one mean a removed share.
         fractions: the removed shares.
         maps: saliency of the true class's logit. As float16, so finite and at most 65504.

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Metric:
-    """One number an image.
+    """One number per image.
 
     Args:
         key: its name in files.

@@ -55,7 +55,7 @@ def paired(
     All four intervals come from the same resampled images; that of the ratio from the ratios of the resampled means.
 
     Args:
-        a, b: one value an image, in the same order. An image that is NaN for one of them is left out.
+        a, b: one value per image, in the same order. An image that is NaN for one of them is left out.
         level, draws, seed: see `interval`.
 
     Raises:

@@ -14,7 +14,7 @@ def resampled_means(
     """Each row's mean over n images drawn from the n with replacement; a draw takes the same images in every row.
 
     Args:
-        values: a row a quantity, a column an image; n >= 1.
+        values: a row per quantity, a column per image; n >= 1.
         draws: how often.
         generator: draws the images.
 

@@ -63,7 +63,7 @@ def masking_curves(
         fills: what replaces them: `constant`, the top-left pixel, which is the background; or `mean`, of the image and
             channel. A fill that training used too flatters the network.
         seed: of the random order and of the ties.
-        batch: images a step.
+        batch: images per step.
 
     Raises:
         UsageError: there are no images, or an argument is not what it must be.

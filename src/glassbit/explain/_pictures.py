@@ -45,7 +45,7 @@ def explain_images(
     Args:
         model: takes float images in [0, 1] and returns logits.
         images: uint8, or float in [0, 1].
-        names: one an image, for captions and folders; need not differ.
+        names: one per image, for captions and folders; need not differ.
         methods: see `saliency`.
         out_dir: gets `index.json` and a folder an image.
         classes: the names of the classes; their numbers when left out.
@@ -144,7 +144,7 @@ def _check(
     if not len(images):
         raise UsageError("explain_images: needs at least one image; got none")
     if len(names) != len(images):
-        raise UsageError(f"explain_images: names must be {len(images)}, one an image; got {len(names)}")
+        raise UsageError(f"explain_images: names must be {len(images)}, one per image; got {len(names)}")
     if labels is not None and labels.shape != (len(images),):
         raise UsageError(
             f"explain_images: labels must be {counted(len(images), 'class', 'classes')}, one per image; "

@@ -259,7 +259,7 @@ def _of_the_features(node: Linear, read: TensorInfo) -> Iterator[str]:
 def _of_the_channels(node: Requantize, read: TensorInfo) -> Iterator[str]:
     if len(node.bias) not in (1, read.shape[0]):
         yield (
-            f"{node.name}: bias, multiplier and exponent must be {read.shape[0]}, one a channel of "
+            f"{node.name}: bias, multiplier and exponent must be {read.shape[0]}, one per channel of "
             f"{node.input}, or 1; got {len(node.bias)}"
         )
 
@@ -296,7 +296,7 @@ def _of_the_windows(node: SumPool, read: TensorInfo) -> Iterator[str]:
 def _of_the_classes(node: Logits, read: TensorInfo) -> Iterator[str]:
     if not len(node.bias) == len(node.scale) == read.shape[0]:
         yield (
-            f"{node.name}: bias and scale must be {read.shape[0]}, one a class of {node.input}; "
+            f"{node.name}: bias and scale must be {read.shape[0]}, one per class of {node.input}; "
             f"got {len(node.bias)} and {len(node.scale)}"
         )
 

@@ -83,7 +83,7 @@ class Conv:
         input: the codes that it reads.
         weights: `(o, i / groups, kh, kw)`.
         stride, padding: vertical and horizontal.
-        groups: input and output channels fall into so many groups.
+        groups: number of groups that input and output channels are split into.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Requantize:
     Args:
         name: of the activation, and of its codes.
         input: what it reads.
-        bias: B, one a channel, or one for all.
+        bias: B, one per channel, or one for all.
         multiplier: m, odd, 1..255, as many as there are biases.
         exponent: e, 0..30, as many as there are biases.
         low, high: the window: 0 and 2^k - 1 (k = 2..8) for an activation, -128 and 127 for the operand of a sum.
@@ -269,8 +269,8 @@ class Logits:
     Args:
         name: of the logits.
         input: the accumulators `(classes,)`.
-        bias: B, one a class.
-        scale: the value of one accumulator step, 2^-100..2^90, one a class.
+        bias: B, one per class.
+        scale: the value of one accumulator step, 2^-100..2^90, one per class.
     """
 
     name: str

@@ -182,5 +182,5 @@ def blocks(rows: int, each: int) -> Iterator[slice]:
 
 
 def _a_channel(values: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> Int64[np.ndarray, "..."]:
-    """One value a channel, shaped to meet `(n, c, ...)`."""
+    """One value per channel, shaped to meet `(n, c, ...)`."""
     return values.astype(np.int64).reshape(1, -1, *[1] * (x.ndim - 2))

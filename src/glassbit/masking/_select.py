@@ -1,4 +1,4 @@
-"""Which pixels: exactly so many of the lowest or highest scores, ties broken at random."""
+"""Choose pixels: an exact number of the lowest or highest scores, ties broken at random."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lowest(
     """Mark the `count` lowest scores of each row; which of equal ones is drawn at random, never by position.
 
     Args:
-        scores: finite numbers, a row an image.
+        scores: finite numbers, a row per image.
         count: 0..p.
         generator: on the device of `scores`; the default generator when None.
 
@@ -56,7 +56,7 @@ def tied(scores: Float[Tensor, "n p"], mask: Bool[Tensor, "n p"]) -> Float[Tenso
     equal to it were marked.
 
     Args:
-        scores: finite numbers, a row an image.
+        scores: finite numbers, a row per image.
         mask: as `lowest` marked them, equally many in every row.
     """
     edge = scores.masked_fill(~mask, -math.inf).amax(1, keepdim=True)

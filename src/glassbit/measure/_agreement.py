@@ -44,7 +44,7 @@ def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, s
         seed: of the ties.
 
     Returns:
-        One value an image, NaN where `a` or `b` is constant or not finite.
+        One value per image, NaN where `a` or `b` is constant or not finite.
 
     Raises:
         UsageError: the maps are smaller than the window of SSIM.

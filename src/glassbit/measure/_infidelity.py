@@ -50,12 +50,12 @@ def infidelity(
         targets: the classes to explain.
         sd: standard deviation of the noise in units of [0, 1], 0.05 to 1: less would test the rounding of quantized
             networks.
-        samples: draws an image, at least 2, as beta is fitted to them.
+        samples: draws per image, at least 2, as beta is fitted to them.
         seed: of the draws.
         progress: called with the number of images that are done.
 
     Returns:
-        0 ... 1, one an image: 0 for a linear network, 1 where the gradient foretells nothing; NaN where the logit did
+        0 ... 1, one per image: 0 for a linear network, 1 where the gradient foretells nothing; NaN where the logit did
         not move, as there was nothing to foretell.
 
     Raises:

@@ -202,7 +202,7 @@ def _check(subject: Subject, images: Tensor, labels: Tensor, maps: Tensor, fract
         )
     wanted = (len(images), *images.shape[2:])
     if maps.shape != wanted:
-        raise UsageError(f"remove: maps must be {wanted}, one an image; got {tuple(maps.shape)}")
+        raise UsageError(f"remove: maps must be {wanted}, one per image; got {tuple(maps.shape)}")
     rising = all(before < after for before, after in pairwise(fractions))
     if len(fractions) < 2 or not rising or (fractions[0], fractions[-1]) != (0.0, 1.0):
         raise UsageError(f"remove: fractions must rise from 0 to 1; got {tuple(fractions)}")

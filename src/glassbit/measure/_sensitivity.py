@@ -47,12 +47,12 @@ def max_sensitivity(
         radius: half the side of the box in units of [0, 1], from one step of an 8-bit pixel, 1/255, to 1. Where it is
             no whole number of steps, rounding may add up to half a step. Below the first step of a quantized network it
             tests rounding.
-        samples: draws an image.
+        samples: draws per image.
         seed: of the draws.
         progress: called with the number of images that are done.
 
     Returns:
-        One number an image. Where a(x) is 0 everywhere: 0 if every a(x_j) is too, else NaN, as nothing is a share of
+        One number per image. Where a(x) is 0 everywhere: 0 if every a(x_j) is too, else NaN, as nothing is a share of
         nothing; statistics leave it out.
 
     Raises:

@@ -21,7 +21,7 @@ def gini(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
         maps: values >= 0, P = h w pixels.
 
     Returns:
-        One number an image; 0 for a map without any value, as for a uniform one, and NaN where values are not finite.
+        One number per image; 0 for a map without any value, as for a uniform one, and NaN where values are not finite.
 
     Raises:
         UsageError: a map has negative values.
@@ -49,7 +49,7 @@ def entropy(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
         maps: values >= 0, P = h w pixels, at least two.
 
     Returns:
-        One number an image; 1 for a map without any value, as for a uniform one, and NaN where values are not finite.
+        One number per image; 1 for a map without any value, as for a uniform one, and NaN where values are not finite.
 
     Raises:
         UsageError: a map has negative values.

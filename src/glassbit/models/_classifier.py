@@ -52,8 +52,8 @@ class Normalize(nn.Module):
         y = (x - mean) / std
 
     Args:
-        mean: one number a channel, in [0, 1] units.
-        std: one number a channel, > 0, in [0, 1] units.
+        mean: one number per channel, in [0, 1] units.
+        std: one number per channel, > 0, in [0, 1] units.
 
     Raises:
         UsageError: different lengths, no channel at all, or a standard deviation that is not a positive number.
@@ -118,8 +118,8 @@ class Classifier(PixelNetwork):
 
     Args:
         network: takes normalised float images `(n, c, h, w)`, returns logits `(n, classes)`.
-        mean: one number a channel, in [0, 1] units; see `Dataset.mean`.
-        std: one number a channel, > 0, in [0, 1] units; see `Dataset.std`.
+        mean: one number per channel, in [0, 1] units; see `Dataset.mean`.
+        std: one number per channel, > 0, in [0, 1] units; see `Dataset.std`.
 
     Raises:
         UsageError: as `Normalize`.

@@ -120,8 +120,8 @@ def cnn_bn(classes: int = 10, channels: int = 1, width: int = 16) -> nn.Module:
 
         widths w, 2w, 4w, 6w (16, 32, 64, 96 by default), strides 1, 2, 2, 2, all 3x3
 
-    At 28 x 28 pixels the last feature map is the grid itself. Keeping the grid instead of one mean a channel is worth a
-    point of accuracy on centred images for 14,000 more weights. Where 4 does not divide the map, the means are over
+    At 28 x 28 pixels the last feature map is the grid itself. Keeping the grid instead of one mean per channel is worth
+    a point of accuracy on centred images for 14,000 more weights. Where 4 does not divide the map, the means are over
     overlapping windows. As integers the network is exact at every size up to 472 x 472.
 
     Args:

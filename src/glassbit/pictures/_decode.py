@@ -32,7 +32,7 @@ _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
 _LOSSES = {
     "opacity": "an alpha channel or a transparent colour: what is transparent becomes white",
-    "depth": "16 bits a channel, of which the upper 8 are read",
+    "depth": "16 bits per channel, of which the upper 8 are read",
     "mode": "colours of another kind (CMYK, YCbCr or LAB), which become red, green and blue",
 }
 _PLAIN = ("1", "L", "RGB", "P")
@@ -137,7 +137,7 @@ def _inspect(path: Path) -> Facts:
             raise ValueError(f"{width} x {height} pixels; at least {SMALLEST} a side are needed")
         if image.mode in _DEEP:
             raise ValueError(
-                f"pixels of mode {image.mode}; save it with 8 bits a channel, where 65535 is white as "
+                f"pixels of mode {image.mode}; save it with 8 bits per channel, where 65535 is white as "
                 "`np.round(np.asarray(image) / 257).astype(np.uint8)`"
             )
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":

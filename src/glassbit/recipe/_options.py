@@ -207,7 +207,7 @@ class TrainingRecipe(Options):
     """How a network is trained."""
 
     epochs: Int = Field(default=5, ge=1, le=10_000, description="passes over the training images")
-    batch_size: Int = Field(default=128, ge=2, le=65_536, description="images a step, over all devices")
+    batch_size: Int = Field(default=128, ge=2, le=65_536, description="images per step, over all devices")
     accumulate: Int = Field(
         default=1,
         ge=1,
@@ -234,7 +234,7 @@ class TrainingRecipe(Options):
         default=None, description="weight decay of clipping levels; left out: as the weights"
     )
     flip: Flag = Field(default=False, description="augmentation: mirror half of the images")
-    crop: Int = Field(default=0, ge=0, le=64, description="augmentation: random crop after padding by so many pixels")
+    crop: Int = Field(default=0, ge=0, le=64, description="augmentation: pad by this many pixels, then crop at random")
     precision: Literal["32-true", "bf16-mixed"] = Field(default="32-true", description="arithmetic of the training")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to train")
     devices: Int = Field(default=1, ge=1, le=1024, description="processes that train one network together (DDP)")
@@ -288,7 +288,7 @@ class TrainingRecipe(Options):
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2 * self.accumulate:
             share = self.batch_size // self.devices
-            text = f"must leave at least 2 images a part; got {self.accumulate} parts of {counted(share, 'image')}"
+            text = f"must leave at least 2 images per part; got {self.accumulate} parts of {counted(share, 'image')}"
             problems.append((("accumulate",), f"{text}; use {share // 2} or fewer, or a larger batch_size"))
         raise_problems(problems)
         return self
@@ -385,7 +385,7 @@ class EvaluationRecipe(Options):
     """What is measured besides accuracy."""
 
     probes: Int = Field(default=8, ge=1, le=256, description="test images whose saliency maps are kept")
-    every: Int = Field(default=1, ge=1, description="keep the probes' maps every so many epochs")
+    every: Int = Field(default=1, ge=1, description="keep the probes' maps every N epochs")
     images: Int = Field(default=1000, ge=1, description="test images for the masking curves")
     fills: tuple[Literal["constant", "mean"], ...] = Field(
         default=("constant", "mean"), min_length=1, description="what removed pixels become"

@@ -287,7 +287,7 @@ def steps(node: Requantize) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 def by_channel(values: Array, axes: int) -> Array:
-    """One value a channel, shaped to meet `(n, c, ...)` with so many axes behind the channels."""
+    """One value per channel, shaped to meet `(n, c, ...)` with `axes` axes behind the channels."""
     return values.reshape(-1, *[1] * axes) if len(values) > 1 else values.reshape(())
 
 

@@ -40,7 +40,7 @@ from ._onnx_forward import Forward, by_channel, steps
 
 @dataclass(frozen=True, eq=False)
 class _Gradient:
-    """`tensor * factor`, the factor one a channel, or one for all."""
+    """`tensor * factor`, the factor one per channel, or one for all."""
 
     tensor: str
     factor: Float64[np.ndarray, " c"]

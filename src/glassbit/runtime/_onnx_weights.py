@@ -37,7 +37,7 @@ class Operand:
 
 
 def stored_bits(bits: int) -> int:
-    """How many bits a code of so many bits takes in an ONNX file."""
+    """Return the bits that a code takes in an ONNX file."""
     return _STORED.get(bits, (TensorProto.UINT8, 8))[1]
 
 

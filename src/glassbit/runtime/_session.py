@@ -121,7 +121,7 @@ class Session:
         given = np.asarray(target)
         if given.dtype.kind not in "iu" or given.shape not in ((), (images,)):
             raise UsageError(
-                f"target must be a class number, or {images}, one an image; got {given.dtype} of shape {given.shape}"
+                f"target must be a class number, or {images}, one per image; got {given.dtype} of shape {given.shape}"
             )
         wrong = [int(number) for number in given.ravel() if not 0 <= number < len(self.classes)]
         if wrong:

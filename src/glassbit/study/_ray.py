@@ -199,7 +199,7 @@ class Cluster(Workshop):
 
 
 def _largest(ray: Any, gpus: int) -> int:
-    """The most CPUs of a node that has so many GPUs; 0 where there is none."""
+    """Return the most CPUs of a node with at least `gpus` GPUs; 0 where there is none."""
     return max((node.cpus for node in _nodes(ray) if node.gpus >= gpus), default=0)
 
 

@@ -32,7 +32,7 @@ class Share:
     Args:
         threads: of each of its processes, >= 1.
         cpus: threads of all its processes.
-        gpus: one a process, or 0.
+        gpus: one per process, or 0.
     """
 
     threads: int

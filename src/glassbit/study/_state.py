@@ -76,7 +76,7 @@ class SavedRun:
         classes: the class names.
         channels: of its images.
         size: height and width of its images, pixels.
-        mean: of the training pixels, one number a channel, in [0, 1] units.
+        mean: of the training pixels, one number per channel, in [0, 1] units.
         std: as `mean`.
         counts: how many images each part had, "train" and "test", where `run.json` says so.
         scaling: of its data set; see `Dataset`.

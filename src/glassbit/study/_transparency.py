@@ -63,7 +63,7 @@ def run_facts(saved: SavedRun) -> dict[str, Any]:
 
 
 def is_measured(folder: Path, images: int) -> bool:
-    """Whether a run has been measured on so many images already; nothing to measure counts as done."""
+    """Whether a run has been measured on this number of images already; nothing to measure counts as done."""
     if not images:
         return True
     try:

@@ -61,7 +61,7 @@ def evaluate(model: nn.Module, split: Split, *, batch_size: int = 500, classes: 
     Args:
         model: takes float images in [0, 1] and returns logits.
         split: images and labels.
-        batch_size: images a step.
+        batch_size: images per step.
         classes: how many there are; 0 for no confusion matrix.
 
     Raises:

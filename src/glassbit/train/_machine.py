@@ -71,7 +71,7 @@ def go_on_as(before: dict[str, Any], device: torch.device, where: Path | str) ->
 
 
 def set_threads(threads: int, where: Path | str) -> None:
-    """Compute with so many threads, which a run began with; says so where this changes something."""
+    """Compute with the number of threads that a run began with; say so where this changes something."""
     if threads == torch.get_num_threads():
         return
     slow = f"; these are more than the {cores()} cores here, and slow" if threads > cores() else ""

@@ -193,7 +193,7 @@ class RandomMasking(MaskedConsistency):
         super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm, ramp=ramp)
 
     def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
-        """The clean pass and a random number a pixel."""
+        """The clean pass and a random number per pixel."""
         n, _, h, w = x.shape
         return self.logits(x, labels), torch.rand(n, h * w, device=x.device)
 

@@ -58,7 +58,7 @@ class Shares:
 
 
 class _Watch:
-    """A hook on an activation, for so many images.
+    """A hook on an activation, for a number of images.
 
     `count_nonzero` of booleans takes an eighth of the time of their sum.
     """

@@ -19,7 +19,7 @@ class Display:
 
     Args:
         title: what is trained.
-        epochs, steps: epochs in all, steps an epoch.
+        epochs, steps: epochs in all, steps per epoch.
         done: epochs done before.
         enabled: False keeps it silent.
     """

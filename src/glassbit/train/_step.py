@@ -34,7 +34,7 @@ def step(
         optimizer: likewise.
         images: this process's share of the batch.
         labels: of these images.
-        parts: how many micro-batches the images are cut into, as equal as can be; at most one an image.
+        parts: how many micro-batches the images are cut into, as equal as can be; at most one per image.
 
     Returns:
         The batch's means, detached: loss, classification, consistency, share of right answers, tied.

@@ -57,7 +57,7 @@ def ends(value: Spread) -> tuple[float, float] | None:
 
 
 def half_width(percent: float, images: int) -> float:
-    """Half of the 95 % interval of an accuracy that was measured on so many images, in points.
+    """Return half of the 95 % interval of an accuracy that was measured on `n` images, in points.
 
     >>> round(half_width(90.0, 1000), 2)
     1.86
