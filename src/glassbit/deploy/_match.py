@@ -10,7 +10,7 @@ from typing import SupportsIndex
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glassbit.intgraph import EXACT, AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import EXACT, LEAST_CLASSES, AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
 from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
@@ -80,7 +80,6 @@ LOST = Lost()
 _BLANK = "?"
 _NEW = "makes another network, to be trained anew"
 _HEAD = f"what comes last are codes; an nn.Linear at the end {_NEW}"
-_LEAST_CLASSES = 2
 
 
 class RefusedError(Exception):
@@ -258,8 +257,8 @@ class Builder:
                 "the logits (n, classes) must come straight from a quantized linear layer; "
                 + (_HEAD if isinstance(x, Codes) else f"got a tensor of {tuple(value.shape)}")
             )
-        if value.shape[1] < _LEAST_CLASSES:
-            raise RefusedError(f"there must be {_LEAST_CLASSES} classes or more; got {value.shape[1]}")
+        if value.shape[1] < LEAST_CLASSES:
+            raise RefusedError(f"there must be {LEAST_CLASSES} classes or more; got {value.shape[1]}")
         self.steps.append(Readout(self._fresh("logits"), self._taken(x)))
         return Program(self._used(), tuple(self.peaks))
 

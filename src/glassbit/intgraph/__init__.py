@@ -7,10 +7,12 @@ from ._infer import TensorInfo as TensorInfo
 from ._limits import EXACT as EXACT
 from ._limits import LARGEST_BIAS as LARGEST_BIAS
 from ._limits import LARGEST_SUM as LARGEST_SUM
+from ._limits import LEAST_CLASSES as LEAST_CLASSES
 from ._limits import LONGEST as LONGEST
 from ._limits import LONGEST_NAME as LONGEST_NAME
 from ._limits import MOST_CLASSES as MOST_CLASSES
 from ._limits import MULTIPLIER as MULTIPLIER
+from ._limits import SATURATION as SATURATION
 from ._limits import SIGNED as SIGNED
 from ._limits import power as power
 from ._load import load as load

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from dataclasses import dataclass, fields
+from typing import Literal
 
+import numpy as np
+
+from ._encode import STORED
 from ._infer import TensorInfo, infer_all
-from ._limits import EXACT
-from ._nodes import (
-    Add,
-    AveragePool,
-    Conv,
-    Flatten,
-    Grid,
-    Input,
-    Layer,
-    Linear,
-    Logits,
-    MaxPool,
-    Node,
-    Requantize,
-    Subsample,
-    SumPool,
-    inputs,
-)
+from ._limits import EXACT, SATURATION
+from ._nodes import Conv, Flatten, Grid, Input, Layer, Logits, Node, Requantize, inputs
 from ._pack import packed_size
-
-_BIAS_BITS = 32
-_REQUANTIZER_BITS = _BIAS_BITS + 8 + 8
-_LOGIT_BITS = _BIAS_BITS + 32
-_INT16 = 2**15 - 1
 
 
 @dataclass(frozen=True)
@@ -119,21 +101,16 @@ def _layer(node: Layer, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]
         accumulator_bound=made.bound,
         rounding_margin=min((_margin(reader) for reader in readers if isinstance(reader, Requantize)), default=None),
         saturation_bound=saturation,
-        saturation_safe=saturation <= _INT16,
+        saturation_safe=saturation <= SATURATION,
     )
 
 
 def _stored_beside_weights(node: Node) -> int:
-    """Bits of a node's arrays, weights left out."""
-    match node:
-        case Requantize():
-            return len(node.bias) * _REQUANTIZER_BITS
-        case Logits():
-            return len(node.bias) * _LOGIT_BITS
-        case Input() | Conv() | Linear() | Add() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
-            return 0
-        case _:
-            assert_never(node)
+    """Bits of a node's arrays, as they are written; weights left out."""
+    arrays = [(field.name, getattr(node, field.name)) for field in fields(node)]
+    return sum(
+        8 * len(values) * np.dtype(STORED[name]).itemsize for name, values in arrays if isinstance(values, np.ndarray)
+    )
 
 
 def _margin(node: Requantize) -> float:

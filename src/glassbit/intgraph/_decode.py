@@ -13,7 +13,7 @@ from glassbit._text import brief, excerpt, listed
 
 from ._encode import STORED, Encoded
 from ._graph import IntGraph
-from ._limits import MOST_CLASSES, NODES, NOTES, WEIGHTS
+from ._limits import BITS, MOST_CLASSES, NODES, NOTES, WEIGHTS
 from ._nodes import About, Grid, Node, Preprocessing, Weights
 from ._pack import packed_size, unpack
 
@@ -67,7 +67,11 @@ class _Arrays:
     def codes(self, name: str, bits: int, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
         """The unpacked weights of a node."""
         data = self.left.pop(f"weights.{name}", np.zeros(0, np.uint8))
-        if not 2 <= bits <= 8 or min(shape, default=0) < 1 or len(data) != packed_size(math.prod(shape), bits):
+        if (
+            not BITS[0] <= bits <= BITS[1]
+            or min(shape, default=0) < 1
+            or len(data) != packed_size(math.prod(shape), bits)
+        ):
             shown = f"{str(name)[:80]}: {str(bits)[:80]} bits, shape {str(shape)[:80]}"
             raise ValueError(f"{len(data)} bytes are not the weights of {shown}")
         self.weights += math.prod(shape)

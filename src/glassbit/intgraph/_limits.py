@@ -21,9 +21,11 @@ EXPONENT = 30
 SHIFT = 16
 SCALES = (2.0**-100, 2.0**90)
 """Of logits, so that none overflows or vanishes."""
+SATURATION = 2**15 - 1
+"""CPUs without dot-product instructions add pairs of products (uint8 times int8) in 16 bits, and saturate there."""
 
 NODES = 1024
-MOST_CLASSES = 2**16 - 1
+LEAST_CLASSES, MOST_CLASSES = 2, 2**16 - 1
 LONGEST_NAME = 256
 """Characters of a name."""
 NOTES, NOTE = 64, 1000

@@ -12,7 +12,7 @@ from glassbit._resize import Resize
 from glassbit._text import brief
 
 from ._infer import TensorInfo, infer
-from ._limits import LONGEST_NAME
+from ._limits import LEAST_CLASSES, LONGEST_NAME
 from ._node_rules import Beside, alone, beside
 from ._nodes import About, Input, Linear, Logits, Node, Preprocessing, inputs
 from ._size_rules import is_line, of_all_tensors, of_the_tensor, of_the_whole
@@ -109,8 +109,8 @@ def _of_the_fit(node: Node, reads: Sequence[TensorInfo], rules: Beside) -> Itera
 
 def _of_the_ends(nodes: Sequence[Node], classes: Sequence[str], frame: Preprocessing) -> Iterator[str]:
     """The image is what preprocessing makes, and the logits are the classes."""
-    if len(classes) < 2:
-        yield f"classes: there must be 2 or more; got {len(classes)}"
+    if len(classes) < LEAST_CLASSES:
+        yield f"classes: there must be {LEAST_CLASSES} or more; got {len(classes)}"
     for name in classes:
         if not _is_text(name):
             yield f"classes: names must be printable text of at most {LONGEST_NAME} characters; got {brief(name)}"

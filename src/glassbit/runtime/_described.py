@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from glassbit._errors import ArtifactError
 from glassbit._files import whole_number
 from glassbit._resize import Resize
-from glassbit.intgraph import LONGEST, LONGEST_NAME, MOST_CLASSES, Preprocessing
+from glassbit.intgraph import LEAST_CLASSES, LONGEST, LONGEST_NAME, MOST_CLASSES, Preprocessing
 
 from . import _structure
 from ._names import FORMAT, IMAGE, LOGITS, READ_VERSIONS, SALIENCY, TARGET
@@ -75,8 +75,8 @@ def described(data: bytes, source: str) -> Described:
 
 
 def _classes(given: Any) -> tuple[str, ...]:
-    if not isinstance(given, list) or not 2 <= len(given) <= MOST_CLASSES:
-        raise ValueError(f"classes must be a list of 2 to {MOST_CLASSES} names")
+    if not isinstance(given, list) or not LEAST_CLASSES <= len(given) <= MOST_CLASSES:
+        raise ValueError(f"classes must be a list of {LEAST_CLASSES} to {MOST_CLASSES} names")
     for name in given:
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
             raise ValueError(

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto, helper
 
-from glassbit.intgraph import Weights
+from glassbit.intgraph import SATURATION, Weights
 
 from ._onnx_body import Body
-
-SATURATION = 2**15 - 1
-"""CPUs without dot-product instructions add pairs of products (uint8 times int8) in 16 bits, with saturation."""
 
 _STORED = {2: (TensorProto.UINT2, 2), 3: (TensorProto.UINT4, 4), 4: (TensorProto.UINT4, 4)}
 
