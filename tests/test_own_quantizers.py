@@ -324,7 +324,7 @@ class Half(WeightQuantizer):
         ({"weights": Half}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got <class"),
         ({"weights": LogLevel}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got <class"),
         ({"activations": nn.ReLU}, "activations must be a complete subclass of glassbit.quant.ActivationQuantizer"),
-        ({"activations": LogLevel(4)}, r"activations must be one of pact, lsq; got LogLevel\(bits=4\)"),
+        ({"activations": LogLevel(4)}, r"activations must be one of pact, .*; got LogLevel\(bits=4\)"),
     ],
 )
 def test_what_is_no_quantizer_is_refused(options: dict[str, type], says: str) -> None:

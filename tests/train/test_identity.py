@@ -65,6 +65,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
+    ("weights", "activations", "layer", "activation"),
+    [
+        ("sawb", "pact", "SAWB(bits=4)", "PACT(bits=4, inplace=False, placed='1', alpha 1)"),
+        ("dorefa", "pact", "DoReFa(bits=4)", "PACT(bits=4, inplace=False, placed='1', alpha 1)"),
+        ("lsq", "lsq", "LSQ(bits=4, signed=True, step 1)", "LSQ(bits=4, signed=False, placed='1', step 1)"),
+    ],
+)
+def test_quantizers_are_described_as_in_older_checkpoints(
+    weights: str, activations: str, layer: str, activation: str
+) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    quantize_(model, Plan.named("w4a4", weights=weights, activations=activations, edges="same"))
+    assert identity(CrossEntropy(model), images())["bits"] == {"0": layer, "1": activation, "3": layer}
+
+
+@pytest.mark.parametrize(
     ("objective", "data", "what"),
     [
         ({"plan": "w2a2"}, {}, r"bits: 0 was SAWB\(bits=4\) and is now SAWB\(bits=2\), 1 was PACT\(bits=4"),
