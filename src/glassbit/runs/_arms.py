@@ -23,6 +23,8 @@ ARMS: tuple[Arm, ...] = get_args(Arm)
 OBJECTIVES: Mapping[Objective, str] = {
     "ce": "cross-entropy", "sgt": "saliency-guided training", "random": "random masking"
 }  # fmt: skip
+REFERENCE: Arm = "fp32"
+"""What every other arm is held against."""
 MASKED: tuple[Objective, ...] = ("sgt", "random")
 """The objectives that mask pixels."""
 _PLAIN: tuple[Arm, Arm] = ("fp32", "pact")

@@ -20,7 +20,7 @@ DRAWS = 2_000  # an interval's ends are known to 3 % of its half width, and a la
 
 @dataclass(frozen=True)
 class Level:
-    """What a variant has: an interval a column, by key; only those that every one of its runs has."""
+    """What a variant has: an interval per column, by key; only those that every one of its runs has."""
 
     variant: Variant
     values: Mapping[str, Interval]
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a variant has more than its reference, over the seeds of both: an interval a column, by key.
+    """What a variant has more than its reference, over the seeds of both: an interval per column, by key.
 
     Args:
         cause: what the two differ in: the bits (the reference is the full precision of the same objective), or the
@@ -45,7 +45,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class ByClass:
-    """One class of the images measured: accuracy and ROAD gap, an interval a network; None where there is none."""
+    """One class of the images measured: accuracy and ROAD gap, an interval per network; None where there is none."""
 
     name: str
     images: int
@@ -102,7 +102,7 @@ def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
 
 
 def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:
-    """A row a class, an interval a network; `networks` hold one or more trainings each, all on the same images."""
+    """A row per class, an interval per network; `networks` hold one or more trainings each, all on the same images."""
     labels, classes = networks[0][0].labels, networks[0][0].classes
     rows = []
     for index, name in enumerate(classes):
@@ -118,7 +118,7 @@ def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:
 
 
 def stacked(taken: Sequence[Measurement], column: Column) -> Float[np.ndarray, "s n"] | None:
-    """The values of a column, a row a training and a column an image; None where one training does not have it."""
+    """The values of a column, a row per training and a column per image; None where one training does not have it."""
     if column is ACCURACY:
         return np.stack([one.correct for one in taken]).astype(np.float64)
     if not all(column.key in one.values for one in taken):

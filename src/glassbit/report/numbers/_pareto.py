@@ -12,7 +12,7 @@ def front(points: Float[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
     Equal points are on it together.
 
     Args:
-        points: a row a thing, a column a criterion; more is better in each.
+        points: a row per thing, a column per criterion; more is better in each.
 
     >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]]))
     array([ True,  True, False])
