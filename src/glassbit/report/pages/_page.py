@@ -156,7 +156,7 @@ def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str
 
     Args:
         study: what was read.
-        sections: one a group.
+        sections: one per group.
         files: the names of the tables and figures beside the page, relative to it.
     """
     finished = sum(run.finished for run in study.runs)

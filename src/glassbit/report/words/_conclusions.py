@@ -150,8 +150,7 @@ def _other_seed(likeness: Likeness, reference: Variant) -> str:
 
 
 def _objective(variant: Variant) -> str:
-    name = next((name for objective, name in OBJECTIVES.items() if objective == variant.objective), variant.objective)
-    return name + (f" ({variant.setting})" if variant.setting else "")
+    return OBJECTIVES.get(variant.objective, variant.objective) + (f" ({variant.setting})" if variant.setting else "")
 
 
 def _signed(value: float) -> str:

@@ -42,10 +42,9 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for found in rows:
-        objective = next((key for key in MASKED if key == found.variant.family), None)
-        if objective is None:
+        if found.variant.family not in MASKED:
             continue
-        name = OBJECTIVES[objective].capitalize()
+        name = OBJECTIVES[found.variant.family].capitalize()
         name += f" ({found.variant.setting})" if found.variant.setting else ""
         if found.drop is None:
             said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
