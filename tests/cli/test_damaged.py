@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from glassbit.cli import main
-from glassbit.report import _svg
+from glassbit.report.draw import _svg
 
 SHORT = ("--batch-size", "20", "--epochs", "2", "--probes", "3", "--device", "cpu")
 FOREIGN = re.compile(r"Traceback|weights_only|WeightsUnpickler|Error\(s\)|pydantic|Expecting|File is not a zip|Errno")

@@ -5,6 +5,7 @@ names of the arms. Never imports torch.
 from ._arms import ARMS as ARMS
 from ._arms import MASKED as MASKED
 from ._arms import OBJECTIVES as OBJECTIVES
+from ._arms import REFERENCE as REFERENCE
 from ._arms import Arm as Arm
 from ._arms import Objective as Objective
 from ._arms import Variant as Variant
@@ -13,7 +14,6 @@ from ._arms import is_quantized as is_quantized
 from ._arms import named as named
 from ._arms import objective_of as objective_of
 from ._epoch import Epoch as Epoch
-from ._epoch import Held as Held
 from ._epoch import append_epoch as append_epoch
 from ._epoch import read_log as read_log
 from ._head import Head as Head

@@ -20,9 +20,11 @@ from typing import Literal, get_args
 Objective = Literal["ce", "sgt", "random"]
 Arm = Literal["fp32", "sgt", "random", "pact", "sgt+pact", "random+pact"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
-OBJECTIVES: Mapping[Objective, str] = {
+OBJECTIVES: Mapping[str, str] = {
     "ce": "cross-entropy", "sgt": "saliency-guided training", "random": "random masking"
 }  # fmt: skip
+REFERENCE: Arm = "fp32"
+"""What every other arm is held against."""
 MASKED: tuple[Objective, ...] = ("sgt", "random")
 """The objectives that mask pixels."""
 _PLAIN: tuple[Arm, Arm] = ("fp32", "pact")

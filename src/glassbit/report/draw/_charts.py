@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from glassbit.report.numbers import Accuracy, Numbers, Points, Removal
 from glassbit.report.words import count, kilobytes
-from glassbit.runs import Variant
+from glassbit.runs import MASKED, Variant
 
 from ._svg import COLOURS, LEFT, Chart, Panel, Style, stroke
 
@@ -121,7 +121,7 @@ def learning_chart(known: Numbers, look: Look) -> Chart | None:
         ("Consistency loss (masking arms)", "loss", "train", "consistency", 1.0),
         ("Training loss, total", "loss", "train", "loss", 1.0),
     )
-    plain = {run.variant for run in known.group.runs if run.head.objective in ("ce", "", None)}
+    plain = {run.variant for run in known.group.runs if run.head.objective not in MASKED}
     panels = []
     for title, y, part, key, scale in parts:
         lines = [

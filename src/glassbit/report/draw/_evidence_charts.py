@@ -35,7 +35,7 @@ class Drawn:
 
 
 def removal_chart(drawn: Sequence[Drawn], *, what: str, fill: str) -> Chart | None:
-    """Most relevant (solid) and least relevant pixels first (dashed), a panel for those that share one."""
+    """Most relevant (solid) and least relevant pixels first (dashed), one panel for those that share it."""
     panels = []
     for title in dict.fromkeys(one.panel for one in drawn):
         lines = [
@@ -57,7 +57,7 @@ def removal_chart(drawn: Sequence[Drawn], *, what: str, fill: str) -> Chart | No
 
 
 def orders_chart(drawn: Sequence[Drawn], *, what: str, fill: str) -> Chart | None:
-    """Every order, a panel a network; the area between most and least relevant first is shaded."""
+    """Every order, a panel per network; the area between most and least relevant first is shaded."""
     panels = []
     for one in drawn:
         lines = {order: _removal(one, what, fill, order) for order in ORDERS}
@@ -70,7 +70,7 @@ def orders_chart(drawn: Sequence[Drawn], *, what: str, fill: str) -> Chart | Non
 
 
 def randomisation_chart(drawn: Sequence[Drawn]) -> Chart | None:
-    """How like itself the map stays as layers are drawn again from the top, a panel for those that share one."""
+    """How like itself the map stays as layers are drawn again from the top, one panel for those that share it."""
     panels = []
     for title in dict.fromkeys(one.panel for one in drawn):
         lines = [

@@ -71,7 +71,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels that share a legend: one file on disk, one drawing a panel on the page."""
+    """Panels that share a legend: one file on disk, one drawing per panel on the page."""
 
     name: str
     title: str

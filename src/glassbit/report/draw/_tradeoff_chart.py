@@ -21,7 +21,7 @@ _HEIGHT = 300.0
 
 
 def tradeoff_chart(found: Sequence[Mark], look: Mapping[Variant, Style]) -> Chart | None:
-    """ROAD gap against accuracy and against stored size, one mark a run; None with nothing to compare."""
+    """ROAD gap against accuracy and against stored size, one mark per run; None with nothing to compare."""
     if len(found) < 2:
         return None
     panels = [

@@ -15,18 +15,15 @@ from ._columns import ROAD as ROAD
 from ._columns import Column as Column
 from ._columns import known as known
 from ._columns import title as title
-from ._costs import PlanCost as PlanCost
 from ._deployed import Deployed as Deployed
 from ._effects import ByClass as ByClass
 from ._effects import Effect as Effect
-from ._effects import Level as Level
 from ._effects import by_class as by_class
 from ._effects import level as level
 from ._likeness import Likeness as Likeness
 from ._likeness import Range as Range
 from ._marks import Mark as Mark
 from ._masking import Masking as Masking
-from ._masking import MaskingNumbers as MaskingNumbers
 from ._masking import Removal as Removal
 from ._numbers import Explained as Explained
 from ._numbers import Numbers as Numbers
@@ -38,5 +35,4 @@ from ._statistics import Points as Points
 from ._statistics import Spread as Spread
 from ._statistics import ends as ends
 from ._statistics import half_width as half_width
-from ._training import BY_LAYER as BY_LAYER
 from ._training import Shares as Shares

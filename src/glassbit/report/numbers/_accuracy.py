@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from glassbit.report.read import Group
-from glassbit.runs import Cost, Result, Variant
+from glassbit.runs import REFERENCE, Cost, Result, Variant
 
 from ._statistics import Spread, paired, spread
 
@@ -46,7 +46,7 @@ def accuracies(group: Group) -> tuple[Accuracy, ...]:
     for variant, found in results.items():
         test = spread(list(tested[variant].values()))
         assert test is not None
-        own = variant.float_arm if variant.float_arm != "fp32" else None
+        own = variant.float_arm if variant.float_arm != REFERENCE else None
         held = [one.validation.accuracy if one.validation else None for one in found.values()]
         rows.append(
             Accuracy(
@@ -54,7 +54,7 @@ def accuracies(group: Group) -> tuple[Accuracy, ...]:
                 by_seed=tested[variant],
                 test=test,
                 validation=spread([percent(value) for value in held]),
-                drop=drop(variant, "fp32"),
+                drop=drop(variant, REFERENCE),
                 drop_own=drop(variant, own),
                 own=own,
                 cost=next(iter(found.values())).cost,

@@ -20,7 +20,7 @@ DRAWS = 2_000  # an interval's ends are known to 3 % of its half width, and a la
 
 @dataclass(frozen=True)
 class Level:
-    """What a variant has: an interval a column, by key; only those that every one of its runs has."""
+    """What a variant has: an interval per column, by key; only those that every one of its runs has."""
 
     variant: Variant
     values: Mapping[str, Interval]
@@ -29,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a variant has more than its reference, over the seeds of both: an interval a column, by key.
+    """What a variant has more than its reference, over the seeds of both: an interval per column, by key.
 
     Args:
         cause: what the two differ in: the bits (the reference is the full precision of the same objective), or the

@@ -27,7 +27,7 @@ class Likeness:
     Args:
         key, title: of the measure.
         variants: in order.
-        cells: a row and a column a variant, symmetric; on the diagonal the ceiling, a network against itself under
+        cells: a row and a column per variant, symmetric; on the diagonal the ceiling, a network against itself under
             input noise.
         seeds: each variant against itself from another seed.
         zero: each variant against its own map with its pixels shuffled.

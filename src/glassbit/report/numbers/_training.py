@@ -11,8 +11,7 @@ from glassbit.runs import Epoch, Variant
 from ._accuracy import percent
 from ._statistics import Points, Spread, spread
 
-BY_LAYER = ("alphas", "steps", "clipped", "zeros")
-PARTS = ("train", "validation", *BY_LAYER)
+_PARTS = ("train", "validation", "alphas", "steps", "clipped", "zeros")
 Series = Mapping[str, Mapping[str, Points]]
 """Part of a line of the log -> key -> mean over seeds after each epoch that has the value."""
 
@@ -63,9 +62,9 @@ def floored(group: Group) -> dict[tuple[str, str], tuple[int, ...]]:
 
 
 def _series(epochs: Iterable[Epoch]) -> dict[str, dict[str, Points]]:
-    values: dict[str, dict[str, dict[int, list[float | None]]]] = {part: {} for part in PARTS}
+    values: dict[str, dict[str, dict[int, list[float | None]]]] = {part: {} for part in _PARTS}
     for epoch in epochs:
-        for part in PARTS:
+        for part in _PARTS:
             for key, value in epoch.series(part).items():
                 values[part].setdefault(key, {}).setdefault(epoch.epoch, []).append(value)
     return {part: {key: _means(found) for key, found in keys.items()} for part, keys in values.items()}

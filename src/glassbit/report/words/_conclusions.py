@@ -67,7 +67,7 @@ def unclear(ours: str, theirs: str, change: Interval) -> str:
 
 
 def agreement_sentences(likeness: Likeness, effects: Sequence[Effect]) -> list[str]:
-    """How alike the maps of quantized networks are to those of their full precision: a sentence a reference."""
+    """How alike the maps of quantized networks are to those of their full precision: a sentence per reference."""
     said = []
     pairs = [(effect.variant, effect.reference) for effect in effects if effect.cause == "bits"]
     for reference in dict.fromkeys(reference for _, reference in pairs):
@@ -87,7 +87,7 @@ def agreement_sentences(likeness: Likeness, effects: Sequence[Effect]) -> list[s
 
 
 def looks(networks: Sequence[tuple[str, Mapping[str, Interval], int]], shares: Mapping[str, float]) -> list[str]:
-    """Which networks look at the object less than chance, or at the planted shortcut: a sentence a region.
+    """Which networks look at the object less than chance, or at the planted shortcut: a sentence per region.
 
     Args:
         networks: the name of each, its intervals, and its seeds.
@@ -150,8 +150,7 @@ def _other_seed(likeness: Likeness, reference: Variant) -> str:
 
 
 def _objective(variant: Variant) -> str:
-    name = next((name for objective, name in OBJECTIVES.items() if objective == variant.objective), variant.objective)
-    return name + (f" ({variant.setting})" if variant.setting else "")
+    return OBJECTIVES.get(variant.objective, variant.objective) + (f" ({variant.setting})" if variant.setting else "")
 
 
 def _signed(value: float) -> str:

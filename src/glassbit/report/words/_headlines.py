@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from glassbit._count import counted
 from glassbit.report.numbers import Accuracy, Deployed, Masking, Numbers, Spread, ends, half_width
-from glassbit.runs import MASKED, OBJECTIVES
+from glassbit.runs import MASKED, OBJECTIVES, REFERENCE
 
 from ._format import kilobytes, number, spread_text, times
 
@@ -26,7 +26,7 @@ def headlines(known: Numbers) -> list[str]:
 def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
     said = []
     by_label = {row.variant.label: row for row in rows}
-    reference = by_label.get("fp32")
+    reference = by_label.get(REFERENCE)
     if reference is not None:
         said.append(f"fp32 reaches {_percent(reference.test)} test accuracy{_over(reference.test)}.")
     for plan in dict.fromkeys(row.variant.plan for row in rows if row.variant.plan is not None):
@@ -34,7 +34,7 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         for row in rows:
             if row.variant.plan != plan:
                 continue
-            moved = _moved(row.drop, "fp32")
+            moved = _moved(row.drop, REFERENCE)
             own = _moved(row.drop_own, row.own or "")
             against = " and ".join(part for part in (moved, own) if part)
             alone = _over(row.test) if reference is None else ""
@@ -42,10 +42,9 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
     for found in rows:
-        objective = next((key for key in MASKED if key == found.variant.family), None)
-        if objective is None:
+        if found.variant.family not in MASKED:
             continue
-        name = OBJECTIVES[objective].capitalize()
+        name = OBJECTIVES[found.variant.family].capitalize()
         name += f" ({found.variant.setting})" if found.variant.setting else ""
         if found.drop is None:
             said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
