@@ -195,7 +195,7 @@ def whole_number(text: str) -> int:
 
 
 def json_fault(error: Exception) -> str:
-    """Where a JSON file is not one, e.g. `line 3, column 7`."""
+    """Return where a file stops being JSON, e.g. `line 3, column 7`."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {error.lineno}, column {error.colno}"
     if isinstance(error, UnicodeDecodeError):

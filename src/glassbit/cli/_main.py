@@ -130,7 +130,7 @@ def _place(error: OSError) -> str:
 
 
 def _is_of_memory(error: Exception) -> bool:
-    """Also torch's, which are RuntimeErrors."""
+    """Return whether an error is about memory; torch's are RuntimeErrors."""
     texts = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
@@ -138,7 +138,7 @@ def _is_of_memory(error: Exception) -> bool:
 
 
 def _mistake(error: Exception) -> str:
-    """Of an error that nothing foresaw; its traceback is kept in a file."""
+    """Return the message of an error that nothing foresaw; its traceback is kept in a file."""
     import tempfile  # with the compressors behind it, too much for --help
 
     text = traceback.format_exc()

@@ -21,7 +21,7 @@ from ._mapped import announce
 IN_MEMORY = 2 * 1024**3
 BACKGROUND, OBJECT, SHORTCUT = 0, 1, 2
 CLASSES, NAME = 2**16 - 1, 256
-"""As many classes, and characters of the name of one, as an exported network can have."""
+"""The most classes of an exported network, and the most characters of a class name."""
 
 
 class Split:

@@ -13,7 +13,7 @@ from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, Fold
 
 
 def execute(step: Folded, read: tuple[Tensor, ...], *, training: bool = False) -> Tensor:
-    """What a step makes of the tensors that it reads.
+    """Return what a step makes of the tensors that it reads.
 
     Args:
         step: the step.

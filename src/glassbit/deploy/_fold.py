@@ -51,7 +51,7 @@ class Normalization:
 
     @classmethod
     def of(cls, model: nn.Module, channels: int) -> Normalization:
-        """That of a `Classifier`; none for any other network."""
+        """Return the normalisation of a `Classifier`; none for any other network."""
         if isinstance(model, Classifier):
             normalize = model.normalize
             return cls(tuple(normalize.mean.flatten().tolist()), tuple(normalize.std.flatten().tolist()))

@@ -32,7 +32,7 @@ class Operations:
     def function(
         self, owner: str, name: str, read: Read, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> Symbol:
-        """What a function makes of the tensors that it reads.
+        """Return what a function makes of the tensors that it reads.
 
         Raises:
             RefusedError: it has no integer form.
@@ -65,7 +65,7 @@ class Operations:
         raise RefusedError(f"{spoken(name)} has no integer form")
 
     def layer(self, name: str, module: nn.Module, x: Symbol, value: Tensor, result: Any) -> Symbol:
-        """What a module makes of the tensor that it reads.
+        """Return what a module makes of the tensor that it reads.
 
         Raises:
             RefusedError: it has no integer form.

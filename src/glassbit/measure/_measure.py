@@ -152,7 +152,7 @@ def _predictions(subject: Subject, data: Dataset, step: Step) -> Int64[np.ndarra
 
 
 def _mean(values: Float64[np.ndarray, " n"]) -> float:
-    """Of the numbers among them; NaN where there is none."""
+    """Return the mean of the numbers that are not NaN; NaN where there is none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 

@@ -100,11 +100,11 @@ class Subject(ABC):
 
     @abstractmethod
     def _logits(self, images: Shaped[Tensor, "n c h w"]) -> Float32[Tensor, "n k"]:
-        """Of one batch, at least one image."""
+        """The same for one batch of at least one image."""
 
     @abstractmethod
     def _saliency(self, images: Shaped[Tensor, "n c h w"], targets: Int64[Tensor, " n"]) -> Float32[Tensor, "n h w"]:
-        """Of one batch, at least one image."""
+        """The same for one batch of at least one image."""
 
     def _check(self, images: Tensor) -> None:
         check_images(self.name, images, shape=self.image_shape, empty=True)

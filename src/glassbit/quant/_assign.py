@@ -46,7 +46,7 @@ class Activation:
 
     @property
     def name(self) -> str:
-        """Of the module that takes its place."""
+        """The name of the module that takes its place."""
         return self.places[0].name
 
     @property

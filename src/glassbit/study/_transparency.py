@@ -164,6 +164,6 @@ def _pair(
 
 
 def _mean(values: Float64[np.ndarray, " n"]) -> float | None:
-    """Of the numbers among them; None where every map was constant."""
+    """Return the mean of the numbers that are not NaN; None where every map was constant."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else None

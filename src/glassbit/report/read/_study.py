@@ -41,7 +41,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Of its training."""
+        """The seed of its training."""
         return self.head.seed
 
     @property
