@@ -20,7 +20,7 @@ _PAPER, _INK, _SOFT = "#ffffff", "#1a1a1a", "#666666"
 
 def grid_png(grid: Grid) -> bytes:
     """A grid as the page shows it: a row's picture and name on the left, then a map with its verdict per column."""
-    font = ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", _TEXT)
+    font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), _TEXT)
     rows = [row for row in grid.rows if row.cells]
     pictures = [picture for row in grid.rows for picture in (row.picture, *(cell.uri for cell in row.cells)) if picture]
     side = max((max(_opened(uri).size) for uri in pictures), default=_LINE)
