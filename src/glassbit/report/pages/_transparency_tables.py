@@ -14,6 +14,7 @@ from glassbit.report.words import NOTHING, interval_text, kilobytes, number, spr
 from glassbit.runs import Variant
 
 from ._table import Table
+from ._table import texts as texts_of
 
 Shown = tuple[Group, Explained]
 _ENDS = ("mean", "low", "high", "seeds", "images")
@@ -41,7 +42,7 @@ def _metrics(shown: Sequence[Shown]) -> Table:
                 for column in COLUMNS
                 if column.key in level.values
             ]
-            texts.append((*_texts(head), _seeds(level.seeds), *_cells(keys, level.values)))
+            texts.append((*texts_of(head), _seeds(level.seeds), *_cells(keys, level.values)))
     columns = (*_HEAD, "metric", "better", *_ENDS)
     titles = (*_HEAD, "seeds", *(f"{c.title} {c.arrow}".strip() for c in COLUMNS if c.key in keys))
     return Table("transparency", columns, tuple(rows), titles, tuple(texts))
@@ -65,7 +66,7 @@ def _differences(shown: Sequence[Shown]) -> Table:
                 for column in COLUMNS
                 if column.key in keys
             ]
-            texts.append((*_texts(head), effect.reference.label, _seeds(effect.seeds), *cells))
+            texts.append((*texts_of(head), effect.reference.label, _seeds(effect.seeds), *cells))
     columns = (*_HEAD, "reference_arm", "reference_plan", "metric", *_ENDS, "judged")
     titles = (*_HEAD, "minus", "seeds", *(f"{c.change} {c.arrow}".strip() for c in COLUMNS if c.key in keys))
     return Table("transparency_differences", columns, tuple(rows), titles, tuple(texts))
@@ -78,7 +79,7 @@ def _agreement(shown: Sequence[Shown]) -> Table:
         if value is not None:
             rows.append((*head, value.mean, value.low, value.high, value.n))
             texts.append(
-                (*_texts(head), number(value.mean), f"{number(value.low)} to {number(value.high)}", str(value.n))
+                (*texts_of(head), number(value.mean), f"{number(value.low)} to {number(value.high)}", str(value.n))
             )
 
     for group, part in shown:
@@ -102,7 +103,7 @@ def _classes(shown: Sequence[Shown]) -> Table:
             for variant, right, gap in zip(part.measured.variants, row.accuracy, row.road, strict=True):
                 head = (*_head(group, variant), row.name, row.images)
                 rows.append((*head, *_ends(right)[:3], *_ends(gap)[:3]))
-                texts.append((*_texts(head), interval_text(right, ACCURACY), interval_text(gap, ROAD)))
+                texts.append((*texts_of(head), interval_text(right, ACCURACY), interval_text(gap, ROAD)))
     columns = (*_HEAD, "class", "images", *(f"{key}_{end}" for key in ("accuracy", "road_gap") for end in _ENDS[:3]))
     titles = (*_HEAD, "class", "images", "accuracy, %", "ROAD gap")
     return Table("transparency_classes", columns, tuple(rows), titles, tuple(texts))
@@ -115,7 +116,7 @@ def _tradeoff(shown: Sequence[Shown]) -> Table:
             head = (*_head(group, mark.variant), mark.seed)
             rows.append((*head, mark.accuracy, mark.stored, mark.road, mark.best))
             sizes = (number(mark.accuracy), kilobytes(mark.stored), number(mark.road, 3))
-            texts.append((*_texts(head), *sizes, "yes" if mark.best else "no"))
+            texts.append((*texts_of(head), *sizes, "yes" if mark.best else "no"))
     columns = (*_HEAD, "seed", "test_percent", "stored_bytes", "road_gap", "pareto")
     titles = (*_HEAD, "seed", "test accuracy (%)", "stored (kB)", "ROAD gap", "on the front")
     return Table("tradeoff", columns, tuple(rows), titles, tuple(texts))
@@ -129,7 +130,7 @@ def _curves(shown: Sequence[Shown]) -> Table:
                 for fraction, value in points:
                     head = (*_head(group, variant), *name.split(" "))
                     rows.append((*head, fraction, value.n, value.mean, value.sd))
-                    texts.append((*_texts(head), number(100 * fraction, 0), str(value.n), spread_text(value, 3)))
+                    texts.append((*texts_of(head), number(100 * fraction, 0), str(value.n), spread_text(value, 3)))
     names = (*_HEAD, "what", "fill", "order")
     columns, titles = (*names, "removed_fraction", "n", "mean", "sd"), (*names, "removed (%)", "n", "value")
     return Table("removal_curves", columns, tuple(rows), titles, tuple(texts))
@@ -142,7 +143,7 @@ def _randomisation(shown: Sequence[Shown]) -> Table:
             for step in watched.steps:
                 head = (*_head(group, variant), step.count, step.layer, step.value.n)
                 rows.append((*head, step.value.mean, step.value.sd))
-                texts.append((*_texts(head), spread_text(step.value, 3)))
+                texts.append((*texts_of(head), spread_text(step.value, 3)))
     columns = (*_HEAD, "layers_drawn_again", "last_layer", "n", "spearman_mean", "spearman_sd")
     titles = (*_HEAD, "layers drawn again", "last layer", "n", "Spearman")
     return Table("randomisation", columns, tuple(rows), titles, tuple(texts))
@@ -173,7 +174,3 @@ def _ends(value: Interval | None) -> tuple[Any, ...]:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(NOTHING if value is None else str(value) for value in values)
