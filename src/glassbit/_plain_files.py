@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -22,6 +24,37 @@ def no_file(path: Path) -> str | None:
     if stat.S_ISDIR(mode):
         return "a folder, where a file is needed"
     return "a pipe, socket or device, which is not opened; remove it"
+
+
+def open_plain(path: Path, *, most: int | None = None) -> io.BufferedReader:
+    """Open a file to read its bytes, if it is a plain one.
+
+    Args:
+        path: the file.
+        most: bytes that it may have; None for any number.
+
+    Raises:
+        OSError: it cannot be opened, is a pipe, socket or device, or is larger; its `strerror` says which.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "a pipe, socket or device, which is not opened", str(path))
+    file = path.open("rb")
+    size = os.fstat(file.fileno()).st_size
+    if most is not None and size > most:
+        file.close()
+        raise OSError(errno.EFBIG, f"it has {size} bytes; at most {most} are read", str(path))
+    return file
+
+
+def read_plain(path: Path, *, most: int) -> bytes:
+    """Read the bytes of a plain file, of which there may be at most `most`.
+
+    Raises:
+        OSError: see `open_plain`.
+    """
+    with open_plain(path, most=most) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
 
 
 def read_network(path: Path, *, kind: str, most: int) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassbit._errors import DataError, UsageError
-from glassbit.datasets import load
+from glassbit.datasets import check, load, remarks
 
 RANDOM = np.random.default_rng(0)
 
@@ -82,7 +82,7 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
             {"train_labels": np.eye(3)[np.arange(12) % 3]},
             r"whole numbers .*; if they are class numbers, save labels.argmax",
         ),
-        ({"classes": np.array(["a", None])}, "cannot be read as .npz.*allow_pickle"),
+        ({"classes": np.array(["a", None])}, r"classes holds Python objects.* save .*np.array\(classes, str\)"),
         ({"train_images": np.zeros((12, 6, 7, 3), np.uint8, order="F")}, "stored by columns"),
         ({"train_images": np.uint8(3)}, r"got \(\)"),
         ({"test_regions": np.zeros((6, 6, 7))}, r"test_regions must be uint8 \(n, h, w\), got float64 \(6, 6, 7\)"),
@@ -179,3 +179,55 @@ def test_a_damaged_npz(tmp_path: Path, packed: bool) -> None:
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"cannot be read as \.npz"):
         load(str(path))
+
+
+LABELS = np.arange(12) % 3
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"train_labels": LABELS.astype(np.uint64) + np.uint64(2**63 + 5)}, "got 9223372036854775813 "),
+        ({"classes": np.array([["a", "b", "c"]])}, r"classes must be names .*\(1, 3\); save np.ravel\(classes\)"),
+        ({"classes": np.array([], str)}, r"got the shape \(0,\); save one name for each class, or leave classes out"),
+        ({"classes": np.array("a")}, r"got the shape \(\); save np.ravel"),
+        ({"classes": np.array([0.5, 1, 2])}, r"classes must be text, got float64; save .* np.array\(classes, str"),
+        ({"classes": np.array([b"\xff", b"a", b"b"])}, "classes must be UTF-8 text"),
+        ({"train_labels": LABELS.astype(float)}, r"save labels.ravel\(\).astype\(int\)"),
+        ({"train_labels": LABELS[:, None]}, r"save labels.ravel\(\).astype\(int\)"),
+        ({"train_labels": LABELS > 0}, r"save labels.ravel\(\).astype\(int\)"),
+        ({"train_labels": np.array(["a", "b", "c"] * 4)}, r"save `np.searchsorted\(classes, labels\)`"),
+        *(
+            ({"train_labels": labels}, "from 0$|from 0\n")
+            for labels in (
+                LABELS.astype(complex), np.full(12, np.nan), np.full(12, 1e30), LABELS - 0.5, LABELS - 1.0,
+                np.zeros(12, "V3"), np.zeros(12, [("a", int)]), np.full((12, 3), np.inf), np.zeros((2, 2, 3)) - 1,
+            )
+        ),
+        ({"train_images": np.full(12, {})}, r"train_images holds Python objects, .* np.stack\(list\(images\)\)"),
+    ],
+)  # fmt: skip
+def test_labels_and_classes_of_every_kind(tmp_path: Path, other: dict[str, Any], text: str) -> None:
+    with pytest.raises(DataError, match=text):
+        load(saved(tmp_path / "x.npz", **other))
+
+
+@pytest.mark.parametrize("part", ["training", "test"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_a_part_of_zeros_and_ones_is_said(tmp_path: Path, part: str, kind: type) -> None:
+    key = f"{part.removesuffix('ing')}_images"
+    made = {name: value.astype(kind) for name, value in arrays().items() if name.endswith("images")}
+    made[key] = (made[key] > 99).astype(kind)
+    path = saved(tmp_path / "x.npz", **made)
+    text = f"the pixels of its {part} images are 0 and 1 only"
+    assert any(text in problem for problem in check(path).problems)
+    assert any(text in said for said in remarks(load(path), validation=0.2, seed=0))
+
+
+def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npz")
+    load(path, limit=0, cache_dir=tmp_path / "cache")
+    for kept in (tmp_path / "cache/images").glob("*.npy"):
+        kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"\.npy: must be images that Glassbit keeps, and cannot be read .*; delete it"):
+        load(path, limit=0, cache_dir=tmp_path / "cache")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,13 +187,31 @@ def test_links_are_followed_and_those_that_lead_out_are_said(tmp_path: Path, pho
     (root / "cat/inside.png").symlink_to(root / "cat/cat-00.png")
     assert len(scan(root).train) + len(scan(root).test) == 5
     (root / "cat/far.png").symlink_to(tmp_path / "elsewhere/cat/cat-02.png")
-    (root / "owl").symlink_to(tmp_path / "elsewhere/owl")
+    (root / "owl").symlink_to(root / "dog")
     with pytest.warns(GlassbitWarning) as said:
         listing = scan(root)
+    assert listing.classes == ("cat", "dog", "owl")
     assert len(listing.train) + len(listing.test) == 8
     (text,) = [str(warning.message) for warning in said]
-    assert text.startswith(f"{root}: 3 images are read through links that lead out of the folder: ")
-    assert f"cat/far.png -> {tmp_path / 'elsewhere/cat/cat-02.png'}, owl/owl-00.png -> " in text
+    assert text.startswith(f"{root}: 1 image is read through links that lead out of the folder: ")
+    assert f"cat/far.png -> {tmp_path / 'elsewhere/cat/cat-02.png'}" in text
+
+
+@pytest.mark.parametrize("link", ["train", "train/bee", "owl", "test/bee"])
+@pytest.mark.parametrize("target", ["elsewhere/train", "pets", "."])
+def test_folders_that_are_links_out_of_the_data_are_not_opened(
+    tmp_path: Path, photos: Photos, link: str, target: str
+) -> None:
+    for part in ("train", "test"):
+        photos(tmp_path / "elsewhere" / part, cat=3, dog=2)
+        photos(tmp_path / "pets" / part, cat=3, dog=2)
+    root = tmp_path / "pets"
+    if link == "train":
+        shutil.rmtree(root / "train")
+    (root / link).symlink_to(tmp_path / target)
+    assert broken(root).splitlines()[1:] == [
+        f"  - {root / link}: a link to a folder outside of the data set, which is not followed; copy the folder"
+    ]
 
 
 def test_a_folder_that_is_itself_a_link_is_one_like_others(tmp_path: Path, photos: Photos) -> None:

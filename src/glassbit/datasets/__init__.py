@@ -17,6 +17,7 @@ from ._check import check as check
 from ._classes import match_classes as match_classes
 from ._classes import with_classes as with_classes
 from ._digest import digest as digest
+from ._fetch import NotHereError as NotHereError
 from ._fetch import fetch as fetch
 from ._load import load as load
 from ._repeats import remarks as remarks

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from jaxtyping import UInt8
 
 from glassbit._count import counted
-from glassbit._errors import DataError
+from glassbit._errors import DataError, GlassbitError
+from glassbit._npz import Archive, ArrayHead
+from glassbit._plain_files import open_plain
 from glassbit._text import listed
 from glassbit.pictures import Images
 
-from ._levels import Levels, Range, Values, is_number, levels, look
+from ._labels import label_problems
+from ._levels import Levels, Range, is_number, levels, look
 from ._official import Arrays
 from ._shapes import readings, shape_problem
 from ._split import CLASSES, NAME, SHORTCUT, class_problem
@@ -27,6 +28,11 @@ from ._split import CLASSES, NAME, SHORTCUT, class_problem
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 REGIONS = "test_regions"
 CHUNK = 4096
+_PLAIN = {
+    **dict.fromkeys(("train_images", "test_images", REGIONS), "np.stack(list(images))"),
+    **dict.fromkeys(("train_labels", "test_labels"), "np.array(labels, int)"),
+    "classes": "np.array(classes, str)",
+}
 _NUMBERING = "number the classes of both parts from 0 without gaps: np.unique(labels, return_inverse=True)[1]"
 
 Collect = Callable[[str, Images], UInt8[np.ndarray, "n c h w"]]
@@ -48,7 +54,7 @@ class Contents:
     scaling: str
 
 
-def read_npz(source: Path | io.BufferedIOBase, *, name: str, collect: Collect) -> Contents:
+def read_npz(source: Path | io.BytesIO, *, name: str, collect: Collect) -> Contents:
     """Read `train_images`, `train_labels`, `test_images`, `test_labels` and, where they are there, `classes` and
     `test_regions`.
 
@@ -65,92 +71,52 @@ def read_npz(source: Path | io.BufferedIOBase, *, name: str, collect: Collect) -
         DataError: an array is missing or not what it must be; all that is wrong, in one text.
     """
     try:
-        with zipfile.ZipFile(source) as archive:
-            members = {item.removesuffix(".npy") for item in archive.namelist()}
+        with open_plain(source) if isinstance(source, Path) else nullcontext(source) as file:
+            archive = Archive(file)
+            members = archive.names
             absent = [key for key in KEYS if key not in members]
             if absent:
                 raise DataError(
                     f"{name} has no {', '.join(absent)}; it holds {', '.join(sorted(members)) or 'nothing'}."
                 )
-            heads = {key: _head(archive, key) for key in (*KEYS, REGIONS) if key in members}
-            problems = [text for part in ("train", "test") for text in _problems(part, heads)]
+            heads = {key: archive.head(key) for key in (*KEYS, REGIONS, "classes") if key in members}
+            _complain(name, _object_problems(heads))
+            problems = [text for part in ("train", "test") for text in _problems(part, heads, archive)]
             known = _levels(archive, heads)
             problems += [known] if isinstance(known, str) else []
-            problems += _name_problems(_head(archive, "classes")) if "classes" in members else []
+            problems += _name_problems(heads["classes"]) if "classes" in members else []
             _complain(name, problems + _region_problems(heads))
             assert isinstance(known, Levels)
-            labels = {part: _small(archive, f"{part}_labels").astype(np.int64) for part in ("train", "test")}
-            _complain(name, _number_problems(labels))
+            given = {part: archive.read(f"{part}_labels") for part in ("train", "test")}
+            _complain(name, _number_problems(given))
+            labels = {part: found.astype(np.int64) for part, found in given.items()}
             classes = _classes(archive) if "classes" in members else _numbers(int(labels["train"].max()) + 1)
-            regions = _small(archive, REGIONS) if REGIONS in members else None
+            regions = archive.read(REGIONS) if REGIONS in members else None
             _complain(name, _class_problems(classes) + _label_problems(labels, len(classes)) + _region_values(regions))
             train, test = (
                 collect(part, _images(archive, f"{part}_images", heads[f"{part}_images"], known))
                 for part in ("train", "test")
             )
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except GlassbitError:
+        raise
+    except (OSError, ValueError) as error:
         raise DataError(f"{name} cannot be read as .npz: {error}") from error
     return Contents(Arrays(train, labels["train"]), Arrays(test, labels["test"], regions), classes, known.rule)
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What an array is, before any of it is read."""
-
-    shape: tuple[int, ...]
-    by_columns: bool
-    dtype: np.dtype[np.generic]
-
-
-def _head(archive: zipfile.ZipFile, key: str) -> _Head:
-    with _opened(archive, key) as file:
-        return _read_head(file)
-
-
-def _opened(archive: zipfile.ZipFile, key: str) -> zipfile.ZipExtFile:
-    return cast(zipfile.ZipExtFile, archive.open(f"{key}.npy"))
-
-
-def _read_head(file: zipfile.ZipExtFile) -> _Head:
-    version = np.lib.format.read_magic(file)
-    reads = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    return _Head(*reads[version](file)) if version in reads else _unknown(version)
-
-
-def _unknown(version: tuple[int, int]) -> _Head:
-    raise ValueError(f"an array is stored in format {version[0]}.{version[1]}, which is not read; save it again")
-
-
-def _small(archive: zipfile.ZipFile, key: str) -> np.ndarray:
-    with _opened(archive, key) as file:
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-        return array
-
-
-def _raw(archive: zipfile.ZipFile, key: str, head: _Head) -> Iterator[Values]:
-    """The array as it is, a few images at a time."""
-    count, *rest = head.shape
-    with _opened(archive, key) as file:
-        _read_head(file)
-        for start in range(0, count, CHUNK):
-            some = min(CHUNK, count - start)
-            data = file.read(some * math.prod(rest) * head.dtype.itemsize)
-            yield np.frombuffer(data, head.dtype).reshape(some, *rest)
-
-
-def _images(archive: zipfile.ZipFile, key: str, head: _Head, known: Levels) -> Images:
+def _images(archive: Archive, key: str, head: ArrayHead, known: Levels) -> Images:
     seen = readings(head.shape)[0]
     shape = (head.shape[0], *seen.shape)
 
     def chunks() -> Iterator[UInt8[np.ndarray, "k c h w"]]:
-        for values in _raw(archive, key, head):
+        for values in archive.chunks(key, CHUNK):
             pixels = known.apply(values)
             yield (pixels if seen.arrange is None else pixels.transpose(seen.arrange)).reshape(len(values), *shape[1:])
 
     return Images(shape, chunks)
 
 
-def _levels(archive: zipfile.ZipFile, heads: dict[str, _Head]) -> Levels | str:
+def _levels(archive: Archive, heads: dict[str, ArrayHead]) -> Levels | str:
     """How values become pixels, or what is wrong with them."""
     parts = [heads[f"{part}_images"] for part in ("train", "test")]
     kinds = [head.dtype for head in parts]
@@ -160,7 +126,7 @@ def _levels(archive: zipfile.ZipFile, heads: dict[str, _Head]) -> Levels | str:
         return f"train_images and test_images must be numbers, got {kinds[0]}; save them as uint8, 0 ... 255"
     if kinds[0] == np.uint8 or not all(head.shape and math.prod(head.shape) for head in parts):
         return levels(np.dtype(np.uint8), Range(0, 0), Range(0, 0))
-    train, test = (look(_raw(archive, f"{part}_images", heads[f"{part}_images"])) for part in ("train", "test"))
+    train, test = (look(archive.chunks(f"{part}_images", CHUNK)) for part in ("train", "test"))
     every = train | test
     known = levels(kinds[0], train, every)
     if isinstance(known, Levels):
@@ -171,7 +137,15 @@ def _levels(archive: zipfile.ZipFile, heads: dict[str, _Head]) -> Levels | str:
     )
 
 
-def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
+def _object_problems(heads: dict[str, ArrayHead]) -> list[str]:
+    return [
+        f"{key} holds Python objects, which are not unpickled; save a plain array, such as {_PLAIN[key]}"
+        for key, head in heads.items()
+        if head.dtype.hasobject
+    ]
+
+
+def _problems(part: str, heads: dict[str, ArrayHead], archive: Archive) -> list[str]:
     images, labels = heads[f"{part}_images"], heads[f"{part}_labels"]
     shape, problems = images.shape, []
     if len(shape) > 2 and not shape[0]:
@@ -181,13 +155,8 @@ def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
         problems += [f"{part}_images {wrong}"] if wrong else []
     if images.by_columns and len(shape) > 1:
         problems.append(f"{part}_images is stored by columns: save np.ascontiguousarray(images)")
-    if labels.dtype.kind not in "iu" or len(labels.shape) != 1:
-        cure = "labels.argmax(1)" if len(labels.shape) == 2 and labels.shape[1] > 1 else "labels.ravel().astype(int)"
-        problems.append(
-            f"{part}_labels must be whole numbers (n,), got {labels.dtype} {labels.shape}; if they are class numbers, "
-            f"save {cure}"
-        )
-    elif shape and labels.shape[0] != shape[0]:
+    problems += label_problems(f"{part}_labels", labels, archive)
+    if len(labels.shape) == 1 and shape and labels.shape[0] != shape[0]:
         problems.append(f"{part}_labels has {counted(labels.shape[0], 'label')} for {counted(shape[0], 'image')}")
     other = heads["train_images"].shape
     if part == "test" and shape[1:] != other[1:]:
@@ -195,10 +164,12 @@ def _problems(part: str, heads: dict[str, _Head]) -> list[str]:
     return problems
 
 
-def _classes(archive: zipfile.ZipFile) -> tuple[str, ...]:
-    return tuple(
-        item.decode() if isinstance(item, bytes) else str(item) for item in np.atleast_1d(_small(archive, "classes"))
-    )
+def _classes(archive: Archive) -> tuple[str, ...]:
+    names = archive.read("classes")
+    try:
+        return tuple(item.decode() if isinstance(item, bytes) else str(item) for item in names)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"classes must be UTF-8 text ({error}); save np.array(classes, str)") from error
 
 
 def _numbers(count: int) -> tuple[str, ...]:
@@ -210,8 +181,13 @@ def _class_problems(classes: tuple[str, ...]) -> list[str]:
     return [] if problem is None else [problem]
 
 
-def _name_problems(head: _Head) -> list[str]:
+def _name_problems(head: ArrayHead) -> list[str]:
     """What is wrong with the class names, before any of them is read."""
+    if len(head.shape) != 1 or not head.shape[0]:
+        cure = "np.ravel(classes)" if math.prod(head.shape) else "one name for each class, or leave classes out"
+        return [f"classes must be names (k,), one for each class, got the shape {head.shape}; save {cure}"]
+    if head.dtype.kind not in "USiu":
+        return [f"classes must be text, got {head.dtype}; save the names as np.array(classes, str)"]
     count, longest = math.prod(head.shape), head.dtype.itemsize
     if count <= CLASSES and longest <= 16 * NAME:
         return []
@@ -224,7 +200,7 @@ def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
     return [
         f"{part}_labels must be class numbers below {CLASSES}, got {found.min()} ... {found.max()}; {_NUMBERING}"
         for part, found in labels.items()
-        if found.max() >= CLASSES
+        if int(found.max()) >= CLASSES
     ]
 
 
@@ -244,7 +220,7 @@ def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     return problems
 
 
-def _region_problems(heads: dict[str, _Head]) -> list[str]:
+def _region_problems(heads: dict[str, ArrayHead]) -> list[str]:
     if REGIONS not in heads:
         return []
     found, images = heads[REGIONS], heads["test_images"].shape

@@ -14,7 +14,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from glassbit._errors import DataError
+from glassbit._plain_files import read_plain
 
+LARGEST = 2**28
+"""Bytes of a batch; official ones have 31 million."""
 BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
 RECORD = 1 + 3 * 32 * 32
 ARCHIVES = {"cifar-10-binary.tar.gz": ".bin", "cifar-10-python.tar.gz": ""}
@@ -38,7 +41,11 @@ class CifarFiles:
         return read_archive(self.path, self.suffix) if self.path.is_file() else self._read_folder()
 
     def _read_folder(self) -> dict[str, bytes]:
-        return {name: (self.path / f"{name}{self.suffix}").read_bytes() for name in BATCHES}
+        paths = {name: self.path / f"{name}{self.suffix}" for name in BATCHES}
+        try:
+            return {name: read_plain(path, most=LARGEST) for name, path in paths.items()}
+        except OSError as error:
+            raise DataError(f"{error.filename} cannot be read: {error.strerror}. Get it again.") from error
 
 
 def find_cifar(folder: Path) -> tuple[CifarFiles | None, list[str]]:
@@ -69,6 +76,8 @@ def read_archive(path: Path, suffix: str) -> dict[str, bytes]:
             for member in archive:
                 name = Path(member.name).name.removesuffix(suffix)
                 file = archive.extractfile(member) if name in BATCHES and member.isfile() else None
+                if file is not None and member.size > LARGEST:
+                    raise OSError(f"{name} has {member.size} bytes; at most {LARGEST} are read")
                 if file is not None:
                     batches[name] = file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:

@@ -19,6 +19,10 @@ from ._lock import locked
 from ._official import Search, find, sha256
 
 
+class NotHereError(DataError):
+    """A data set of the catalogue that is not on this machine."""
+
+
 def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = False) -> tuple[Path, ...]:
     """Download a data set of the catalogue into the cache, unless it is there.
 
@@ -50,7 +54,7 @@ def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = Fa
     return search.paths
 
 
-def missing(known: Entry, search: Search, *, why: tuple[str, ...] = ()) -> DataError:
+def missing(known: Entry, search: Search, *, why: tuple[str, ...] = ()) -> NotHereError:
     """The error for a data set that is not there: its files, where they were looked for, how to get them."""
     needed = " ".join(name for name, _ in known.contents)
     forms = {
@@ -66,7 +70,7 @@ def missing(known: Entry, search: Search, *, why: tuple[str, ...] = ()) -> DataE
         *(f"              {url}" for item in known.downloads for url in item.urls[:1]),
         "              into a folder and name it with --data-dir FOLDER (in Python: data_dir=FOLDER)",
     ]
-    return DataError("\n".join(lines))
+    return NotHereError("\n".join(lines))
 
 
 def _download(known: Entry, cache: Path, *, progress: bool) -> None:

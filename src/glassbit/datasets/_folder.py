@@ -52,9 +52,11 @@ def scan(root: Path) -> Listing:
     below it, is taken for an image.
 
     Raises:
-        DataError: there are no classes, one class, empty classes, or images that belong to none.
+        DataError: there are no classes, one class, empty classes, images that belong to none, or folders that are links
+            out of the data set.
     """
     folders = _folders(root)
+    _refuse_links(root, folders)
     named = _parts(root, folders)
     if "train" not in named:
         return _one_part(root, folders)
@@ -143,10 +145,29 @@ def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -
         found = f"one class folder, {next(iter(classes))!r}" if classes else "no class folders"
         layout = "ROOT/CLASS/IMAGE or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
         raise DataError(f"{root} must hold two class folders or more ({layout}), but holds {found}.{cure}")
+    _refuse(root, problems)
+
+
+def _refuse(root: Path, problems: list[str]) -> None:
     if problems:
         lines = [f"  - {problem}" for problem in problems[:10]]
         more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
         raise DataError("\n".join([f"{root} cannot be used:", *lines, *more]))
+
+
+def _refuse_links(root: Path, folders: list[Path]) -> None:
+    """Refuse parts and classes that are links out of the data set, or to a folder that they lie in."""
+    inside = root.resolve()
+
+    def leads_out(folder: Path) -> bool:
+        target = folder.resolve()
+        around = folder.parent.resolve().is_relative_to(target)
+        return folder.is_symlink() and (around or not target.is_relative_to(inside))
+
+    parts = [folder for folder in folders if folder.name.lower() in ("train", "test") and not leads_out(folder)]
+    inner = [folder for part in parts for folder in _folders(part)]
+    text = "a link to a folder outside of the data set, which is not followed; copy the folder"
+    _refuse(root, [f"{printable(folder)}: {text}" for folder in (*folders, *inner) if leads_out(folder)])
 
 
 def _folders(root: Path) -> list[Path]:

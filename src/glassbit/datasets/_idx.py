@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from glassbit._errors import DataError
+from glassbit._plain_files import read_plain
 
+LARGEST = 2**28
+"""Bytes of a file, and of what is in it; the largest official one has 47 million."""
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
@@ -30,8 +34,14 @@ def find_idx(folder: Path) -> dict[str, Path]:
 def content(path: Path) -> bytearray:
     """The bytes of a file, decompressed when they are gzip, whatever the file is called."""
     try:
-        data = path.read_bytes()
-        return bytearray(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+        data = read_plain(path, most=LARGEST)
+        if data[:2] != b"\x1f\x8b":
+            return bytearray(data)
+        with gzip.open(io.BytesIO(data)) as file:
+            whole = bytearray(file.read(LARGEST + 1))
+        if len(whole) > LARGEST:
+            raise OSError(f"it holds more than {LARGEST} bytes")
+        return whole
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}. The file is damaged or cut short: get it again.") from error
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
 import mmap
+import os
 import warnings
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -12,6 +15,9 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from glassbit._errors import DataError
+from glassbit._plain_files import open_plain
+
 _PIECE = 128 * 1024
 """Bytes: what a kernel reads ahead at least. Of a longer piece it may read the beginning only."""
 
@@ -20,15 +26,23 @@ _FILES: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
 
 def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
-    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it."""
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        start = file.tell()
-        try:
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except OSError:  # Linux grants no private copy of more than memory and swap together
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it.
+
+    Raises:
+        DataError: it cannot be read, or is not what `collect` keeps.
+    """
+    try:
+        with open_plain(path) as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+            if dtype != np.uint8 or os.fstat(file.fileno()).st_size != start + math.prod(shape):
+                raise ValueError("it is cut short")
+            pages = _pages(file)
+    except Exception as error:  # what a damaged header makes NumPy raise has no end
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+        text = f"{path}: must be images that Glassbit keeps, and cannot be read ({why}); delete it, and call again"
+        raise DataError(text) from error
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         images = torch.from_numpy(np.frombuffer(pages, dtype, offset=start).reshape(shape))
@@ -36,6 +50,13 @@ def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
         pages.madvise(mmap.MADV_RANDOM)
         _FILES[images.data_ptr()] = pages
     return images
+
+
+def _pages(file: io.BufferedReader) -> mmap.mmap:
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except OSError:  # Linux grants no private copy of more than memory and swap together
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def announce(images: UInt8[Tensor, "n c h w"], rows: Int64[Tensor, " k"]) -> None:

@@ -91,11 +91,17 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
 
 
 def faint(data: Dataset) -> str:
-    """A sentence on training images whose brightest pixel is 1 of 255, or nothing."""
-    if any(int(images.max()) > 1 for images, _ in data.train.chunks(_CHUNK)):
+    """A sentence on a part whose brightest pixel is 1 of 255, or nothing."""
+    dark = {
+        name: all(int(images.max()) <= 1 for images, _ in part.chunks(_CHUNK))
+        for name, part in (("training", data.train), ("test", data.test))
+    }
+    parts = [name for name, is_dark in dark.items() if is_dark]
+    if not parts:
         return ""
+    whose = "its pixels" if len(parts) == len(dark) else f"the pixels of its {parts[0]} images"
     return (
-        "its pixels are 0 and 1 only, of 0 ... 255, which is black: where they were made of floats in [0, 1], make "
+        f"{whose} are 0 and 1 only, of 0 ... 255, which is black: where they were made of floats in [0, 1], make "
         "them again with np.round(images * 255).astype(np.uint8)"
     )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from glassbit._errors import DataError, RunError, UsageError
 from glassbit.build import build_data
-from glassbit.datasets import Dataset, catalogue, digest, with_classes
+from glassbit.datasets import Dataset, NotHereError, catalogue, digest, with_classes
 from glassbit.recipe import DataRecipe
 
 from ._state import SavedRun, saved_run
@@ -69,15 +69,17 @@ def data_there(recipe: DataRecipe) -> Dataset | None:
     """The data set of a recipe where it is on this machine and can have changed.
 
     Raises:
-        DataError, UsageError: images of the user's are there, and cannot be read any more.
+        DataError, UsageError: the images are there, and cannot be read any more.
     """
     known = {entry.name: entry for entry in catalogue()}.get(recipe.name)
     if known is not None and known.included:
         return None
     try:
         return build_data(recipe, download=False)
+    except NotHereError:
+        return None
     except (DataError, UsageError):
-        if known is None and (Path(recipe.dir or ".").expanduser() / Path(recipe.name).expanduser()).exists():
+        if known or (Path(recipe.dir or ".").expanduser() / Path(recipe.name).expanduser()).exists():
             raise
         return None
 
