@@ -123,7 +123,7 @@ REFUSED = {
     "dims [1099511627776]": "of the shape [1099511627776]",
     "no target": "must have the inputs image and target; got image; export it again",
     "no image": "must have the inputs image and target; got target; export it again",
-    "no logits": "must have the output logits; got saliency; export it again",
+    "no logits": "must have the outputs logits and saliency and no others; got saliency; export it again",
     "float image": "image must be UINT8 of shape (n, 1, 4, 4); got FLOAT of shape (n, 1, 12, 12); export it again",
     "text logits": "logits must be FLOAT of shape (n, 3); got STRING of shape (n, 3); export it again",
     "float target": "target must be INT64 of shape (n); got FLOAT of shape (n); export it again",
@@ -243,3 +243,62 @@ def test_the_working_directory_is_not_read(model, tmp_path, monkeypatch):
     onnx.external_data_helper.set_external_data(tensor, "w.bin", 0, len(tensor.raw_data))
     tensor.ClearField("raw_data")
     assert "is in w.bin, which is not read" in refusal(model)
+
+
+def _initializer(model: onnx.ModelProto) -> None:
+    first = model.graph.initializer[0]
+    model.graph.initializer.insert(0, numpy_helper.from_array(0 * numpy_helper.to_array(first), first.name))
+
+
+def _result(model: onnx.ModelProto) -> None:
+    model.graph.node.append(model.graph.node[0])
+
+
+def _constant_that_is_computed(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(1, np.float32), model.graph.node[0].output[0]))
+
+
+def _attribute(model: onnx.ModelProto) -> None:
+    node = next(node for node in model.graph.node if node.attribute)
+    node.attribute.append(node.attribute[0])
+
+
+def _shape(model: onnx.ModelProto) -> None:
+    model.graph.value_info.extend([helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])] * 2)
+
+
+def _numbers(model: onnx.ModelProto) -> None:
+    next(tensor for tensor in model.graph.initializer if tensor.HasField("raw_data")).int32_data.append(1)
+
+
+def _operator_set(model: onnx.ModelProto) -> None:
+    model.opset_import.append(model.opset_import[0])
+
+
+def _output(model: onnx.ModelProto) -> None:
+    model.graph.output.append(model.graph.output[0])
+
+
+def _another_output(model: onnx.ModelProto) -> None:
+    model.graph.output.append(helper.make_tensor_value_info(model.graph.node[0].output[0], 1, None))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (_initializer, "has the tensor .* twice"),
+        (_result, "has the tensor .* twice"),
+        (_constant_that_is_computed, "has the tensor .* twice"),
+        (_attribute, "has the attribute of .* twice"),
+        (_shape, "has the shape of x twice"),
+        (_numbers, "has the tensor .* with its numbers twice"),
+        (_operator_set, "has an operator set twice"),
+        (_output, "must have the outputs logits and no others; got logits, logits"),
+        (_another_output, "must have the outputs logits and no others; got logits, "),
+    ],
+)
+def test_nothing_is_there_twice_or_beside(graph, change: Callable[[Any], None], text):
+    model = onnx_model(graph)
+    change(model)
+    with pytest.raises(ArtifactError, match=text):
+        Session(model)

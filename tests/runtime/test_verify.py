@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import numpy as np
 import onnx
@@ -93,6 +94,12 @@ def test_a_file_of_another_network_differs(graph, no_web, tmp_path):
     assert "images must be uint8" in rows[0].note
     with pytest.raises(ArtifactError, match="cannot be read"):
         verify(graph, images_for(graph, 2), model=tmp_path / "none.onnx")
+    path.write_bytes(b"abc")
+    for check in (partial(verify, graph), partial(verify_settings)):
+        with pytest.raises(ArtifactError, match=f"{path}: must be an ONNX file"):
+            check(images=images_for(graph, 2), model=path)
+        with pytest.raises(UsageError, match="model must be an ONNX file, as a path or its bytes; got 7"):
+            check(images=images_for(graph, 2), model=7)
 
 
 def scales_of_the_map(model):

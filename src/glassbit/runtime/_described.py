@@ -108,11 +108,12 @@ def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> 
     outputs = {entry.name: entry for entry in model.graph.output}
     inputs = {entry.name: entry for entry in model.graph.input}
     explains = SALIENCY in outputs
-    wanted = {IMAGE, TARGET} if explains else {IMAGE}
+    wanted, made = ({IMAGE, TARGET}, {LOGITS, SALIENCY}) if explains else ({IMAGE}, {LOGITS})
     if set(inputs) != wanted or len(inputs) < len(model.graph.input):
         return f"must have the inputs {' and '.join(sorted(wanted))}; got {short(', '.join(inputs)) or 'none'}"
-    if LOGITS not in outputs or len(outputs) < len(model.graph.output):
-        return f"must have the output {LOGITS}; got {short(', '.join(outputs)) or 'none'}"
+    if set(outputs) != made or len(outputs) < len(model.graph.output):
+        got = ", ".join(entry.name for entry in model.graph.output)
+        return f"must have the outputs {' and '.join(sorted(made))} and no others; got {short(got) or 'none'}"
     ends = {
         IMAGE: (inputs[IMAGE], TensorProto.UINT8, (None, images.channels, *size)),
         LOGITS: (outputs[LOGITS], TensorProto.FLOAT, (None, classes)),

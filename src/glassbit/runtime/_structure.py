@@ -7,9 +7,11 @@ size of the image: so how long a file runs, and what memory it takes, is known b
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ._names import TARGET
 from ._untrusted import short
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def problem(model: onnx.ModelProto) -> str | None:
 
 def _problems(model: onnx.ModelProto) -> Iterator[str]:
     yield from _of_the_file(model)
+    yield from _of_the_names(model)
     yield from _of_the_nodes(model)
     yield from _of_the_tensors(model)
     yield from _of_the_shapes(model)
@@ -55,6 +58,8 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
 
 def _of_the_file(model: onnx.ModelProto) -> Iterator[str]:
     domains = {entry.domain: entry.version for entry in model.opset_import}
+    if len(domains) < len(model.opset_import):
+        yield "has an operator set twice"
     if set(domains) != {""} or domains[""] not in _OPSETS or model.ir_version not in _IR:
         shown = short(", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in domains.items()))
         yield f"has the operator sets {shown or 'none'} and IR {model.ir_version}, which Glassbit does not write"
@@ -62,6 +67,20 @@ def _of_the_file(model: onnx.ModelProto) -> Iterator[str]:
         yield "has functions, training or sparse tensors, which Glassbit does not write"
     if len(model.graph.node) > _NODES:
         yield f"has {len(model.graph.node)} operators; at most {_NODES} are run"
+
+
+def _of_the_names(model: onnx.ModelProto) -> Iterator[str]:
+    """Every name stands for one thing: readers differ in which of two they take."""
+    graph = model.graph
+    tensors = [tensor.name for tensor in graph.initializer]
+    inputs = [entry.name for entry in graph.input if entry.name != TARGET]  # which may have a default
+    made = [name for node in graph.node for name in node.output if name]
+    lists = [("tensor", [*tensors, *inputs, *made]), ("shape of", [entry.name for entry in graph.value_info])]
+    lists += [(f"attribute of {node.op_type},", [entry.name for entry in node.attribute]) for node in graph.node]
+    for kind, names in lists:
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            yield f"has the {kind} {short(twice[0])} twice"
 
 
 def _of_the_tensors(model: onnx.ModelProto) -> Iterator[str]:
@@ -77,6 +96,8 @@ def _of_the_tensors(model: onnx.ModelProto) -> Iterator[str]:
             yield f"has the tensor {short(tensor.name)} of the type {tensor.data_type}, which Glassbit does not write"
         elif len(tensor.dims) > 8 or any(not 0 < size <= 2**31 for size in tensor.dims):
             yield f"has the tensor {short(tensor.name)} of the shape {short(list(tensor.dims))}"
+        elif sum(field.name.endswith("_data") for field, _ in tensor.ListFields()) > 1:
+            yield f"has the tensor {short(tensor.name)} with its numbers twice"
         elif tensor.HasField("raw_data"):
             size = -(-math.prod(tensor.dims) * bits[tensor.data_type] // 8)
             if len(tensor.raw_data) != size:

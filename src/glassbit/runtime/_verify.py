@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,11 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from glassbit._arguments import require
 from glassbit._errors import GlassbitError, UsageError
 from glassbit.intgraph import IntGraph
 
 from ._backend import Backend, Outputs, Task
 from ._backends import BACKENDS
+from ._described import described
 from ._session import Session
 from ._untrusted import read_file
 
@@ -70,12 +73,16 @@ def verify(
 
     Raises:
         UsageError: there are no images, or they are of another type or shape.
-        ArtifactError: the file `model` cannot be read.
+        ArtifactError: the file `model` cannot be read, or is not one of ours.
     """
     if not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
+    data = None if model is None else _content(model)
+    if data is not None:
+        with suppress(UsageError):  # without the package onnx, the rows say what is missing
+            described(data, _source(model))
     reference = Outputs(graph.run(images), graph.saliency(images) if explain else None)
-    return tuple(_rows(Task(images, graph, _content(model), explain), reference, backends))
+    return tuple(_rows(Task(images, graph, data, explain), reference, backends))
 
 
 def verify_settings(
@@ -97,7 +104,7 @@ def verify_settings(
     if not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
     data = _content(model)
-    assert data is not None
+    described(data, _source(model))
     session = Session(data, optimize=False)
     singles = [images[i : i + 1] for i in range(len(images))]
     if session.explains:
@@ -108,8 +115,14 @@ def verify_settings(
     return tuple(_rows(Task(images, file=data), reference, backends))
 
 
-def _content(model: str | Path | bytes | None) -> bytes | None:
-    return model if model is None or isinstance(model, bytes) else read_file(Path(model))
+def _content(model: str | Path | bytes) -> bytes:
+    must = "an ONNX file, as a path or its bytes"
+    require("verify", "model", isinstance(model, str | Path | bytes), must, model, "pass one that `export_onnx` wrote")
+    return model if isinstance(model, bytes) else read_file(Path(model))
+
+
+def _source(model: object) -> str:
+    return str(model) if isinstance(model, str | Path) else "model"
 
 
 def _rows(task: Task, reference: Outputs, backends: Sequence[Backend]) -> Iterator[Row]:
