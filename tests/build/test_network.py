@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from glassbit._errors import UsageError
-from glassbit.build import build_network
+from glassbit.build import build_network, import_network
 from glassbit.recipe import ModelRecipe
 
 OWN = """
@@ -118,3 +119,35 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, object], pro
     with pytest.raises(UsageError) as caught:
         make("cnn-bn", **arguments)
     assert problem in str(caught.value)
+
+
+EXITS = """
+import sys
+from torch import nn
+
+def leave(classes, channels):
+    sys.exit(0)
+
+class Leaves(nn.Module):
+    def __init__(self, classes, channels):
+        super().__init__()
+    def forward(self, x):
+        raise SystemExit
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        (":leave", "SystemExit"),
+        (":Leaves", "it raised SystemExit"),
+        ("_at_import:x", "cannot be imported .*: SystemExit: 0"),
+    ],
+)
+def test_a_network_that_ends_the_program_is_refused(own: str, ending: str, text: str) -> None:
+    Path(f"{own}_exits.py").write_text(EXITS)
+    Path(f"{own}_exits_at_import.py").write_text("raise SystemExit(0)")
+    with pytest.raises(UsageError, match=f"{own}_exits.*{text}"):
+        make(f"{own}_exits{ending}")
+    with pytest.raises(UsageError, match=f"{own}_exits.*SystemExit") if ending != ":Leaves" else nullcontext():
+        import_network(f"{own}_exits{ending}", classes=10, channels=2)

@@ -170,3 +170,16 @@ def raising(error: BaseException):
         raise error
 
     return command
+
+
+@pytest.mark.parametrize("code", [0, None, 3, "done"])
+def test_code_that_ends_the_program_is_an_error_that_names_it(call, monkeypatch, code):
+    def leaves(*_, **__):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(report_command, "report", leaves)
+    status, out, err = call("report", "x")
+    assert (status, out) == (1, "")
+    assert err.startswith("glassbit: stopped before it was done: leaves (")
+    assert "test_main.py, line " in err
+    assert err.endswith(") ends the program; delete its sys.exit, or raise an error there\n")

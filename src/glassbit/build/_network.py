@@ -61,7 +61,7 @@ def build_network(
             network = make(**arguments)
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(
                 f"model {recipe.name}: raised {type(error).__name__} when called with {_shown(arguments)}: {error}"
             ) from error
@@ -83,7 +83,7 @@ def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
     given = {key: value for key, value in (("classes", classes), ("channels", channels)) if key in known}
     try:
         network = make(**given)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"{name}: raised {type(error).__name__} when called with {_shown(given) or 'nothing'}: {error}"
         ) from error
@@ -100,7 +100,7 @@ def _import(name: str) -> Callable[..., nn.Module]:
     sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(
             f"model {name}: the module {module_name} cannot be imported from the current folder or the installed "
             f"packages: {type(error).__name__}: {error}"
@@ -140,7 +140,7 @@ def _check_logits(name: str, network: nn.Module, *, classes: int, channels: int,
             logits = network(torch.zeros(2, channels, *size))
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"model {name}: must take {images}; it raised {type(error).__name__}: {error}") from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__

@@ -55,6 +55,9 @@ def main(arguments: Sequence[str]) -> int:
             return 1
         except KeyboardInterrupt as error:
             return _interrupted(arguments, error)
+        except SystemExit as error:
+            block(f"glassbit: {_ended(error)}")
+            return 1
         except Exception as error:
             if os.environ.get(DEBUG):
                 raise
@@ -123,6 +126,14 @@ def _words(error: Exception, arguments: Sequence[str]) -> str:
             f"({DEBUG}=1 shows where)"
         )
     return _mistake(error)
+
+
+def _ended(error: SystemExit) -> str:
+    """Of code that is not ours and ends the program, which does nothing here."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next(frame for frame in reversed(frames) if not frame.filename.endswith("_sitebuiltins.py"))  # `exit`
+    where = f"{frame.name} ({printable(frame.filename)}, line {frame.lineno})"
+    return f"stopped before it was done: {where} ends the program; delete its sys.exit, or raise an error there"
 
 
 def _place(error: OSError) -> str:

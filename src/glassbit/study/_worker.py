@@ -50,7 +50,7 @@ def main(job_text: str) -> int:
         return 130
     except GlassbitError:
         return FAILED
-    except Exception:  # noqa: BLE001 (its text and traceback are in the run's folder)
+    except (Exception, SystemExit):  # noqa: BLE001 (its text and traceback are in the run's folder)
         return 3
     return 0
 
