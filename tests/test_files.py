@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from glassbit import _files
-from glassbit._errors import DiskError, GlassbitError
+from glassbit import _files, runs
+from glassbit._errors import DiskError, GlassbitError, RunError, UnreadableError
 from glassbit._files import (
+    LARGEST,
     append_line,
     check_file,
     check_folder,
     read_json,
     read_lines,
+    read_object,
     replacing,
     sweep,
     write_json,
@@ -186,3 +188,24 @@ def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "access", lambda place, mode: False)
     with pytest.raises(DiskError, match="must be writable; permission denied; allow writing there, or choose another"):
         check_folder(tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["run.json", "log.jsonl"])
+def test_a_huge_file_is_not_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    os.truncate(path, 5 * 2**30)
+    text = rf"{name}.* \(it has {5 * 2**30} bytes; at most {LARGEST} are read\); repair it"
+    with pytest.raises(RunError, match=text):
+        runs.read_log(path, repair="repair it") if name == "log.jsonl" else read_object(path, "repair it")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.json").write_text("{}")
+
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UnreadableError, match=r"run\.json: must be readable; got: Permission denied; allow it"):
+        read_object(tmp_path / "run.json", "repair it")

@@ -14,8 +14,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ._errors import DiskError, RunError
+from ._errors import DiskError, RunError, UnreadableError
+from ._plain_files import read_plain
 
+LARGEST = 2**28
+"""Bytes of a JSON or JSON-lines file."""
 _SUFFIX = ".part"
 _DIGITS = 1000
 _OLD = 24 * 3600.0
@@ -159,9 +162,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
+        OSError: it cannot be read, or is larger than `LARGEST`.
         ValueError: it is none, or nested too deeply.
     """
-    return _parsed(path.read_text(encoding="utf-8"))
+    return _parsed(read_plain(path, most=LARGEST).decode())
 
 
 def read_object(path: Path, repair: str) -> dict[str, Any]:
@@ -172,15 +176,23 @@ def read_object(path: Path, repair: str) -> dict[str, Any]:
         repair: ends the message.
 
     Raises:
-        RunError: it cannot be read, or is no JSON object.
+        UnreadableError: it cannot be read now.
+        RunError: it is no JSON object.
     """
     try:
         value = read_json(path)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_kept_back(error):
+            raise UnreadableError(f"{path}: must be readable; got: {error.strerror}; allow it") from error
         raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {repair}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; {repair}")
     return value
+
+
+def is_kept_back(error: OSError) -> bool:
+    """Whether a file that could not be read is there and may be whole: permission denied, say, or a disk that fails."""
+    return error.errno not in (None, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG)
 
 
 def whole_number(text: str) -> int:
@@ -217,11 +229,12 @@ def read_lines(path: Path) -> list[Any]:
     """Read a JSON-lines file; a last line that a kill cut short is left out, a missing file is empty.
 
     Raises:
+        OSError: it cannot be read, or is larger than `LARGEST`.
         ValueError: a line is not JSON.
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
+    text = read_plain(path, most=LARGEST).decode()
     whole = text[: text.rfind("\n") + 1]
     return [_parsed(line) for line in whole.splitlines()]
 

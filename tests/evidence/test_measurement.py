@@ -153,12 +153,12 @@ def fewer_arrays(folder):
         (one_bit, r"transparency.npz is damaged, or not of the same time as transparency.json; measure the network"),
         (
             lambda folder: replaced(folder, b"else"),
-            r"transparency.npz: must hold arrays, and is damaged; measure the network again",
+            r"transparency.npz: must hold arrays, and is damaged .*; measure the network again",
         ),
-        (a_pickle, r"transparency.npz: must hold arrays, and is damaged; measure the network again"),
-        (fewer_arrays, r"must hold a measurement \(KeyError\('labels'\)\); measure the network again"),
-        (lambda folder: edit(folder, curves=3), r"must hold a measurement \(ValueError.*; measure the network"),
-        (lambda folder: edit(folder, randomisation=[1]), r"must hold a measurement \(ValueError.*; measure"),
+        (a_pickle, r"transparency.npz: must hold arrays, and is damaged .*; measure the network again"),
+        (fewer_arrays, r"must hold a measurement \(no labels\); measure the network again"),
+        (lambda folder: edit(folder, curves=3), r"must hold a measurement \(curves is not .*; measure the network"),
+        (lambda folder: edit(folder, randomisation=[1]), r"must hold a measurement \(randomisation is not .*; measure"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused_with_the_repair(tmp_path, damage, text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,55 @@ def test_a_run_of_a_later_version_is_never_taken_for_a_damaged_one(tmp_path, nam
         with pytest.raises(VersionError, match=rf"{name}: version must be 1; got 2; update Glassbit, or "):
             read()
     assert {path: path.read_bytes() for path in before} == before
+
+
+def of_test(**other):
+    return {**RESULT, "test": {**RESULT["test"], **other}}
+
+
+@pytest.mark.parametrize(
+    ("value", "keys"),
+    [
+        (of_test(accuracy=1.5), "test.accuracy"),
+        (of_test(accuracy=-1e30), "test.accuracy"),
+        (of_test(loss=-1), "test.loss"),
+        (of_test(n=-1), "test.n"),
+        (of_test(confusion=[[1, -1], [0, 1]]), "test.confusion.0.1"),
+        (of_test(confusion=[[1, float("nan")], [0, 1]]), "test.confusion.0.1"),
+        (of_test(confusion=[[1, 0]]), "test"),
+        (of_test(accuracy=0.5, n=4, confusion=[[1, 1], [0, 1]]), "test"),
+        (of_test(accuracy=0.5, n=3, confusion=[[1, 1], [0, 1]]), "test"),
+        ({**RESULT, "best_epoch": -1}, "best_epoch"),
+        ({**RESULT, "cost": {"rows": [], "stored_bytes": -1, "bitops": 1}}, "cost.stored_bytes"),
+        ({**RESULT, "masking": {"fractions": [2]}}, "masking.fractions.0"),
+        ({**RESULT, "train_seconds": -1e30}, "train_seconds"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(value, keys):
+    with pytest.raises(RunError, match=rf"does not \({keys}\); repair it"):
+        Result.from_json(value, path=Path("f"), repair="repair it")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"digest": "0" * 64}, "its digest is '000"),
+        ({"id": "another"}, "its id is 'another'"),
+        ({"epochs": RESULT["epochs"] + 1}, r"its epochs is \d+, not \d+"),
+        ({"test": {**RESULT["test"], "n": RESULT["test"]["n"] + 1, "confusion": None}}, r"its test.n is \d+, not \d+"),
+        ({"test": {**RESULT["test"], "confusion": [[0]], "n": 0}}, r"its (test.n|classes of test.confusion) is"),
+        ({"deployed": None if RESULT.get("deployed") else {"test": RESULT["test"]}}, "it has (no|an) integer network"),
+    ],
+)
+def test_the_result_of_another_run_is_refused(tmp_path, change, text):
+    shutil.copytree(OLD, tmp_path / "run")
+    assert read_result(tmp_path / "run").to_json() == RESULT
+    head = {**HEAD, "digest": "1" * 64}
+    (tmp_path / "run/run.json").write_text(json.dumps(head))
+    (tmp_path / "run/result.json").write_text(json.dumps({**RESULT, **change}))
+    with pytest.raises(
+        RunError, match=rf"must be the result of the run in run\.json; got that of another one \({text}"
+    ):
+        read_result(tmp_path / "run")
+    with pytest.raises(RunError, match=text):
+        write_report(tmp_path / "run")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.packed import unpack
-from glassbit._errors import RunError, UsageError
+from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._files import read_json, read_lines
 from glassbit.build import build_data
 from glassbit.intgraph import load
@@ -226,3 +228,27 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RunError, match="must hold what Glassbit writes there"):
         trained_model(tmp_path)
+
+
+def test_what_another_run_left_is_made_anew(one: Make, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        run_one(one(f"seeds: [{seed}]"), tmp_path / name, progress=False)
+    before = (tmp_path / "a/result.json").read_text()
+    shutil.copy(tmp_path / "b/result.json", tmp_path / "a/result.json")
+    with pytest.warns(GlassbitWarning, match=r"lost or damaged since, and made anew: result\.json"):
+        run_one(one("seeds: [0]"), tmp_path / "a", progress=False)
+    again, was = read_json(tmp_path / "a/result.json"), json.loads(before)
+    assert (again["test"], again["digest"]) == (was["test"], was["digest"])
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_mistake_before_a_run_begins_leaves_nothing(
+    one: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error("boom")
+
+    monkeypatch.setattr(_run, "build_data", fails)
+    with pytest.raises(error):
+        run_one(one(), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()

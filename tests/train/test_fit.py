@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ import numpy as np
 import pytest
 import torch
 
-from glassbit._errors import ExportError, RunError, UsageError
+from glassbit._errors import ExportError, RunError, UnreadableError, UsageError
 from glassbit.deploy import Deployed, lower
 from glassbit.models import to_unit
-from glassbit.train import CrossEntropy, Losses, SaliencyGuided, evaluate, fit, load_checkpoint, save_checkpoint
+from glassbit.train import (
+    CrossEntropy,
+    Losses,
+    SaliencyGuided,
+    _checkpoint,
+    evaluate,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+)
 from glassbit.train._setup import splits
 
 from .worker import made_up, network, train
@@ -384,3 +394,56 @@ def test_evaluation_counts_every_image_once_and_leaves_the_mode() -> None:
         expected[true][answer] += 1
     assert [list(row) for row in counted.confusion] == expected
     assert model.training
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_changed_bit_is_noticed(tmp_path: Path, part: int) -> None:
+    train(tmp_path, 1)
+    path = tmp_path / "best.pt"
+    before = torch.serialization.get_crc32_options()
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if "/data" in member.filename and member.file_size > 8]
+    member = members[part]
+    data = bytearray(path.read_bytes())
+    start = (
+        member.header_offset
+        + 30
+        + sum(data[member.header_offset + at] + 256 * data[member.header_offset + at + 1] for at in (26, 28))
+    )
+    data[start + member.file_size // 2] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(RunError, match="got a damaged or foreign file"):
+        load_checkpoint(path)
+    assert torch.serialization.get_crc32_options() == before
+
+
+def test_checksums_are_written_whatever_torch_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.utils.serialization.config.save.compute_crc32", False)
+    save_checkpoint(tmp_path / "x.pt", {"model": {"a": torch.ones(3)}, "epoch": 0, "history": []})
+    assert load_checkpoint(tmp_path / "x.pt")["epoch"] == 0
+    assert not torch.serialization.get_crc32_options()
+
+
+def test_what_is_no_checkpoint_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    path.symlink_to("/dev/zero")
+    with pytest.raises(RunError, match="must be a file; got a pipe, socket or device, which is not opened; delete it"):
+        load_checkpoint(path)
+    with pytest.raises(RunError, match="must be a file; got a folder"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path, 2)
+    before = (tmp_path / "best.pt").read_bytes()
+    opened = _checkpoint.open_plain
+
+    def refuse(path: Path) -> Any:
+        if path.name == "best.pt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path)
+
+    monkeypatch.setattr(_checkpoint, "open_plain", refuse)
+    with pytest.raises(UnreadableError, match=r"best\.pt: must be readable; got: Permission denied; allow it"):
+        train(tmp_path, 2)
+    assert (tmp_path / "best.pt").read_bytes() == before

@@ -11,6 +11,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from glassbit._errors import RunError
+from glassbit._npz import read_arrays
 from glassbit.cli._own_images import image_files
 from glassbit.pictures import Framing, decoded, settle
 from glassbit.recipe import data_slug
@@ -45,13 +46,19 @@ def probe_pictures(saved: SavedRun) -> Pictures:
         looked = ", ".join(map(str, places))
         raise RunError(f"{saved.folder}: has no probe images (looked for {looked}); name some with --images FOLDER")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"]).long()
-            classes = tuple(map(str, file["classes"])) if "classes" in file.files else saved.classes
-            digest = str(file["digest_test"]) if "digest_test" in file.files else saved.digests.get("test")
-    except Exception as error:
+        file = read_arrays(path)
+        images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
+        classes = tuple(map(str, file["classes"])) if "classes" in file else saved.classes
+        digest = str(file["digest_test"]) if "digest_test" in file else saved.digests.get("test")
+    except OSError as error:
+        raise RunError(f"{path}: must be readable; got: {error.strerror}; name some with --images FOLDER") from error
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: must hold the probe images, and is damaged; name some with --images FOLDER") from error
-    fits = images.dtype == torch.uint8 and tuple(images.shape[1:]) == (saved.channels, *saved.size)
+    fits = (
+        images.dtype == torch.uint8
+        and labels.dtype == torch.int64
+        and tuple(images.shape[1:]) == (saved.channels, *saved.size)
+    )
     fits = fits and classes == saved.classes and digest == saved.digests.get("test", digest)
     if not fits or labels.shape != images.shape[:1] or not all(0 <= i < len(saved.classes) for i in labels.tolist()):
         raise RunError(f"{path}: must hold the images of this run's data; name some others with --images FOLDER")

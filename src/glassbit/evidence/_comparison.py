@@ -207,7 +207,9 @@ class Comparison:
                 **{name: arrays[name] for name in _ARRAYS},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{folder / _NAME}.json: must hold a comparison ({error!r}); {_AGAIN}") from error
+            raise RunError(
+                f"{folder / _NAME}.json: must hold a comparison ({_stored.fault(error)}); {_AGAIN}"
+            ) from error
 
 
 def _check(summary: Mapping[str, Any], arrays: Mapping[str, _stored.Array]) -> None:

@@ -75,6 +75,16 @@ class Measurement:
         """Over the whole test set."""
         return float(self.correct.mean())
 
+    def is_of(self, run: str, digest: str | None) -> bool:
+        """Whether it is of this run, as far as it says: measurements of files and of earlier versions do not.
+
+        Args:
+            run: the id of the run.
+            digest: of its recipe, where it is known.
+        """
+        told = ((self.facts.get("run"), run), (self.facts.get("run_digest"), digest))
+        return all(mine == its for mine, its in told if None not in (mine, its))
+
     def lines(self) -> list[str]:
         """For a terminal: every metric with its interval, and what could not be measured."""
         arrows = {"higher": "higher is better", "lower": "lower is better", "": ""}
@@ -150,7 +160,9 @@ class Measurement:
                 **{name: arrays[name] for name in _ARRAYS},
             )
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-            raise RunError(f"{folder / _NAME}.json: must hold a measurement ({error!r}); {_AGAIN}") from error
+            raise RunError(
+                f"{folder / _NAME}.json: must hold a measurement ({_stored.fault(error)}); {_AGAIN}"
+            ) from error
 
 
 def _check(summary: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:

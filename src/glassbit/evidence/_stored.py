@@ -13,9 +13,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from glassbit._errors import RunError
-from glassbit._files import json_fault, read_json, replacing, write_text
+from glassbit._errors import RunError, UnreadableError
+from glassbit._files import is_kept_back, json_fault, read_json, replacing, write_text
+from glassbit._npz import read_arrays
+from glassbit._plain_files import open_plain
+from glassbit._text import excerpt
 
+LARGEST = 2**34
+"""Bytes of the arrays of a measurement, most of which are maps."""
+_SHOWN = 300
 Array = Shaped[np.ndarray, "..."]
 
 
@@ -48,19 +54,29 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
         again: how to get new files, e.g. "measure the run again"; ends every error.
 
     Raises:
+        UnreadableError: a file cannot be read now.
         RunError: a file is missing, foreign, damaged, of another version, or not of the same time as the other.
     """
     path = folder / f"{name}.json"
     try:
         summary = read_json(path)
-        data = (folder / f"{name}.npz").read_bytes()
+        with open_plain(folder / f"{name}.npz", most=LARGEST) as file:
+            return _checked(folder, name, version, again, summary, file)
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise RunError(f"{folder}: must hold {name}.json and {name}.npz; no {missing}; {again}") from error
     except OSError as error:
-        raise RunError(f"{error.filename}: must be readable; got: {error.strerror}; {again}") from error
+        kind, repair = (UnreadableError, "allow it") if is_kept_back(error) else (RunError, again)
+        raise kind(f"{error.filename or folder}: must be readable; got: {error.strerror}; {repair}") from error
     except ValueError as error:
         raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {again}") from error
+
+
+def _checked(
+    folder: Path, name: str, version: int, again: str, summary: Any, file: io.BufferedReader
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The summary and the arrays, where they belong together; see `load`."""
+    path = folder / f"{name}.json"
     if not isinstance(summary, dict) or summary.get("format") != f"glassbit-{name}":
         found = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
         raise RunError(f"{path}: its format must be 'glassbit-{name}'; got {str(found)[:80]!r}; {again}")
@@ -69,13 +85,12 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
             f"{path}: format version {str(summary.get('version'))[:80]}; this Glassbit reads version {version}; update "
             f"Glassbit, or {again}"
         )
-    if summary.get("arrays") != hashlib.sha256(data).hexdigest():
+    if summary.get("arrays") != hashlib.file_digest(file, "sha256").hexdigest():
         raise RunError(f"{folder}: {name}.npz is damaged, or not of the same time as {name}.json; {again}")
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return summary, {key: file[key] for key in file.files}
-    except Exception as error:
-        raise RunError(f"{folder / name}.npz: must hold arrays, and is damaged; {again}") from error
+        return summary, read_arrays(file, most=LARGEST)
+    except ValueError as error:
+        raise RunError(f"{folder / name}.npz: must hold arrays, and is damaged ({error}); {again}") from error
 
 
 def number(value: float) -> float | None:
@@ -86,6 +101,12 @@ def number(value: float) -> float | None:
 def from_number(value: float | None) -> float:
     """What `number` made; None is NaN."""
     return math.nan if value is None else float(value)
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with what was read, on one line."""
+    text = f"no {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)
+    return excerpt(" ".join(text.split()) or type(error).__name__, _SHOWN)
 
 
 def check(*facts: tuple[str, bool]) -> None:

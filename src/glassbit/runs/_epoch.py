@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from glassbit._errors import RunError
-from glassbit._files import append_line, json_fault, read_lines
+from glassbit._errors import RunError, UnreadableError
+from glassbit._files import append_line, is_kept_back, json_fault, read_lines
 
-from ._part import Number, Part, Several, Stored
+from ._part import Amount, Count, Number, Part, Several, Share, Stored
 
 _Layers = Mapping[str, Number | None] | None
 
@@ -17,8 +17,8 @@ _Layers = Mapping[str, Number | None] | None
 class Held(Part):
     """A network on the validation images."""
 
-    loss: Number | None = None
-    accuracy: Number | None = None
+    loss: Amount | None = None
+    accuracy: Share | None = None
 
 
 class Epoch(Stored):
@@ -35,10 +35,10 @@ class Epoch(Stored):
         moved: what an interruption before this epoch changed.
     """
 
-    epoch: int
+    epoch: Count
     arithmetic: str | None = None
     converted: Held | None = None
-    lr: Number | None = None
+    lr: Amount | None = None
     train: Mapping[str, Number | None] | None = None
     validation: Held | None = None
     alphas: _Layers = None
@@ -46,8 +46,8 @@ class Epoch(Stored):
     clipped: _Layers = None
     zeros: _Layers = None
     floored: Several[str] | None = None
-    seconds: Number | None = None
-    images_per_second: Number | None = None
+    seconds: Amount | None = None
+    images_per_second: Amount | None = None
     moved: Several[str] = ()
 
     @property
@@ -70,10 +70,13 @@ def read_log(path: Path, *, repair: str) -> tuple[Epoch, ...]:
     """Read a log; no lines where there is no file.
 
     Raises:
+        UnreadableError: it cannot be read now.
         RunError: it holds other lines than a run logs.
     """
     try:
         lines = read_lines(path)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and is_kept_back(error):
+            raise UnreadableError(f"{path}: must be readable; got: {error.strerror}; allow it") from error
         raise RunError(f"{path}: must be lines of JSON, and is not ({json_fault(error)}); {repair}") from error
     return tuple(Epoch.from_json(line, path=path, repair=repair) for line in lines)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ._arms import Variant
-from ._part import Number, Part, Several, Stored
+from ._part import Count, Part, Several, Share, Stored
+
+_Small = Annotated[int, Field(ge=1, le=2**16)]
 
 
 class Images(Part):
@@ -21,13 +25,13 @@ class Images(Part):
         scaling: how arrays became pixels; see `Dataset`.
     """
 
-    train: int | None = None
-    test: int | None = None
+    train: Count | None = None
+    test: Count | None = None
     classes: Several[str] | None = None
-    channels: int | None = None
-    size: Several[int] | None = None
-    mean: Several[Number] | None = None
-    std: Several[Number] | None = None
+    channels: _Small | None = None
+    size: Several[_Small] | None = None
+    mean: Several[Share] | None = None
+    std: Several[Share] | None = None
     digests: Mapping[str, str] | None = None
     scaling: str = ""
 

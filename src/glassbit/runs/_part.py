@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
@@ -26,10 +27,21 @@ def _number(value: Any) -> Any:
     return value
 
 
+def _between(least: float, most: float, value: Any) -> Any:
+    if not least <= _number(value) <= most:
+        raise ValueError(f"must be {least} to {most}")
+    return value
+
+
 if TYPE_CHECKING:
     Number = float
+    Share = float
+    Amount = float
 else:
     Number = Annotated[Any, PlainValidator(_number)]
+    Share = Annotated[Any, PlainValidator(partial(_between, 0, 1))]
+    Amount = Annotated[Any, PlainValidator(partial(_between, 0, math.inf))]
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 Several = Annotated[tuple[T, ...], Field(strict=False)]
 """JSON has lists for it."""
 _VERSION = 1

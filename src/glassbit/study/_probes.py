@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from jaxtyping import Float, Int64, UInt8
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from glassbit._errors import RunError
-from glassbit._files import replacing
+from glassbit._errors import RunError, UnreadableError
+from glassbit._files import is_kept_back, replacing
 from glassbit._modes import evaluating
+from glassbit._npz import read_arrays
 from glassbit._random import derive
 from glassbit.datasets import Dataset
 from glassbit.explain import saliency
@@ -110,11 +110,18 @@ class Recorder:
 
 
 def _stored(path: Path) -> dict[str, NDArray[Any]] | None:
-    """What the file holds; None where there is none that can be read."""
+    """What the file holds; None where there is none, or a damaged one.
+
+    Raises:
+        UnreadableError: it is there, and cannot be read now.
+    """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception:  # noqa: BLE001 (what a damaged file makes NumPy raise has no end)
+        return read_arrays(path)
+    except OSError as error:
+        if is_kept_back(error):
+            raise UnreadableError(f"{path}: must be readable; got: {error.strerror}; allow it") from error
+        return None
+    except ValueError:
         return None
 
 

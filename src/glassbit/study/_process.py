@@ -25,6 +25,8 @@ BEGUN = (LOCK, FAILURE, "run.json", "log.jsonl", "probes", "probes.npz", "tensor
 FAILED = 1
 """The exit code of a process that failed for a reason of which Glassbit can say more than a traceback does."""
 _GRACE = 10.0
+_LONGEST = 2**20
+"""Characters of a message that are read."""
 
 
 def begin(
@@ -59,7 +61,8 @@ def failure(out: Path, code: int) -> str | None:
     if code == 0 and (out / "result.json").is_file():
         return None
     try:
-        return (out / FAILURE).read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        with (out / FAILURE).open(encoding="utf-8", errors="replace") as file:
+            return file.read(_LONGEST).partition("\n\n")[0]
     except OSError:
         if code < 0:
             hint = "if nobody did that, the machine may be out of memory: use fewer processes"

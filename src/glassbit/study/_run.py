@@ -139,8 +139,9 @@ def leaving_nothing(out: Path) -> Iterator[None]:
     begun = (out / HEAD).is_file()
     try:
         yield
-    except GlassbitError:
-        if not begun:
+    except (Exception, SystemExit) as error:
+        foreseen = isinstance(error, GlassbitError)
+        if not begun and (foreseen or not (out / HEAD).is_file()):  # a mistake of our own leaves what it began
             discard(out, held=True)
         raise
 
@@ -210,6 +211,8 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
     if moved:
         measured["moved"] = moved
     return Result(
+        id=run.id,
+        digest=run.digest,
         **measured,
         validation=Accuracy(accuracy=best["validation"]["accuracy"]),
         best_epoch=history.best_epoch,
@@ -318,7 +321,7 @@ def noting_failure(out: Path) -> Iterator[None]:
     (out / FAILURE).unlink(missing_ok=True)
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error) if isinstance(error, GlassbitError) else f"{type(error).__name__}: {error}"
         write_text(out / FAILURE, f"{text}\n\n{traceback.format_exc()}")
         raise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float64
 
-from glassbit._errors import RunError
+from glassbit._errors import RunError, UnreadableError
 from glassbit._files import read_json, write_json
 from glassbit.datasets import Dataset, with_classes
 from glassbit.evidence import MEASURES, Measurement
@@ -53,6 +53,7 @@ def run_facts(saved: SavedRun) -> dict[str, Any]:
     finished = (saved.folder / RESULT).exists()
     return {
         "run": run.id,
+        "run_digest": run.digest,
         "arm": run.arm,
         "plan": None if run.plan is None else run.plan.slug,
         "model": model_slug(run.model),
@@ -68,7 +69,10 @@ def is_measured(folder: Path, images: int) -> bool:
         return True
     try:
         found = Measurement.load(folder)
-        return found.facts.get("asked") == images and _is_of_run(found)
+        saved = saved_run(folder).run
+        return found.facts.get("asked") == images and _is_of_run(found, saved)
+    except UnreadableError:
+        raise
     except RunError:
         return False
 
@@ -141,13 +145,14 @@ def _measured(out: Path, runs: Sequence[RunRecipe]) -> Iterator[tuple[str, Measu
                 found = Measurement.load(folder)
             except RunError:
                 continue  # a report is made of what is readable; the next study measures this run again
-            if _is_of_run(found):
+            if _is_of_run(found, run):
                 yield run.id, found
 
 
-def _is_of_run(found: Measurement) -> bool:
-    """Whether it says which network and which images it is of, as those do that a study takes."""
-    return all(isinstance(found.facts.get(name), str) for name in ("network_digest", "images_digest"))
+def _is_of_run(found: Measurement, run: RunRecipe) -> bool:
+    """Whether it is of this run, and says which network and which images, as those do that a study takes."""
+    told = all(isinstance(found.facts.get(name), str) for name in ("network_digest", "images_digest"))
+    return told and found.is_of(run.id, run.digest)
 
 
 def _variant(run: RunRecipe) -> RunRecipe:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fnmatch
 from pathlib import Path
 
-from glassbit._errors import RunError, UsageError, VersionError
+from glassbit._errors import RunError, UnreadableError, UsageError, VersionError
 from glassbit._text import listed
 from glassbit.recipe import RunRecipe
-from glassbit.runs import HEAD, LOG, RESULT, STUDY, Result, read_log
+from glassbit.runs import HEAD, LOG, RESULT, STUDY, Head, Result, read_log
 from glassbit.train import load_checkpoint
 
 from ._deployed import ARTIFACT
@@ -67,16 +67,20 @@ def read_result(folder: Path) -> Result:
 
     Raises:
         VersionError: another version of Glassbit wrote it.
-        RunError: it is lost or damaged.
+        UnreadableError: it cannot be read now.
+        RunError: it is lost or damaged, or of another run.
     """
     try:
-        return Result.read(folder / RESULT, repair=_AGAIN)
-    except VersionError:
+        found = Result.read(folder / RESULT, repair=_AGAIN)
+    except (UnreadableError, VersionError):
         raise
     except RunError as error:
         raise RunError(
             f"{folder / RESULT}: must be the result of a run, and is missing or damaged; {_AGAIN}"
         ) from error
+    if not (folder / HEAD).is_file():
+        return found
+    return found.check_of(Head.read(folder / HEAD, repair=_AGAIN), path=folder / RESULT, repair=_AGAIN)
 
 
 def _is_checkpoint(path: Path, trust: str) -> bool:
@@ -85,6 +89,8 @@ def _is_checkpoint(path: Path, trust: str) -> bool:
             trained_model(path.parent, trust=trust)
         else:
             load_checkpoint(path)
+    except UnreadableError:
+        raise
     except RunError:
         return False
     except UsageError:  # a network of the user's that cannot be imported now
@@ -95,7 +101,7 @@ def _is_checkpoint(path: Path, trust: str) -> bool:
 def _is_result(folder: Path) -> bool:
     try:
         read_result(folder)
-    except VersionError:
+    except (UnreadableError, VersionError):
         raise
     except RunError:
         return False
@@ -105,7 +111,7 @@ def _is_result(folder: Path) -> bool:
 def _is_log(folder: Path) -> bool:
     try:
         return bool(read_log(folder / LOG, repair=_AGAIN))
-    except VersionError:
+    except (UnreadableError, VersionError):
         raise
     except RunError:
         return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glassbit._errors import RunError
-from glassbit._files import replacing
+from glassbit._errors import RunError, UnreadableError
+from glassbit._files import is_kept_back, replacing
+from glassbit._plain_files import no_file, open_plain
 
 AGAIN = "delete it and call what made the run again (the command, or `fit` with the same `out`), which makes it anew"
 _SHOWN = 3
@@ -27,7 +29,12 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         DiskError: it cannot be written.
     """
     buffer = io.BytesIO()  # torch's own writer makes no OSError of a full disk
-    torch.save(content, buffer)
+    checked = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(True)  # `load_checkpoint` needs them
+    try:
+        torch.save(content, buffer)
+    finally:
+        torch.serialization.set_crc32_options(checked)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -42,6 +49,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         `model` (the state dict), `epoch`, `history`, and what else was saved.
 
     Raises:
+        UnreadableError: it cannot be read now.
         RunError: there is no such file, or it is damaged or holds anything but tensors and plain values.
     """
     path = Path(path)
@@ -50,24 +58,42 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
             f"checkpoint {path}: must exist, and does not; train the run, or call what made it again, which makes the "
             "file anew"
         )
-    if not path.is_file():
-        raise RunError(f"checkpoint {path}: must be a file; got a folder; {AGAIN}")
+    odd = no_file(path)
+    if odd is not None:
+        raise RunError(f"checkpoint {path}: must be a file; got {odd.partition(';')[0]}; {AGAIN}")
+    content: Any = None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
     except OSError as problem:
-        if problem.errno is not None:
-            raise RunError(f"checkpoint {path}: must be readable; got: {problem.strerror}; allow it") from problem
-        content = None
+        if is_kept_back(problem):
+            text = f"checkpoint {path}: must be readable; got: {problem.strerror}; allow it"
+            raise UnreadableError(text) from problem
     except MemoryError:
         raise  # says nothing of the file
-    except Exception:  # noqa: BLE001 (what a damaged file makes torch raise has no end, and advises to trust it)
-        content = None
+    except Exception:  # noqa: BLE001, S110 (what a damaged file makes torch raise has no end, and advises to trust it)
+        pass
     if not _is_checkpoint(content):
         raise RunError(
             f"checkpoint {path}: must be a whole Glassbit checkpoint; got a damaged or foreign file; {AGAIN}"
         )
     whole: dict[str, Any] = content
     return whole
+
+
+def _content(path: Path) -> object:
+    """What a file holds, if it is as it was written: torch itself does not compare the checksums.
+
+    Raises:
+        Exception: whatever a damaged file makes torch or zipfile raise; None is returned where they do not notice.
+    """
+    with open_plain(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            plain = all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
+            if not plain or len(set(names)) < len(names) or archive.testzip() is not None:
+                return None
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def load_weights(model: nn.Module, path: Path | str, must: str) -> None:

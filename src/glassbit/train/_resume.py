@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from glassbit._errors import GlassbitWarning, RunError
+from glassbit._errors import GlassbitWarning, RunError, UnreadableError
 from glassbit._files import read_lines, write_text
 from glassbit.runs import LOG
 
@@ -78,6 +78,9 @@ def with_best(saved: dict[str, Any] | None, out: Path | None, epochs: int, *, fi
         out: the run's folder.
         epochs: before the phase in deployed arithmetic.
         first: whether this is the process that writes.
+
+    Raises:
+        UnreadableError: they are there, and cannot be read now.
     """
     if saved is None or out is None or not saved["epoch"]:
         return saved
@@ -102,9 +105,14 @@ def _is_of(path: Path, like: dict[str, Tensor] | None, *epochs: int) -> bool:
 
     Args:
         like: a state of the same network; None where none is at hand.
+
+    Raises:
+        UnreadableError: it cannot be read now, and may be whole.
     """
     try:
         found = load_checkpoint(path)
+    except UnreadableError:
+        raise
     except RunError:
         return False
     shapes = {name: tensor.shape for name, tensor in found["model"].items()}

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
+from glassbit._npz import read_arrays
+
 T = TypeVar("T")
 
 
@@ -57,9 +59,8 @@ def _read(path: Path, make: Callable[[dict[str, NDArray[Any]]], T]) -> T | Unrea
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return make({key: archive[key] for key in archive.files})
-    except Exception:  # noqa: BLE001 (what a damaged file makes NumPy raise has no end)
+        return make(read_arrays(path))
+    except (OSError, ValueError, KeyError, TypeError):
         return Unread(path)
 
 

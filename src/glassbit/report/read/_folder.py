@@ -117,8 +117,10 @@ def _group(folder: Path, runs: list[Run]) -> Group:
 def _read_run(folder: Path, failure: str | None) -> Run:
     head = Head.read(folder / HEAD, repair=_HEAD_AGAIN, clean=_printable)
     by_epoch = {epoch.epoch: epoch for epoch in read_log(folder / LOG, repair=_AGAIN)}
-    there = (folder / RESULT).is_file()
-    result = Result.read(folder / RESULT, repair=_AGAIN, clean=_printable) if there else None
+    path = folder / RESULT
+    result = None
+    if path.is_file():
+        result = Result.read(path, repair=_AGAIN, clean=_printable).check_of(head, path=path, repair=_AGAIN)
     return Run(
         folder=folder,
         head=head,

@@ -93,9 +93,12 @@ def _read(run: Run) -> Measurement | LeftOut:
     if not (run.folder / "transparency.json").is_file():
         return LeftOut(run.id, "not measured")
     try:
-        return _without_maps(Measurement.load(run.folder))
+        found = Measurement.load(run.folder)
     except RunError as error:
         return LeftOut(run.id, str(error))
+    if not found.is_of(run.id, run.head.digest):
+        return LeftOut(run.id, f"the measurement in its folder is of another run, {found.name}; measure it again")
+    return _without_maps(found)
 
 
 def _without_maps(whole: Measurement) -> Measurement:
