@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 from glassbit._files import read_json
 from glassbit.evidence import Measurement
+from glassbit.report.read import read_measured, read_pairs, read_study
 from glassbit.study import run_study
-from glassbit.study._transparency import AGREEMENT
+from glassbit.study._transparency import AGREEMENT, is_measured
 
 GRID = "arms: [fp32, pact]\nplans: [w4a4]\nseeds: [0, 1]\ntransparency: {images: 16}"
 
@@ -91,3 +93,22 @@ def test_tiny_maps_are_measured_but_not_compared(tmp_path: Path, recipe) -> None
     )
     assert outcome.ok
     assert not (tmp_path / "s" / AGREEMENT).exists()
+
+
+def test_what_is_measured_of_another_run_is_not_taken(recipe, tmp_path) -> None:
+    asked = recipe("seeds: [0, 1]\ntransparency: {images: 16}")
+    run_study(asked, tmp_path / "s", progress=False)
+    first, second = sorted((tmp_path / "s/runs").iterdir())
+    for name in ("transparency.json", "transparency.npz"):
+        shutil.copy(second / name, first / name)
+    assert (is_measured(first, 16), is_measured(second, 16)) == (False, True)
+    (group,) = read_study(tmp_path / "s").groups
+    measured = read_measured(group)
+    assert measured is not None
+    assert [(item.id, item.why) for item in measured.left_out] == [
+        (first.name, f"the measurement in its folder is of another run, {second.name}; measure it again")
+    ]
+    assert {name for pair in read_pairs(group).pairs for name in (pair.a, pair.b)} == {second.name}
+    run_study(asked, tmp_path / "s", progress=False)
+    assert is_measured(first, 16)
+    assert len(read_pairs(read_study(tmp_path / "s").groups[0]).pairs) == 5

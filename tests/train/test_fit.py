@@ -417,11 +417,14 @@ def test_a_changed_bit_is_noticed(tmp_path: Path, part: int) -> None:
     assert torch.serialization.get_crc32_options() == before
 
 
-def test_checksums_are_written_whatever_torch_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.utils.serialization.config.save.compute_crc32", False)
-    save_checkpoint(tmp_path / "x.pt", {"model": {"a": torch.ones(3)}, "epoch": 0, "history": []})
+def test_checksums_are_written_whatever_torch_is_told(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        save_checkpoint(tmp_path / "x.pt", {"model": {"a": torch.ones(3)}, "epoch": 0, "history": []})
+        assert not torch.serialization.get_crc32_options()
+    finally:
+        torch.serialization.set_crc32_options(True)
     assert load_checkpoint(tmp_path / "x.pt")["epoch"] == 0
-    assert not torch.serialization.get_crc32_options()
 
 
 def test_what_is_no_checkpoint_file_is_said(tmp_path: Path) -> None:

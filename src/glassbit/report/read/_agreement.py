@@ -10,7 +10,7 @@ from glassbit._arguments import is_real
 from glassbit._errors import RunError
 from glassbit._files import read_object
 
-from ._study import Group
+from ._study import Group, Run
 
 _AGAIN = "remove it and measure the study again"
 KINDS = ("between", "seeds", "ceiling", "zero")
@@ -59,9 +59,22 @@ def read_pairs(group: Group) -> Pairs:
     pairs, images = value.get("pairs"), value.get("images")
     if not isinstance(pairs, list) or not all(map(_whole, pairs)):
         raise RunError(f"{path}: must list pairs, each with a, b and a kind of {', '.join(KINDS)}; {_AGAIN}")
-    ids = {run.id for run in group.runs if run.finished}
+    ids = {run.id for run in group.runs if run.finished and _is_of(run, value.get("of"))}
     made = (Pair(pair["a"], pair["b"], pair["kind"], _values(pair)) for pair in pairs)
     return Pairs(tuple(pair for pair in made if {pair.a, pair.b} <= ids), images if isinstance(images, int) else None)
+
+
+def _is_of(run: Run, networks: Any) -> bool:
+    """Whether the pairs were made of the network that is measured in the run's folder, as far as the two files say."""
+    told = networks.get(run.id) if isinstance(networks, dict) else None
+    path = run.folder / "transparency.json"
+    if told is None or not path.is_file():
+        return True
+    try:
+        facts = read_object(path, _AGAIN).get("facts")
+    except RunError:
+        return True  # where the measurement is read, this is said
+    return not isinstance(facts, dict) or facts.get("network_digest") in (None, told)
 
 
 def _values(pair: Mapping[str, Any]) -> dict[str, float]:
