@@ -118,8 +118,8 @@ def of_test(**other):
         (of_test(confusion=[[1, -1], [0, 1]]), "test.confusion.0.1"),
         (of_test(confusion=[[1, float("nan")], [0, 1]]), "test.confusion.0.1"),
         (of_test(confusion=[[1, 0]]), "test"),
-        (of_test(accuracy=0.5, n=4, confusion=[[1, 1], [0, 1]]), "test"),
-        (of_test(accuracy=0.5, n=3, confusion=[[1, 1], [0, 1]]), "test"),
+        ({**of_test(accuracy=0.5, n=4, confusion=[[1, 1], [0, 1]]), "digest": "0"}, "all of it"),
+        ({**of_test(accuracy=0.5, n=3, confusion=[[1, 1], [0, 1]]), "digest": "0"}, "all of it"),
         ({**RESULT, "best_epoch": -1}, "best_epoch"),
         ({**RESULT, "cost": {"rows": [], "stored_bytes": -1, "bitops": 1}}, "cost.stored_bytes"),
         ({**RESULT, "masking": {"fractions": [2]}}, "masking.fractions.0"),
@@ -138,7 +138,13 @@ def test_numbers_out_of_range_are_refused(value, keys):
         ({"id": "another"}, "its id is 'another'"),
         ({"epochs": RESULT["epochs"] + 1}, r"its epochs is \d+, not \d+"),
         ({"test": {**RESULT["test"], "n": RESULT["test"]["n"] + 1, "confusion": None}}, r"its test.n is \d+, not \d+"),
-        ({"test": {**RESULT["test"], "confusion": [[0]], "n": 0}}, r"its (test.n|classes of test.confusion) is"),
+        (
+            {
+                "digest": "1" * 64,
+                "test": {"n": RESULT["test"]["n"], "accuracy": 1, "confusion": [[RESULT["test"]["n"]]]},
+            },
+            r"its number of classes is 1, not \d+",
+        ),
         ({"deployed": None if RESULT.get("deployed") else {"test": RESULT["test"]}}, "it has (no|an) integer network"),
     ],
 )

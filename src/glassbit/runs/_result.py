@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import model_validator
 
 from glassbit._errors import RunError
-from glassbit._text import brief
 
 from ._head import Head
 from ._names import HEAD
 from ._part import Amount, Count, Part, Several, Share, Stored
+from ._same import differing
 
 _SLACK = 1e-6
 """An accuracy may be rounded."""
@@ -35,14 +35,20 @@ class Tested(Part):
     confusion: Several[Several[Count]] | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _square(self) -> Self:
         rows = self.confusion or ()
         if any(len(row) != len(rows) for row in rows):
             raise ValueError("confusion must be square")
-        right = sum(row[place] for place, row in enumerate(rows))
-        if rows and (sum(map(sum, rows)) != self.n or abs(right - self.accuracy * self.n) > _SLACK * self.n):
-            raise ValueError("confusion must count n images, and as many right ones as the accuracy says")
         return self
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the confusion matrix has n images, and as many right ones as the accuracy says."""
+        rows = self.confusion
+        if rows is None:
+            return True
+        right = sum(row[place] for place, row in enumerate(rows))
+        return sum(map(sum, rows)) == self.n and abs(right - self.accuracy * self.n) <= _SLACK * self.n
 
 
 class Accuracy(Part):
@@ -135,6 +141,13 @@ class Result(Stored):
     train_seconds: Amount
     moved: Several[str] = ()
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        tests = (self.test, *(() if self.deployed is None else (self.deployed.test,)))
+        if self.digest is not None and not all(test.agrees for test in tests):
+            raise ValueError("confusion must count n images, and as many right ones as the accuracy says")
+        return self
+
     def check_of(self, head: Head, *, path: Path, repair: str) -> Self:
         """Return it, if it is the result of the run of `head`.
 
@@ -146,44 +159,9 @@ class Result(Stored):
         Raises:
             RunError: it is of another run.
         """
-        other = _differing(self, head)
+        other = differing(self, head)
         if other:
             raise RunError(
                 f"{path}: must be the result of the run in {HEAD}; got that of another one ({other}); {repair}"
             )
         return self
-
-
-def _differing(result: Result, head: Head) -> str:
-    """What shows that a result is not of this run, or nothing."""
-    for name in ("id", "digest"):
-        mine, its = getattr(head, name), getattr(result, name)
-        if None not in (mine, its) and mine != its:
-            return f"its {name} is {brief(its)}"
-    images = head.images
-    classes = None if images is None or images.classes is None else len(images.classes)
-    wanted: dict[str, tuple[int | None, int | None]] = {"epochs": (_asked(head, "epochs"), result.epochs)}
-    integer = _asked(head, "deploy_epochs") if head.plan is not None else 0
-    if integer is not None and (integer > 0) != (result.deployed is not None):
-        return f"it has {'no' if integer else 'an'} integer network"
-    tests = (
-        {"test": result.test} if result.deployed is None else {"test": result.test, "deployed": result.deployed.test}
-    )
-    for name, test in tests.items():
-        wanted[f"{name}.n"] = (None if images is None else images.test, test.n)
-        wanted[f"classes of {name}.confusion"] = (classes, None if test.confusion is None else len(test.confusion))
-    if result.deployed is not None:
-        wanted["deployed.epochs"] = (integer, result.deployed.epochs)
-    wrong = (
-        f"its {key} is {its}, not {mine}"
-        for key, (mine, its) in wanted.items()
-        if None not in (mine, its) and mine != its
-    )
-    return next(wrong, "")
-
-
-def _asked(head: Head, name: str) -> int | None:
-    """A number of the run's training, where its recipe is there to say so."""
-    training: Any = (head.config or {}).get("training")
-    value = training.get(name) if isinstance(training, Mapping) else None
-    return value if isinstance(value, int) else None
