@@ -10,16 +10,20 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from glassbit._arrays import array
 from glassbit._errors import GlassbitError, UsageError
+from glassbit._takes import SWITCH, instance, optional, several, takes
 from glassbit.intgraph import IntGraph
 
 from ._backend import Backend, Outputs, Task
 from ._backends import BACKENDS
-from ._session import Session
-from ._untrusted import read_file
+from ._kinds import GRAPH, PIXELS
+from ._session import MODEL, Session, content
 
 MAPS = 1e-5
 """The largest error of maps, relative to the largest value of all maps: they are computed in float32."""
+TABLE = several(instance(Backend, "a back end", "leave the table out"))
+MAP = array(3, "(n, h, w)", "iuf")
 _Array = np.ndarray[Any, Any]
 
 
@@ -49,6 +53,7 @@ class Row:
     saliency: float | None = None
 
 
+@takes(graph=GRAPH, images=PIXELS, model=optional(MODEL), explain=SWITCH, backends=TABLE)
 def verify(
     graph: IntGraph,
     images: UInt8[np.ndarray, "n c h w"],
@@ -72,12 +77,13 @@ def verify(
         UsageError: there are no images, or they are of another type or shape.
         ArtifactError: the file `model` cannot be read.
     """
-    if not len(images):
+    if not images.ndim or not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
     reference = Outputs(graph.run(images), graph.saliency(images) if explain else None)
     return tuple(_rows(Task(images, graph, _content(model), explain), reference, backends))
 
 
+@takes(model=MODEL, images=PIXELS, backends=TABLE)
 def verify_settings(
     model: str | Path | bytes, images: UInt8[np.ndarray, "n c h w"], *, backends: Sequence[Backend] = BACKENDS
 ) -> tuple[Row, ...]:
@@ -94,7 +100,7 @@ def verify_settings(
             shape.
         ArtifactError: the file cannot be read, or is not one of ours.
     """
-    if not len(images):
+    if not images.ndim or not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
     data = _content(model)
     assert data is not None
@@ -109,7 +115,7 @@ def verify_settings(
 
 
 def _content(model: str | Path | bytes | None) -> bytes | None:
-    return model if model is None or isinstance(model, bytes) else read_file(Path(model))
+    return None if model is None else content(model)
 
 
 def _rows(task: Task, reference: Outputs, backends: Sequence[Backend]) -> Iterator[Row]:
@@ -155,8 +161,15 @@ def _compare(backend: str, logits: _Array, maps: _Array | None, reference: Outpu
     )
 
 
+@takes(maps=MAP, reference=MAP)
 def relative_error(maps: _Array, reference: Float64[np.ndarray, "n h w"]) -> float:
     """`max |difference| / max |reference|`, over all maps; infinite where one has NaN or infinity."""
+    if maps.shape != reference.shape or not maps.size:
+        must = "one shape (n, h, w), and not empty"
+        got = f"{maps.shape} and {reference.shape}"
+        raise UsageError(
+            f"relative_error: maps and reference must have {must}; got {got}; pass those of the same images"
+        )
     if not np.isfinite(maps).all() or not np.isfinite(reference).all():
         return float("inf")
     largest = float(np.abs(reference).max())

@@ -11,12 +11,15 @@ from torch import Tensor, nn
 
 from glassbit._errors import RunError
 from glassbit._files import replacing
+from glassbit._inputs import check_network
+from glassbit._takes import FOUND, PATH, TEXT, instance, takes
 
 AGAIN = "delete it and call what made the run again (the command, or `fit` with the same `out`), which makes it anew"
 _SHOWN = 3
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+@takes(path=PATH, content=instance(dict, "a dict of tensors and plain values", "pass one"))
+def save_checkpoint(path: Path | str, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically.
 
     Args:
@@ -28,10 +31,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()  # torch's own writer makes no OSError of a full disk
     torch.save(content, buffer)
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
+@takes(path=FOUND)
 def load_checkpoint(path: Path | str) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
@@ -70,6 +74,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     return whole
 
 
+@takes(path=FOUND, must=TEXT)
 def load_weights(model: nn.Module, path: Path | str, must: str) -> None:
     """Put the weights of a checkpoint into a network.
 
@@ -81,6 +86,7 @@ def load_weights(model: nn.Module, path: Path | str, must: str) -> None:
     Raises:
         RunError: there is no such file, it is damaged, or of another network.
     """
+    check_network("load_weights", model, runs=False)
     put_weights(model, load_checkpoint(path)["model"], f"checkpoint {path}: must be of {must}")
 
 
