@@ -24,7 +24,13 @@ from glassbit._text import excerpt, printable
 
 
 class GlassbitError(Exception):
-    """The root: catch it to catch every error that Glassbit raises on purpose."""
+    """The root: catch it to catch every error that Glassbit raises on purpose.
+
+    Its text is safe to print, whatever the names of files in it hold.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n")
 
 
 class UsageError(GlassbitError, ValueError):
@@ -78,7 +84,7 @@ class DiskError(GlassbitError, OSError):
     """A file or folder that cannot be written; an `OSError` too, with its `errno` and `filename`."""
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return printable(self.args[0], keep="\n")
 
 
 class GraphError(GlassbitError):

@@ -115,8 +115,8 @@ def check_labels(
     return numbers
 
 
-def check_network(owner: str, model: Any, *, name: str = "model") -> None:
-    """Refuse what is no network.
+def check_network(owner: str, model: Any, *, name: str = "model", runs: bool = True) -> None:
+    """Refuse what is no network that can run.
 
     Raises:
         UsageError: with what was found, and the repair.
@@ -124,6 +124,23 @@ def check_network(owner: str, model: Any, *, name: str = "model") -> None:
     if not isinstance(model, nn.Module):
         repair = "pass an instance of it" if isinstance(model, type) else "pass the network itself"
         raise UsageError(f"{owner}: {name} must be a torch.nn.Module; got {_kind(model)}; {repair}")
+    if runs and type(model).forward is nn.Module.forward and "forward" not in vars(model):
+        kind = type(model).__name__
+        raise UsageError(f"{owner}: {name} must have a forward; got {kind} without one; put it into a network that has")
+
+
+def check_dense(owner: str, value: Any, *, name: str = "x") -> None:
+    """Refuse what is no dense tensor; cheap enough for every forward pass.
+
+    Raises:
+        UsageError: with what was found, and the repair.
+    """
+    must = f"{owner}: {name} must be a dense tensor"
+    if not isinstance(value, Tensor):
+        repair = f"use torch.from_numpy({name})" if isinstance(value, np.ndarray) else "pass one tensor"
+        raise UsageError(f"{must}; got {_kind(value)}; {repair}")
+    if value.layout != torch.strided or value.is_quantized or value.is_nested:
+        _check_dense(must, name, value, meta=True)
 
 
 def readable(tensor: Tensor) -> bool:

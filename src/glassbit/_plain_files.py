@@ -16,7 +16,8 @@ def no_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return "a link to nothing; repair or remove it" if path.is_symlink() else (error.strerror or str(error))
+        linked = error.errno != errno.ENAMETOOLONG and path.is_symlink()
+        return "a link to nothing; repair or remove it" if linked else (error.strerror or str(error))
     except ValueError as error:  # a NUL
         return str(error)
     if stat.S_ISREG(mode):

@@ -187,6 +187,6 @@ def test_every_pixel_is_the_same_everywhere(name: str) -> None:
 def test_regions_fit_the_test_images() -> None:
     split = Split(torch.zeros(2, 3, 6, 6, dtype=torch.uint8), torch.tensor([0, 1]))
     assert Dataset("x", split, split, ("a", "b"), torch.zeros(2, 6, 6, dtype=torch.uint8)).regions is not None
-    text = r"regions must be uint8 \(2, 6, 6\), one for each pixel of the test images, got torch.uint8 \(2, 5, 6\)"
+    text = r"regions must be uint8 \(2, 6, 6\), one for each pixel of the test images; got torch.uint8 \(2, 5, 6\)"
     with pytest.raises(UsageError, match=text):
         Dataset("x", split, split, ("a", "b"), torch.zeros(2, 5, 6, dtype=torch.uint8))

@@ -123,8 +123,8 @@ def test_halves_of_precision_do_not_change_the_mean():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"level": 95.0}, "level must be a share between 0 and 1, such as 0.95; got 95"),
-        ({"draws": 0}, "draws must be at least 1; got 0"),
+        ({"level": 95.0}, "level must be a number, 0..1; got 95"),
+        ({"draws": 0}, "draws must be a whole number, 1..1000000; got 0"),
     ],
 )
 def test_bad_arguments_are_named(arguments, text):

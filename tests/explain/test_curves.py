@@ -128,9 +128,9 @@ def test_the_model_is_left_as_it_was(make, images) -> None:
     ("change", "text"),
     [
         ({"labels": LABELS + 1}, "got 3"),
-        ({"fractions": ()}, "fractions must be shares of the pixels"),
-        ({"fractions": (0.5, 1.5)}, "fractions must be shares of the pixels"),
-        ({"fills": ()}, "fills must be some of constant, mean, each once"),
+        ({"fractions": ()}, "fractions must be a tuple or list of at least 1, each a number"),
+        ({"fractions": (0.5, 1.5)}, r"fractions must be .* each a number, 0\.\.1; got"),
+        ({"fills": ()}, "fills must be .* at least 1, each one of constant, mean; got"),
         ({"fills": ("mean", "mean")}, "each once"),
     ],
 )

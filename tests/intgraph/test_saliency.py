@@ -154,13 +154,19 @@ def test_codes_at_the_ends_of_the_window_pass_nothing():
 @pytest.mark.parametrize(
     ("target", "text"),
     [
-        (3, "target must be a class number, 0..2; got 3"),
-        (np.array([0, -1]), "target must be a class number, 0..2; got -1"),
-        (np.array([0, 1, 2]), "target must be a class number, or 2, one per image; got int64 of shape (3,)"),
-        (1.0, "target must be a class number, or 2, one per image; got float64 of shape ()"),
+        (3, "target must be a class number, 0..2; got 3; pass integers, as a number or a NumPy array of these"),
+        (
+            np.array([0, -1]),
+            "target must be a class number, 0..2; got -1; pass integers, as a number or a NumPy array of these",
+        ),
+        (
+            np.array([0, 1, 2]),
+            "target must be a class number, or 2, one per image; got int64 of shape (3,); pass integers",
+        ),
+        (1.0, "target must be a class number, or 2, one per image; got float64 of shape (); pass integers"),
     ],
 )
 def test_other_targets_are_refused(whole, target, text, unchecked):
     with pytest.raises(UsageError) as caught:
         whole.saliency(images_for(whole, 2), target)
-    assert str(caught.value) == text
+    assert str(caught.value).startswith(text)

@@ -35,7 +35,7 @@ def test_masked_replaces_all_channels_of_a_pixel_and_no_other() -> None:
 
 
 def test_an_unknown_fill_is_refused() -> None:
-    with pytest.raises(UsageError, match="fill must be one of uniform, mean, constant; got 'grey'"):
+    with pytest.raises(UsageError, match="fill: kind must be one of uniform, mean, constant; got 'grey'"):
         fill(IMAGES, "grey")  # type: ignore[arg-type]
 
 

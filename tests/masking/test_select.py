@@ -66,5 +66,5 @@ def test_tied_counts_the_places_that_chance_filled() -> None:
 
 
 def test_a_count_out_of_range_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"count must be 0\.\.4, the number of pixels; got 5"):
+    with pytest.raises(UsageError, match=r"count must be a whole number, 0\.\.4; got 5"):
         lowest(torch.zeros(1, 4), 5)

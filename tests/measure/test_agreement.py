@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -132,17 +130,19 @@ def test_random_maps_have_the_same_pixels_and_nothing_in_common():
 def test_noisy_maps_are_those_of_the_images_with_8_bit_noise():
     seen = []
 
-    def saliency(images, targets):
-        seen.append((images, targets))
-        return images.float().sum(1)
+    class Watched(TorchSubject):
+        def saliency(self, images, targets):
+            seen.append((images, targets))
+            return images.float().sum(1)
 
     images = torch.full((50, 3, 16, 16), 100, dtype=torch.uint8)
     images[0] = 255
     images[1] = 0
-    targets = torch.arange(50)
-    maps = noisy_maps(SimpleNamespace(saliency=saliency), images, targets, sd=0.02)
+    targets = torch.arange(50) % 4
+    subject = Watched(cnn_bn(4, 3, width=1), name="net", image_shape=(3, 16, 16))
+    maps = noisy_maps(subject, images, targets, sd=0.02)
     (noisy, explained) = seen[0]
-    assert explained is targets
+    assert torch.equal(explained, targets)
     assert noisy.dtype == torch.uint8
     assert np.array_equal(maps, noisy.float().sum(1).numpy())
     off = noisy[2:].double() - 100
@@ -151,9 +151,9 @@ def test_noisy_maps_are_those_of_the_images_with_8_bit_noise():
     assert noisy[0].min() < 255, "clipped at white, not wrapped"
     assert (noisy[0] > 200).all()
     assert (noisy[1] < 55).all()
-    noisy_maps(SimpleNamespace(saliency=saliency), images[:5], targets[:5], sd=0.02)
+    noisy_maps(subject, images[:5], targets[:5], sd=0.02)
     assert torch.equal(seen[1][0], noisy[:5]), "an image's noise depends on the seed alone"
-    noisy_maps(SimpleNamespace(saliency=saliency), images, targets, sd=0.02, seed=1)
+    noisy_maps(subject, images, targets, sd=0.02, seed=1)
     assert not torch.equal(seen[2][0], noisy)
 
 

@@ -81,7 +81,7 @@ def test_the_draw_is_fixed_and_covers_a_small_test_set_whole() -> None:
     assert set(draw(source, 10).rows) < set(draw(source, 20).rows)
     assert np.array_equal(draw(source, 1000).rows, np.arange(60))
     assert draw(source, 20).digest != draw(source, 10).digest
-    with pytest.raises(UsageError, match="images must be at least 1; got 0"):
+    with pytest.raises(UsageError, match="draw: count must be a whole number of at least 1; got 0"):
         draw(source, 0)
 
 

@@ -290,10 +290,10 @@ def test_a_network_that_has_diverged_still_gets_an_answer(make, images) -> None:
     [
         (
             {"labels": LABELS[:5], "maps": torch.zeros(5, 12, 10)},
-            r"labels must be 6 classes, one per image; got \(5,\)",
+            r"labels must be 6 class numbers 0\.\.2 as integers, one per image; got the shape \(5,\)",
         ),
-        ({"labels": LABELS + 1}, r"labels must be classes 0\.\.2 of net; got 1\.\.3"),
-        ({"labels": LABELS - 1}, r"labels must be classes 0\.\.2 of net; got -1\.\.1"),
+        ({"labels": LABELS + 1}, "labels must be 6 class numbers .*; got 3"),
+        ({"labels": LABELS - 1}, "labels must be 6 class numbers .*; got -1"),
         ({"maps": torch.zeros(6, 10, 12)}, r"maps must be \(6, 12, 10\), one per image; got \(6, 10, 12\)"),
         ({"fractions": (0.0, 0.5)}, r"fractions must rise from 0 to 1; got \(0\.0, 0\.5\)"),
         ({"fractions": (0.0, 0.5, 0.5, 1.0)}, "fractions must rise from 0 to 1"),
@@ -309,5 +309,5 @@ def test_bad_arguments_are_named(make, images, change, text) -> None:
 
 def test_no_images_are_refused(make, images) -> None:
     subject = TorchSubject(make(), name="net", image_shape=SHAPE)
-    with pytest.raises(UsageError, match="remove: needs at least one image; got none"):
+    with pytest.raises(UsageError, match=r"remove: images must be .*; got none"):
         remove(subject, images[:0], LABELS[:0], torch.zeros(0, 12, 10))

@@ -152,7 +152,7 @@ def test_what_is_no_network(files, tmp_path) -> None:
         UsageError, match=r"A: the model must return logits \(n, classes\); .* returned \(1, 2, 12, 10\)"
     ):
         TorchSubject(nn.Identity(), name="A", image_shape=SHAPE)
-    with pytest.raises(UsageError, match=r"A: batch must be at least 1 image; got 0"):
+    with pytest.raises(UsageError, match=r"A: batch must be a whole number of at least 1; got 0"):
         ArtifactSubject(files["model.onnx"], name="A", batch=0)
     with pytest.raises(UsageError, match=r"A: the file must end with \.glassbit or \.onnx.*; got .*model\.pt"):
         ArtifactSubject(tmp_path / "model.pt", name="A")

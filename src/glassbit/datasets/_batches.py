@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
+from glassbit._arguments import shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import SWITCH, WHOLE, check_kind, instance, optional, takes, whole
 
-from ._split import IN_MEMORY, Split
+from ._split import IN_MEMORY, SPLIT, Split
+
+_LARGEST_CROP = 2048
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,11 @@ class Augment:
     crop: int = 0
 
     def __post_init__(self) -> None:
-        if self.crop < 0:
-            raise UsageError(f"crop must be a number of pixels, 0 or more, got {self.crop}")
+        check_kind("Augment", "flip", SWITCH, self.flip)
+        check_kind("Augment", "crop", whole(0, _LARGEST_CROP, usual=4), self.crop)
+
+
+AUGMENT = instance(Augment, "an Augment", "leave it out")
 
 
 class Batches:
@@ -57,6 +65,15 @@ class Batches:
         (60, torch.Size([100, 1, 28, 28]))
     """
 
+    @takes(
+        split=SPLIT,
+        batch_size=whole(1, usual=128),
+        seed=WHOLE,
+        rank=whole(0),
+        world=whole(1, usual=1),
+        augment=optional(AUGMENT),
+        limit=whole(0, usual=IN_MEMORY),
+    )
     def __init__(
         self,
         split: Split,
@@ -77,7 +94,7 @@ class Batches:
             raise UsageError(
                 f"{counted(len(split), 'training image is', 'training images are')} too few for {world} processes"
             )
-        self._device = torch.device(device)
+        self._device = _device(device)
         held = self._device.type != "cpu" and split.nbytes <= limit
         self._split = Split(split.images.to(self._device), split.labels) if held else split
         self._labels = split.labels.to(self._device)
@@ -91,6 +108,7 @@ class Batches:
         """Steps an epoch, the same on every rank."""
         return self._steps
 
+    @takes(number=WHOLE)
     def epoch(self, number: int) -> Iterator[tuple[UInt8[Tensor, "b c h w"], Int64[Tensor, "b"]]]:
         """Images and labels of every step of epoch `number`, on the device."""
         order = torch.randperm(len(self._split), generator=_generator("order", self._seed, number))
@@ -123,6 +141,23 @@ def shift(images: UInt8[Tensor, "n c h w"], offsets: Int64[Tensor, "2 n"], *, pa
 def mirror(images: UInt8[Tensor, "n c h w"], chosen: Bool[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
     """Mirror the `chosen` images, left to right."""
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def _device(device: Any) -> torch.device:
+    """A device of torch's.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    try:
+        return torch.zeros(0, device=torch.device(device)).device if isinstance(device, str | torch.device) else _none()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        must = "the name of a device that this machine has"
+        raise UsageError(f"Batches: device must be {must}; got {shown(device)}; use 'cpu'") from error
+
+
+def _none() -> torch.device:
+    raise RuntimeError
 
 
 def _generator(*purpose: int | str) -> torch.Generator:

@@ -11,11 +11,12 @@ from torch import Tensor
 from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit._resize import Resize
+from glassbit._takes import FOUND, SWITCH, optional, takes
 from glassbit.pictures import Color
 
 from ._cache import cache_folder
 from ._catalogue import entry
-from ._load import load, locate
+from ._load import NAME, load, locate
 from ._official import digests
 from ._repeats import faint, majority, marks, shared, two_labels
 from ._split import OBJECT, SHORTCUT, Dataset
@@ -34,6 +35,7 @@ class Report:
     problems: tuple[str, ...]
 
 
+@takes(name=NAME, data_dir=optional(FOUND), cache_dir=optional(FOUND), progress=SWITCH)
 def check(
     name: str | Path,
     *,

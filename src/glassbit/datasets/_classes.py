@@ -9,15 +9,17 @@ from dataclasses import replace
 import torch
 
 from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._takes import TEXT, several, takes
 from glassbit._text import excerpt, listed
 
-from ._split import Dataset, Split
+from ._split import DATASET, Dataset, Split
 
 _SHOWN = 10
 _LONGEST = 40
 """Characters of a name in a message."""
 
 
+@takes(classes=several(TEXT), data=DATASET, network=TEXT)
 def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tuple[int, ...]:
     """Find every class of a data set among those of a network, by name.
 
@@ -59,6 +61,7 @@ def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tup
     )
 
 
+@takes(data=DATASET, classes=several(TEXT), network=TEXT)
 def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Dataset:
     """The same images with their labels numbered as in `classes`; `data` itself where that is no change.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from ._split import Split
+from glassbit._takes import takes
+
+from ._split import SPLIT, Split
 
 BYTES = 16 * 1024**2
 
 
+@takes(split=SPLIT)
 def digest(split: Split) -> str:
     """SHA-256 over the number, shape and type of the images, their pixels and their labels, in order.
 

@@ -10,6 +10,7 @@ import requests
 
 from glassbit._errors import DataError, UsageError
 from glassbit._files import replacing
+from glassbit._takes import FOUND, SWITCH, TEXT, optional, takes
 
 from ._cache import cache_folder
 from ._catalogue import Download, Entry, catalogue, entry
@@ -23,6 +24,7 @@ class NotHereError(DataError):
     """A data set of the catalogue that is not on this machine."""
 
 
+@takes(name=TEXT, cache_dir=optional(FOUND), progress=SWITCH)
 def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = False) -> tuple[Path, ...]:
     """Download a data set of the catalogue into the cache, unless it is there.
 

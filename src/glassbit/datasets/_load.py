@@ -16,10 +16,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from glassbit._arguments import require
 from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
 from glassbit._resize import Resize
+from glassbit._takes import FOUND, SWITCH, Kind, is_path, optional, takes, whole
 from glassbit._text import listed
 from glassbit.pictures import Color, Framing, Images, decoded, settle
 
@@ -36,7 +36,19 @@ from ._store import collect
 
 CHUNK = 512
 
+NAME = Kind(
+    "the name of a data set, or the path of a folder or an .npz file", is_path, 'pass one, such as "fashion-mini"'
+)
 
+
+@takes(
+    name=NAME,
+    data_dir=optional(FOUND),
+    cache_dir=optional(FOUND),
+    download=SWITCH,
+    progress=SWITCH,
+    limit=whole(0, usual=IN_MEMORY),
+)
 def load(
     name: str | Path,
     *,
@@ -84,8 +96,6 @@ def load(
         >>> data.train.images.shape, data.classes[:2]
         (torch.Size([6000, 1, 28, 28]), ('T-shirt/top', 'Trouser'))
     """
-    must, repair = "the name of a data set, or the path of a folder or an .npz file", 'pass one, such as "fashion-mini"'
-    require("load", "name", isinstance(name, str | Path), must, name, repair)
     framing = Framing.of(size=size, resize=resize, color=color)
     cache_dir = cache_folder(cache_dir)
     known = entry(name) if isinstance(name, str) else None

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Bool, UInt64
 
 from glassbit._count import counted
+from glassbit._takes import WHOLE, number, takes
 from glassbit._text import listed
 
-from ._split import Dataset, Split, validation_rows
+from ._split import DATASET, Dataset, Split, validation_rows
 
 _CHUNK = 1024
 _MAJORITY = 0.5
@@ -64,6 +65,7 @@ def two_labels(data: Dataset, found: tuple[Marks, Marks]) -> str:
     )
 
 
+@takes(data=DATASET, validation=number(0, 1, usual=0.1), seed=WHOLE)
 def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
     """What a user should know of the images before a network is trained on them; nothing where all is well.
 

@@ -6,15 +6,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from glassbit._arguments import shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
-from glassbit._text import brief, is_name, listed
+from glassbit._takes import TEXT, WHOLE, check_kind, instance, number, takes, whole
+from glassbit._tensors import is_dense
+from glassbit._text import brief, excerpt, is_name, listed
 
 from ._mapped import announce
 
@@ -38,10 +42,11 @@ class Split:
     def __init__(
         self, images: UInt8[Tensor, "m c h w"], labels: Int64[Tensor, "n"], *, rows: Int64[Tensor, "n"] | None = None
     ) -> None:
-        if images.dtype != torch.uint8 or images.ndim != 4:
-            raise UsageError(f"images must be uint8 (n, c, h, w), got {images.dtype} {tuple(images.shape)}")
-        if labels.dtype != torch.int64 or labels.ndim != 1:
-            raise UsageError(f"labels must be int64 (n,), got {labels.dtype} {tuple(labels.shape)}")
+        if not is_dense(images, dims=4) or images.dtype != torch.uint8:
+            raise UsageError(f"Split: images must be a dense tensor, uint8 (n, c, h, w); got {_told(images)}; pass one")
+        for name, values in (("labels", labels), ("rows", labels if rows is None else rows)):
+            if not is_dense(values, dims=1) or values.dtype != torch.int64:
+                raise UsageError(f"Split: {name} must be a dense tensor, int64 (n,); got {_told(values)}; pass one")
         if len(images if rows is None else rows) != len(labels):
             many = counted(len(images if rows is None else rows), "image")
             raise UsageError(f"{many} but {counted(len(labels), 'label')}")
@@ -77,10 +82,19 @@ class Split:
 
     def take(self, rows: Int64[Tensor, "k"]) -> UInt8[Tensor, "k c h w"]:
         """The images numbered `rows`, copied; nothing else is read."""
-        stored = rows if self._rows is None else self._rows[rows]
-        announce(self._stored, stored)
-        return self._stored.index_select(0, stored)
+        if not isinstance(rows, Tensor) or rows.dtype not in (torch.int64, torch.int32) or rows.ndim != 1:
+            raise UsageError(
+                f"Split.take: rows must be a tensor, int64 (k,); got {_told(rows)}; pass numbers of images"
+            )
+        try:
+            stored = rows if self._rows is None else self._rows[rows]
+            announce(self._stored, stored)
+            return self._stored.index_select(0, stored)
+        except (IndexError, RuntimeError, NotImplementedError) as error:
+            must, repair = f"numbers of images, 0..{len(self) - 1}", "pass rows that there are"
+            raise UsageError(f"Split.take: rows must be {must}; got others ({_first_line(error)}); {repair}") from error
 
+    @takes(count=whole(1, usual=100))
     def chunks(self, count: int) -> Iterator[tuple[UInt8[Tensor, "k c h w"], Int64[Tensor, "k"]]]:
         """Images and labels in order, `count` at a time (the last may be fewer)."""
         for start in range(0, len(self), count):
@@ -96,12 +110,28 @@ class Split:
         """The same images under other labels."""
         return Split(self._stored, labels, rows=self._rows)
 
+    @takes(limit=whole(0, usual=IN_MEMORY))
     def subset(self, rows: Int64[Tensor, "k"], *, limit: int = IN_MEMORY) -> Split:
         """The images numbered `rows` as a split; copied up to `limit` bytes, above it a view of the same images."""
         channels, height, width = self.shape
+        if not is_dense(rows, dims=1) or rows.dtype != torch.int64:
+            raise UsageError(f"Split.subset: rows must be a tensor, int64 (k,); got {_told(rows)}; pass row numbers")
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            must, got = f"0..{len(self) - 1}", f"{int(rows.min())}..{int(rows.max())}"
+            raise UsageError(f"Split.subset: rows must be {must}; got {got}; pass numbers of images")
         if len(rows) * channels * height * width <= limit:
             return Split(self.take(rows), self._labels[rows])
         return Split(self._stored, self._labels[rows], rows=rows if self._rows is None else self._rows[rows])
+
+
+def _told(values: Any) -> str:
+    """A tensor in few words, or what stands in its place."""
+    dense = isinstance(values, Tensor) and is_dense(values)
+    return f"{values.dtype} {tuple(values.shape)}" if dense else shown(values)
+
+
+def _first_line(error: Exception) -> str:
+    return excerpt(str(error).split("\n", 1)[0], 80)
 
 
 def class_problem(classes: Sequence[str]) -> str | None:
@@ -116,6 +146,10 @@ def class_problem(classes: Sequence[str]) -> str | None:
         )
     twice = sorted(name for name, count in Counter(classes).items() if count > 1)
     return f"classes must have different names; got {listed(twice)} more than once; rename one" if twice else None
+
+
+SPLIT = instance(Split, "a glassbit.datasets.Split", "make one, Split(images, labels)")
+CLASS_NAMES = instance((tuple, list), "a tuple or list of names", 'pass one for each class, such as ("cat", "dog")')
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +179,14 @@ class Dataset:
     scaling: str = ""
 
     def __post_init__(self) -> None:
+        for name, kind, value in (
+            ("name", TEXT, self.name),
+            ("train", SPLIT, self.train),
+            ("test", SPLIT, self.test),
+            ("classes", CLASS_NAMES, self.classes),
+            ("scaling", TEXT, self.scaling),
+        ):
+            check_kind("Dataset", name, kind, value)
         odd = class_problem(self.classes)
         if odd is not None:
             raise UsageError(odd)
@@ -155,11 +197,12 @@ class Dataset:
                     f"{int(split.labels.min())}..{int(split.labels.max())}; count the classes from 0, and name them all"
                 )
         wanted = (len(self.test), *self.test.shape[1:])
-        if self.regions is not None and (self.regions.dtype != torch.uint8 or self.regions.shape != wanted):
-            raise UsageError(
-                f"regions must be uint8 {wanted}, one for each pixel of the test images, got {self.regions.dtype} "
-                f"{tuple(self.regions.shape)}"
-            )
+        regions = self.regions
+        if regions is not None and (
+            not is_dense(regions) or regions.dtype != torch.uint8 or tuple(regions.shape) != wanted
+        ):
+            must = f"uint8 {wanted}, one for each pixel of the test images"
+            raise UsageError(f"Dataset: regions must be {must}; got {_told(regions)}; leave them out, or pass all")
 
     @property
     def channels(self) -> int:
@@ -194,6 +237,10 @@ class Dataset:
         return tuple(zip(mean.tolist(), std.tolist(), strict=True))
 
 
+DATASET = instance(Dataset, "a glassbit.datasets.Dataset", "load one, glassbit.datasets.load(name)")
+
+
+@takes(train=SPLIT, fraction=number(0, 1, usual=0.1), seed=WHOLE, limit=whole(0, usual=IN_MEMORY))
 def split_validation(
     train: Split, *, fraction: float = 0.1, seed: int = 0, limit: int = IN_MEMORY
 ) -> tuple[Split, Split]:
@@ -212,7 +259,7 @@ def split_validation(
         UsageError: the fraction is out of range, or no class has two images.
     """
     if not 0 < fraction < 1:
-        raise UsageError(f"the validation fraction must lie between 0 and 1, got {fraction}")
+        raise UsageError(f"split_validation: fraction must lie between 0 and 1; got {fraction}; pass one, such as 0.1")
     chosen = validation_rows(train, fraction=fraction, seed=seed)
     if not chosen.any():
         raise UsageError("no image is left for validation: at least one class needs two training images")
@@ -225,6 +272,7 @@ def validation_rows(train: Split, *, fraction: float, seed: int) -> Tensor:
     return stratified(train.labels.cpu(), fraction=fraction, seed=derive("validation", seed))
 
 
+@takes(train=SPLIT, seed=WHOLE, count=whole(1, usual=512))
 def calibration_images(train: Split, *, seed: int, count: int = 512) -> UInt8[Tensor, "m c h w"]:
     """Some training images to read ranges of activations off: the same seed always draws the same ones.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import ExportError
 from glassbit._inputs import PixelNetwork, check_images, check_network, running
+from glassbit._takes import check_kind, instance
 from glassbit.models import Classifier
 
 from . import _ops
@@ -140,5 +141,10 @@ def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Di
 
     Returns:
         The distances, weights first, in the order of execution.
+
+    Raises:
+        UsageError: `deployed` is none, or the images are not of its size, uint8 or in [0, 1].
     """
+    check_kind("distances", "deployed", instance(Deployed, "a Deployed", "make it, Deployed(model, images)"), deployed)
+    images = check_images("distances", images, shape=deployed.image_shape, arrays=True, meta=False)
     return compare(deployed.classifier, deployed.folding(), images)

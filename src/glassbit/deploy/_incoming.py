@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from glassbit._inputs import check_images
+from glassbit._inputs import check_dense, check_images
 
 
 def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looked: bool) -> bool:
@@ -25,6 +25,7 @@ def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looke
     Raises:
         UsageError: another shape or type, or floats that are not in [0, 1].
     """
+    check_dense(owner, images, name="images")
     values = not images.requires_grad and (images.is_cpu or not looked)
-    check_images(owner, images, shape=shape, empty=True, values=values)
+    check_images(owner, images, shape=shape, empty=True, values=values, meta=False)
     return looked or values

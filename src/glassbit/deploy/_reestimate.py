@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._inputs import PixelNetwork, check_images, in_precision_of, running
+from glassbit._inputs import PixelNetwork, check_images, check_network, in_precision_of, running
 from glassbit._modes import evaluating, frozen
+from glassbit._takes import Kind, check_kind
 
 
 @torch.no_grad()
@@ -32,6 +33,9 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
         UsageError: there are BatchNorm layers and no batches, or images are not what they must be; the statistics are
             then as they were.
     """
+    check_network("reestimate_", model)
+    must, repair = "tensors of images, a batch each", "pass a list of them, such as [images]"
+    check_kind("reestimate_", "batches", Kind(must, _is_iterable, repair), batches)
     held = set(frozen(model))
     norms = [
         module
@@ -40,7 +44,8 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
     ]
     if not norms:
         return
-    device = next(model.parameters()).device
+    scaled = isinstance(model, PixelNetwork)
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     before = [(norm, norm.momentum, [buffer.clone() for buffer in norm.buffers()]) for norm in norms]
     try:
         with evaluating(model):
@@ -50,7 +55,7 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
                 norm.train()
             count = 0
             for images in batches:
-                some = check_images("reestimate_", images, scaled=isinstance(model, PixelNetwork), arrays=True)
+                some = check_images("reestimate_", images, scaled=scaled, arrays=True, meta=False)
                 with running("reestimate_", some):
                     model(in_precision_of(model, some.to(device)))
                 count += 1
@@ -64,3 +69,7 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
     finally:
         for norm, momentum, _ in before:
             norm.momentum = momentum
+
+
+def _is_iterable(value: object) -> bool:
+    return isinstance(value, Iterable) and not (isinstance(value, Tensor) and not value.ndim)

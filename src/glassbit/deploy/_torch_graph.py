@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from glassbit._inputs import PixelNetwork
+from glassbit._takes import check_kind, instance
 from glassbit.intgraph import (
     EXACT,
     Add,
@@ -29,6 +30,8 @@ from glassbit.intgraph import (
 
 from . import _ops
 from ._incoming import check_pass
+
+GRAPH = instance(IntGraph, "a glassbit.IntGraph", "lower the network first, glassbit.lower(model, ...)")
 
 
 class TorchGraph(PixelNetwork):
@@ -54,6 +57,7 @@ class TorchGraph(PixelNetwork):
     """
 
     def __init__(self, graph: IntGraph) -> None:
+        check_kind("TorchGraph", "graph", GRAPH, graph)
         super().__init__()
         self._looked = False
         self.graph = graph

@@ -9,14 +9,18 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit
 
+from glassbit._arrays import array
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import WHOLE, number, takes, whole
 
 from ._resample import resampled_means
 
 LEVEL = 0.95
 DRAWS = 10_000
 _MANY = 3
+MOST_DRAWS = 10**6
+ROWS = array(2, "(seeds, images)", "iuf")
 
 BRACKETS = "Brackets: 95 % intervals over test images; they say nothing of another training."
 
@@ -67,6 +71,7 @@ class Interval:
         return {**known, "seeds": self.seeds, "images": self.images}
 
 
+@takes(values=ROWS, level=number(0, 1, usual=LEVEL), draws=whole(1, MOST_DRAWS, usual=DRAWS), seed=WHOLE)
 def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval:
     """The mean of `values`, and an interval for its expectation over other seeds and other images.
 
@@ -84,11 +89,11 @@ def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: i
     Args:
         values: a row per seed, a column per image. An image that is NaN for one seed is left out for all.
         level: of confidence, in (0, 1).
-        draws: how many.
+        draws: how many, at most 1,000,000.
         seed: of the draws.
 
     Raises:
-        UsageError: there is no seed, or `level` or `draws` is out of range.
+        UsageError: there is no seed, an argument is of another type, or `level` or `draws` is out of range.
 
     Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3 (percentile intervals); Owen 2007, "The
     pigeonhole bootstrap" (arXiv 0712.1111), on data crossed in two ways. Coverage is tested by simulation.
@@ -112,6 +117,7 @@ def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: i
     return Interval(mean, low, high, seeds, images)
 
 
+@takes(a=ROWS, b=ROWS, level=number(0, 1, usual=LEVEL), draws=whole(1, MOST_DRAWS, usual=DRAWS), seed=WHOLE)
 def difference(
     a: Float[np.ndarray, "s n"],
     b: Float[np.ndarray, "s n"],
@@ -131,6 +137,9 @@ def difference(
     Raises:
         UsageError: see `interval`.
     """
+    if a.shape != b.shape:
+        got = f"{a.shape} and {b.shape}"
+        raise UsageError(f"difference: a and b must have one shape (seeds, images); got {got}; pair them by image")
     return interval(b.astype(np.float64) - a.astype(np.float64), level=level, draws=draws, seed=seed)
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from glassbit._arguments import is_real, shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._takes import instance, takes
 
 from ._comparison import Comparison
 from ._interval import BRACKETS, Interval
@@ -47,9 +49,9 @@ class Policy:
             )
         for name, limit in limits.items():
             most = 100 if name == "accuracy_drop" else 1
-            if limit is not None and not 0 <= limit <= most:
+            if limit is not None and not is_real(limit, 0, most):
                 unit = "points" if name == "accuracy_drop" else "a share"
-                raise UsageError(f"policy: {name} must be {unit}, 0..{most}, or null for no check; got {limit}")
+                raise UsageError(f"policy: {name} must be {unit}, 0..{most}, or null for no check; got {shown(limit)}")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class Verdict:
         ]
 
 
+COMPARISON = instance(Comparison, "a glassbit.evidence.Comparison", "pass what glassbit.measure.compare returned")
+POLICY = instance(Policy, "a glassbit.evidence.Policy", "pass Policy()")
+
+
+@takes(comparison=COMPARISON, policy=POLICY)
 def judge(comparison: Comparison, policy: Policy) -> Verdict:
     """Hold a comparison against a policy.
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float16, Float32, Int64
 from glassbit._arguments import is_real, is_whole
 from glassbit._count import counted
 from glassbit._errors import RunError
+from glassbit._takes import FOUND, PATH, takes
 
 from . import _stored
 from ._interval import BRACKETS, interval
@@ -128,19 +129,22 @@ class Measurement:
             "classes": list(self.classes),
         }
 
-    def save(self, folder: Path) -> None:
+    @takes(folder=PATH)
+    def save(self, folder: Path | str) -> None:
         """Write `transparency.npz`, then `transparency.json`, each atomically."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"{_VALUES}{key}": value for key, value in self.values.items()}
-        _stored.save(folder, _NAME, version=_VERSION, summary=self.to_json(), arrays=arrays)
+        _stored.save(Path(folder), _NAME, version=_VERSION, summary=self.to_json(), arrays=arrays)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    @takes(folder=FOUND)
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote.
 
         Raises:
             RunError: a file is missing, foreign, damaged, or of another version.
         """
+        folder = Path(folder)
         summary, arrays = _stored.load(folder, _NAME, version=_VERSION, again=_AGAIN)
         try:
             _check(summary, arrays)

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from glassbit._arrays import array
+from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import WHOLE, number, takes, whole
 
-from ._interval import DRAWS, LEVEL, Interval, check, ends
+from ._interval import DRAWS, LEVEL, MOST_DRAWS, Interval, check, ends
 from ._resample import resampled_means
 
 
@@ -42,6 +45,10 @@ class Paired:
         }
 
 
+LINE = array(1, "(images,)", "iuf")
+
+
+@takes(a=LINE, b=LINE, level=number(0, 1, usual=LEVEL), draws=whole(1, MOST_DRAWS, usual=DRAWS), seed=WHOLE)
 def paired(
     a: Float[np.ndarray, " n"],
     b: Float[np.ndarray, " n"],
@@ -64,6 +71,9 @@ def paired(
     Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapters 10 and 13.
     """
     check(level, draws)
+    if a.shape != b.shape:
+        got = f"{a.shape} and {b.shape}"
+        raise UsageError(f"paired: a and b must have one shape (images,); got {got}; pass values of the same images")
     both = np.stack([a, b]).astype(np.float64)
     known = both[:, ~np.isnan(both).any(0)]
     images = known.shape[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from glassbit.models import to_unit
 
 Images = Shaped[Tensor, "n c h w"] | Shaped[np.ndarray, "n c h w"]
 """uint8, or floating point in [0, 1]."""
+AT_ONCE = 4096
+"""The most images that go through a network at once, whatever `batch` says."""
 Target = Tensor | Shaped[np.ndarray, "..."] | int | np.integer | None
 """A class for all images, one per image as integers (n,), or None for the class that the model predicts."""
 
@@ -52,7 +54,7 @@ def batches(
     Raises:
         UsageError: target or batch are not what they must be, or the model does not return logits (n, classes).
     """
-    require("saliency", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
+    batch = bounded("saliency", batch)
     if not len(images):
         return
     classes = _count_classes(model, on_model(model, images[:1]))
@@ -60,6 +62,16 @@ def batches(
     for start in range(0, len(images), batch):
         x = on_model(model, images[start : start + batch])
         yield x, _predicted(model, x) if chosen is None else chosen[start : start + batch].to(x.device)
+
+
+def bounded(owner: str, batch: Any) -> int:
+    """How many images go through the network at once.
+
+    Raises:
+        UsageError: `batch` is no whole number of at least 1.
+    """
+    require(owner, "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
+    return min(int(batch), AT_ONCE)
 
 
 def on_model(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -96,6 +108,8 @@ def _checked(target: Target, n: int, classes: int) -> Int64[Tensor, " n"]:
     must = f"saliency: target must be a class 0..{classes - 1}, or one per image as integers ({n},), or None"
     if isinstance(target, bool) or not isinstance(target, Tensor | np.ndarray | int | np.integer):
         raise UsageError(f"{must}; got {shown(target)}; pass integers, as a tensor or an array")
+    if isinstance(target, Tensor) and target.is_nested:
+        raise UsageError(f"{must}; got a nested tensor; pass a dense one that holds integers")
     if isinstance(target, Tensor) and (target.is_floating_point() or target.is_complex()):
         raise UsageError(f"{must}; got {target.dtype} {tuple(target.shape)}")
     if isinstance(target, Tensor) and (target.is_quantized or target.layout != torch.strided or target.is_meta):

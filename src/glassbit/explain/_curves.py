@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import check_labels
 from glassbit._random import derive
+from glassbit._takes import WHOLE, number, several, takes, word
 from glassbit.masking import masked, ranks
 
 from ._batches import Images, batches, taken, undisturbed
@@ -39,6 +40,11 @@ class Curves:
     n: int
 
 
+@takes(
+    fractions=several(number(0, 1, usual=0.5), least=1),
+    fills=several(word(*FILLS), least=1),
+    seed=WHOLE,
+)
 def masking_curves(
     model: nn.Module,
     images: Images,
@@ -72,7 +78,7 @@ def masking_curves(
     random-order curve, never with another network's.
     """
     images = taken(images, "masking_curves")
-    _check(len(images), labels, fractions, fills)
+    _check(len(images), labels, fills)
     ties = torch.Generator().manual_seed(derive("masking ties", seed))
     draws = torch.Generator().manual_seed(derive("masking order", seed))
     right = torch.zeros(len(fills), len(ORDERS), len(fractions), dtype=torch.int64)
@@ -111,15 +117,9 @@ def _right(
     return torch.stack(right).view(len(fills), len(places), len(fractions)).cpu()
 
 
-def _check(n: int, labels: Tensor, fractions: Sequence[float], fills: Sequence[str]) -> None:
+def _check(n: int, labels: Tensor, fills: Sequence[str]) -> None:
     if not n:
         raise UsageError("masking_curves: needs at least one image; got none")
-    if not isinstance(labels, Tensor) or labels.shape != (n,):
-        got = tuple(labels.shape) if isinstance(labels, Tensor) else type(labels).__name__
-        raise UsageError(
-            f"masking_curves: labels must be a tensor of {counted(n, 'class', 'classes')}, one per image; got {got}"
-        )
-    if not fractions or not all(0.0 <= fraction <= 1.0 for fraction in fractions):
-        raise UsageError(f"masking_curves: fractions must be shares of the pixels, 0..1; got {tuple(fractions)}")
-    if not fills or len(set(fills)) != len(fills) or not set(fills) <= set(FILLS):
+    check_labels("masking_curves", labels, n, meta=False)
+    if len(set(fills)) != len(fills):
         raise UsageError(f"masking_curves: fills must be some of {', '.join(FILLS)}, each once; got {tuple(fills)}")

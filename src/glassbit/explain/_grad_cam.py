@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._takes import TEXT, optional, takes
 from glassbit.models import Classifier
 from glassbit.quant import QuantizedConv2d, QuantizedLinear
 
@@ -26,6 +27,7 @@ _NO_FEATURES = (
 )
 
 
+@takes(layer=optional(TEXT))
 def grad_cam(
     model: nn.Module,
     images: Images,

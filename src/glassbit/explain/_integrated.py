@@ -8,10 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glassbit._arguments import is_real, is_whole, require, shown
+from glassbit._arguments import is_real, is_whole, shown
 from glassbit._errors import UsageError
 
-from ._batches import Images, Target, batches, joined, taken, undisturbed
+from ._batches import Images, Target, batches, bounded, joined, taken, undisturbed
+
+_MOST_STEPS = 1000
+"""The quadrature of more takes memory and time that grow with the square and the cube of them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def integrated_gradients(
 
     Args:
         model, images, target: see `saliency`.
-        steps: points on the line.
+        steps: points on the line, 1 to 1000.
         baseline: the grey level b of the blank image, in [0, 1]; 0 is black.
         batch: points a step of the computation.
 
@@ -63,15 +66,16 @@ def integrated_gradients(
     Sundararajan et al. 2017 (arXiv 1703.01365), equation 1.
     """
     images = taken(images)
-    require("integrated_gradients", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
-    if not is_whole(steps, 1) or not is_real(baseline, 0, 1):
+    batch = bounded("integrated_gradients", batch)
+    if not is_whole(steps, 1, _MOST_STEPS) or not is_real(baseline, 0, 1):
         got = f"{shown(steps)} and {shown(baseline)}"
         raise UsageError(
-            f"integrated_gradients: steps must be >= 1 and baseline a grey level in [0, 1]; got {got}; "
+            f"integrated_gradients: steps must be 1..{_MOST_STEPS} and baseline a grey level in [0, 1]; got {got}; "
             "the defaults are 50 and 0.0"
         )
     from captum.attr import IntegratedGradients
 
+    steps = int(steps)
     maps, changes, gaps = [], [], []
     with undisturbed(model):
         method = IntegratedGradients(model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ from glassbit._arguments import is_whole, require
 from glassbit._errors import UsageError
 from glassbit.masking import fill
 
-from ._batches import Images, Target, batches, joined, taken, undisturbed
+from ._batches import Images, Target, batches, bounded, joined, taken, undisturbed
 
 
 def occlusion(
@@ -40,18 +42,19 @@ def occlusion(
     images = taken(images)
     from captum.attr import Occlusion
 
-    require("occlusion", "batch", is_whole(batch, 1), "at least 1 image", batch, "the default is 250")
+    batch = bounded("occlusion", batch)
     channels, side = images.shape[1], min(images.shape[2:])
     for name, value in (("window", window), ("stride", stride)):
         holds = value is None or is_whole(value)
         require("occlusion", name, holds, "a whole number of pixels", value, "leave it out for one that fits")
-    window = max(1, round(side / 7)) if window is None else window
-    stride = max(1, window // 2) if stride is None else stride
+    window = max(1, round(side / 7)) if window is None else int(window)
+    stride = max(1, window // 2) if stride is None else int(stride)
     if not 1 <= stride <= window <= side:
         raise UsageError(
             f"occlusion: must have 1 <= stride <= window <= {side}, the image's shorter side; "
             f"got stride {stride} and window {window}"
         )
+    squares = math.prod(-(-(size - window) // stride) + 1 for size in images.shape[2:])
     maps = []
     with undisturbed(model):
         method = Occlusion(model)
@@ -62,7 +65,7 @@ def occlusion(
                 strides=(channels, stride, stride),
                 baselines=fill(x, "constant").expand_as(x),
                 target=labels,
-                perturbations_per_eval=max(1, batch // len(x)),
+                perturbations_per_eval=max(1, min(batch // len(x), squares)),
             )
             maps.append(found[:, 0].abs().to(x.dtype))
     return joined(maps, images)

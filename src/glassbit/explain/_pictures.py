@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor, nn
 
-from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._files import check_folder
+from glassbit._inputs import check_labels, check_network
+from glassbit._takes import FUNCTION, PATH, TEXT, optional, several, takes
 from glassbit.pictures import Explained, check_colors, folder_name, write_explained, write_index
 
 from ._batches import Images, Target, batches, taken, undisturbed
@@ -23,6 +24,14 @@ from ._refused import check_method, is_quantized
 from ._saliency import saliency
 
 
+@takes(
+    names=several(TEXT),
+    methods=several(TEXT),
+    out_dir=PATH,
+    classes=several(TEXT),
+    colors=TEXT,
+    done=optional(FUNCTION),
+)
 def explain_images(
     model: nn.Module,
     images: Images,
@@ -61,7 +70,9 @@ def explain_images(
         DiskError: the folder cannot be written to.
     """
     images = taken(images, "explain_images")
-    _check(model, images, names, methods, labels)
+    check_network("explain_images", model)
+    labels = _check(model, images, names, methods, labels)
+    out_dir = Path(out_dir)
     check_colors(colors)
     check_folder(out_dir)
     logits, explained = _predict(model, images, target, batch)
@@ -136,7 +147,7 @@ def _array(values: Shaped[Tensor, "..."]) -> Shaped[np.ndarray, "..."]:
 
 def _check(
     model: nn.Module, images: Tensor, names: Sequence[str], methods: Sequence[str], labels: Tensor | None
-) -> None:
+) -> Tensor | None:
     for method in methods:
         check_method(model, method)
     if not methods or len(set(methods)) != len(methods):
@@ -145,8 +156,4 @@ def _check(
         raise UsageError("explain_images: needs at least one image; got none")
     if len(names) != len(images):
         raise UsageError(f"explain_images: names must be {len(images)}, one per image; got {len(names)}")
-    if labels is not None and labels.shape != (len(images),):
-        raise UsageError(
-            f"explain_images: labels must be {counted(len(images), 'class', 'classes')}, one per image; "
-            f"got {tuple(labels.shape)}"
-        )
+    return None if labels is None else check_labels("explain_images", labels, len(images), meta=False)

@@ -6,8 +6,10 @@ from torch import nn
 
 from glassbit._arguments import is_word, shown
 from glassbit._errors import UsageError
+from glassbit._takes import instance, takes
 from glassbit.quant import quantizers
 
+NETWORK = instance(nn.Module, "a torch.nn.Module", "pass the network itself")
 OFFERED = ("gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion")
 
 _REASONS = {
@@ -29,6 +31,7 @@ def is_quantized(model: nn.Module) -> bool:
     return next(iter(quantizers(model)), None) is not None
 
 
+@takes(model=NETWORK)
 def check_method(model: nn.Module, method: str) -> None:
     """Refuse a method that is not offered.
 

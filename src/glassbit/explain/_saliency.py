@@ -45,7 +45,7 @@ def saliency(
         target: a class for all images (a Python or NumPy integer), one per image as integers (n,) in a tensor or array,
             or None for the class that the model predicts.
         method: one of the five.
-        batch: images that go through the network at once.
+        batch: images that go through the network at once, of which there are never more than 4096.
 
     Returns:
         Maps >= 0, a tensor on the device of the images.

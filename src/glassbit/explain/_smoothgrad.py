@@ -13,6 +13,9 @@ from glassbit._random import derive
 from ._batches import Images, Target, batches, joined, taken, undisturbed
 from ._gradient import input_gradient
 
+_MOST_SAMPLES = 10_000
+_MOST_NOISE = 100
+
 
 def smoothgrad(
     model: nn.Module,
@@ -32,8 +35,8 @@ def smoothgrad(
 
     Args:
         model, images, target, batch: see `saliency`.
-        samples: noisy copies of each image.
-        noise: standard deviation as a share of the image's range, >= 0; below the first quantization step of a
+        samples: noisy copies of each image, 1 to 10,000.
+        noise: standard deviation as a share of the image's range, 0 to 100; below the first quantization step of a
             quantized network it smooths rounding only.
         seed: of the noise.
 
@@ -43,12 +46,14 @@ def smoothgrad(
     Smilkov et al. 2017 (arXiv 1706.03825), section 2.1; the defaults are from its figures 3 and 4.
     """
     images = taken(images)
-    if not is_whole(samples, 1) or not is_real(noise, 0):
+    if not is_whole(samples, 1, _MOST_SAMPLES) or not is_real(noise, 0, _MOST_NOISE):
         got = f"{shown(samples)} and {shown(noise)}"
         raise UsageError(
-            f"smoothgrad: samples must be >= 1 and noise a number >= 0; got {got}; the defaults are 50 and 0.15"
+            f"smoothgrad: samples must be 1..{_MOST_SAMPLES} and noise a number in [0, {_MOST_NOISE}]; got {got}; "
+            "the defaults are 50 and 0.15"
         )
     require("smoothgrad", "seed", is_whole(seed), "a whole number", seed, "the default is 0")
+    samples, noise = int(samples), float(noise)
     generator = torch.Generator().manual_seed(derive("smoothgrad", seed))
     maps = []
     with undisturbed(model):

@@ -35,3 +35,4 @@ from ._nodes import Weights as Weights
 from ._nodes import Window as Window
 from ._nodes import inputs as inputs
 from ._pixels import check_pixels as check_pixels
+from ._pixels import check_targets as check_targets

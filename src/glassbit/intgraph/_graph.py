@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Num, UInt8
 
+from glassbit._takes import PATH, takes
+
 from ._certificate import Certificate, certify
 from ._encode import encode
 from ._file import save, version_of
@@ -30,6 +32,7 @@ class IntGraph:
         about: where the network comes from.
 
     Raises:
+        UsageError: one of these is of another type.
         GraphError: rules are broken; all of them, by the names of the nodes.
 
     Example:
@@ -125,11 +128,16 @@ class IntGraph:
         """What the network costs and why it is exact, layer by layer."""
         return certify(self.nodes)
 
+    @takes(path=PATH)
     def save(self, path: str | Path) -> None:
         """Write the network to a file, which is afterwards whole or as it was before.
 
         Args:
             path: of the file, `model.glassbit` by custom.
+
+        Raises:
+            UsageError: `path` is none.
+            DiskError: the file cannot be written.
         """
         encoded = encode(self.nodes, self.classes, self.preprocessing, self.about)
         save(encoded, version_of(self.nodes), self.certificate, Path(path))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 import safetensors
 
-from glassbit._arguments import require
 from glassbit._errors import ArtifactError, GraphError
 from glassbit._files import json_fault, whole_number
 from glassbit._plain_files import read_network
+from glassbit._takes import FOUND, takes
 from glassbit._text import brief, excerpt, printable
 
 from ._decode import decode
@@ -29,6 +28,7 @@ _LONGEST_MESSAGE = 500
 _DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
 
 
+@takes(path=FOUND)
 def load(path: str | Path) -> IntGraph:
     """Read a network that `IntGraph.save` wrote.
 
@@ -42,8 +42,6 @@ def load(path: str | Path) -> IntGraph:
         UsageError: `path` is none.
         ArtifactError: the file is missing, foreign, damaged, written by a newer version, or contradicts itself.
     """
-    must, repair = "the path of a .glassbit file", 'pass one, such as "model.glassbit"'
-    require("load", "path", isinstance(path, str | os.PathLike), must, path, repair)
     path = Path(path)
     data = read_network(path, kind="networks", most=FILE)
     metadata = _metadata(path, data)

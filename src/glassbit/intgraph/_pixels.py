@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
+from glassbit._arguments import shown
 from glassbit._errors import UsageError
+from glassbit._takes import WHOLE, several, takes
 
 
+@takes(shape=several(WHOLE, count=3))
 def check_pixels(images: Any, shape: tuple[int, ...], *, empty: bool = True) -> None:
     """Refuse what an integer network cannot read.
 
@@ -27,6 +31,31 @@ def check_pixels(images: Any, shape: tuple[int, ...], *, empty: bool = True) -> 
         raise UsageError(f"{must}; got {images.dtype} of shape {images.shape}{_span(images)}; {_repair(images)}")
     if images.ndim != 4 or images.shape[1:] != shape or (not empty and not len(images)):
         raise UsageError(f"{must}; got {images.dtype} of shape {images.shape}; {_reshape(images, shape)}")
+
+
+def check_targets(target: Any, images: int, classes: int) -> Int64[np.ndarray, "..."]:
+    """`target` as int64, when it is a class, or one for each image.
+
+    Args:
+        target: one number, or `(images,)` of them.
+        images: how many there are.
+        classes: how many there are.
+
+    Raises:
+        UsageError: with what was expected, what was found, and the repair.
+    """
+    must = f"target must be a class number, or {images}, one per image"
+    repair = "pass integers, as a number or a NumPy array"
+    try:
+        given = np.asarray(target)
+    except Exception as error:
+        raise UsageError(f"{must}; got {shown(target)}; {repair}") from error
+    if given.dtype.kind not in "iu" or given.shape not in ((), (images,)):
+        raise UsageError(f"{must}; got {given.dtype} of shape {given.shape}; {repair}")
+    wrong = [int(number) for number in given.ravel() if not 0 <= number < classes]
+    if wrong:
+        raise UsageError(f"target must be a class number, 0..{classes - 1}; got {wrong[0]}; {repair} of these")
+    return given.astype(np.int64)
 
 
 def _reshape(images: np.ndarray[Any, Any], shape: tuple[int, ...]) -> str:

@@ -8,8 +8,6 @@ from typing import Any, assert_never
 import numpy as np
 from jaxtyping import Float64, Int64, Num, UInt8
 
-from glassbit._errors import UsageError
-
 from ._infer import kernel_of
 from ._nodes import (
     Add,
@@ -27,6 +25,7 @@ from ._nodes import (
     SumPool,
     inputs,
 )
+from ._pixels import check_pixels, check_targets
 from ._run import batches, blocks, windows
 
 
@@ -37,7 +36,10 @@ def saliency(
     logits = nodes[-1]
     assert isinstance(logits, Logits)
     classes = len(logits.scale)
-    wanted = None if target is None else _targets(target, len(images), classes)
+    first = nodes[0]
+    assert isinstance(first, Input)
+    check_pixels(images, (first.channels, first.height, first.width))
+    wanted = None if target is None else np.broadcast_to(check_targets(target, len(images), classes), (len(images),))
     maps = []
     for where, values in batches(nodes, images):
         chosen = values[logits.name].argmax(1) if wanted is None else wanted[where]
@@ -135,15 +137,3 @@ def _to_the_first_maximum(
     chosen = first[..., None] == np.arange(node.kernel[0] * node.kernel[1])
     parts = (chosen * gradient[..., None]).reshape(seen.shape)
     return fold(parts, read.shape[2:], node.stride, node.padding)
-
-
-def _targets(target: int | Int64[np.ndarray, " n"], images: int, classes: int) -> Int64[np.ndarray, " n"]:
-    given = np.asarray(target)
-    if given.dtype.kind not in "iu" or given.shape not in ((), (images,)):
-        raise UsageError(
-            f"target must be a class number, or {images}, one per image; got {given.dtype} of shape {given.shape}"
-        )
-    wrong = [int(number) for number in given.ravel() if not 0 <= number < classes]
-    if wrong:
-        raise UsageError(f"target must be a class number, 0..{classes - 1}; got {wrong[0]}")
-    return np.broadcast_to(given, (images,)).astype(np.int64)

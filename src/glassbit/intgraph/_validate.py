@@ -11,6 +11,7 @@ from glassbit._errors import GraphError
 from glassbit._resize import Resize
 from glassbit._text import brief
 
+from ._forms import check_parts, of_the_forms
 from ._infer import TensorInfo, infer
 from ._limits import LEAST_CLASSES, LONGEST_NAME
 from ._node_rules import Beside, alone, beside
@@ -25,9 +26,11 @@ def validate(nodes: Sequence[Node], classes: Sequence[str], preprocessing: Prepr
         nodes, classes, preprocessing, about: see `IntGraph`.
 
     Raises:
+        UsageError: one of them is of another type.
         GraphError: rules are broken; all of them, by the names of the nodes.
     """
-    problems = list(of_the_whole(nodes, classes, about))
+    check_parts(nodes, classes, preprocessing, about)
+    problems = list(of_the_forms(nodes, classes, preprocessing, about)) or list(of_the_whole(nodes, classes, about))
     if not problems:
         problems = [*_of_the_order(nodes), *_of_the_nodes(nodes), *_of_the_ends(nodes, classes, preprocessing)]
     problems = problems or list(of_all_tensors(nodes))

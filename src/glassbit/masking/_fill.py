@@ -9,10 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from glassbit._errors import UsageError
+from glassbit._takes import takes, word
+from glassbit._tensors import GENERATOR, floats, marks
 
 Fill = Literal["uniform", "mean", "constant"]
 
 
+@takes(images=floats(4, "(n, c, h, w)"), kind=word(*get_args(Fill)), generator=GENERATOR)
 def fill(
     images: Float[Tensor, "n c h w"], kind: Fill, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n c #h #w"]:
@@ -31,7 +34,7 @@ def fill(
         (n, c, h, w) for `uniform`, (n, c, 1, 1) for the others.
 
     Raises:
-        UsageError: there is no such fill.
+        UsageError: an argument is of another type, or there is no such fill.
 
     The released code of Ismail et al. 2021 (arXiv 2111.14338) has the same three.
     """
@@ -42,11 +45,10 @@ def fill(
         )
     if kind == "mean":
         return images.mean((2, 3), keepdim=True)
-    if kind == "constant":
-        return images[:, :, :1, :1]
-    raise UsageError(f"fill must be one of {', '.join(get_args(Fill))}; got {kind!r}")
+    return images[:, :, :1, :1]
 
 
+@takes(images=floats(4, "(n, c, h, w)"), mask=marks(2, "(n, p)"))
 def masked(
     images: Float[Tensor, "n c h w"], mask: Bool[Tensor, "n p"], kind: Fill, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n c h w"]:
@@ -57,7 +59,13 @@ def masked(
         mask: p = h w, True where the pixel goes.
         kind: the fill.
         generator: see `fill`.
+
+    Raises:
+        UsageError: an argument is of another type or shape, or there is no such fill.
     """
     n, _, h, w = images.shape
+    if tuple(mask.shape) != (n, h * w):
+        must = f"{n, h * w}, a row for each image and a mark for each pixel"
+        raise UsageError(f"masked: mask must be {must}; got {tuple(mask.shape)}; use mask.flatten(1)")
     replaced = torch.where(mask.view(n, 1, h, w), fill(images, kind, generator=generator), images)
     return torch.empty_like(images).copy_(replaced)  # which lies in memory as the images do

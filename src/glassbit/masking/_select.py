@@ -9,10 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from glassbit._errors import UsageError
+from glassbit._takes import WHOLE, check_kind, takes, whole
+from glassbit._tensors import GENERATOR, floats, marks
 
 _RANDOM_BITS = 31
 
 
+@takes(scores=floats(2, "(n, p)"), count=WHOLE, generator=GENERATOR)
 def lowest(
     scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None
 ) -> Bool[Tensor, "n p"]:
@@ -24,17 +27,17 @@ def lowest(
         generator: on the device of `scores`; the default generator when None.
 
     Raises:
-        UsageError: `count` is not 0..p.
+        UsageError: an argument is of another type, or `count` is not 0..p.
     """
     pixels = scores.shape[1]
-    if not 0 <= count <= pixels:
-        raise UsageError(f"count must be 0..{pixels}, the number of pixels; got {count}")
+    check_kind("lowest", "count", whole(0, pixels, usual=pixels // 2), count)
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     keys = _keys(scores, generator)
-    return keys <= keys.kthvalue(count, dim=1, keepdim=True).values
+    return keys <= keys.kthvalue(int(count), dim=1, keepdim=True).values
 
 
+@takes(scores=floats(2, "(n, p)"))
 def highest(
     scores: Float[Tensor, "n p"], count: int, *, generator: torch.Generator | None = None
 ) -> Bool[Tensor, "n p"]:
@@ -42,6 +45,7 @@ def highest(
     return lowest(-scores, count, generator=generator)
 
 
+@takes(scores=floats(2, "(n, p)"), generator=GENERATOR)
 def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = None) -> Tensor:
     """The place of every score in its row, 0 for the lowest, ties in random order.
 
@@ -51,6 +55,7 @@ def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = N
     return _keys(scores, generator).argsort(dim=1).argsort(dim=1)
 
 
+@takes(scores=floats(2, "(n, p)"), mask=marks(2, "(n, p)"))
 def tied(scores: Float[Tensor, "n p"], mask: Bool[Tensor, "n p"]) -> Float[Tensor, ""]:
     """The share of the marked places that chance decided: those with the highest marked score, where not all scores
     equal to it were marked.
@@ -59,6 +64,9 @@ def tied(scores: Float[Tensor, "n p"], mask: Bool[Tensor, "n p"]) -> Float[Tenso
         scores: finite numbers, a row per image.
         mask: as `lowest` marked them, equally many in every row.
     """
+    if mask.shape != scores.shape:
+        must = f"of the shape {tuple(scores.shape)}, as the scores"
+        raise UsageError(f"tied: mask must be {must}; got {tuple(mask.shape)}; pass what `lowest` returned for them")
     edge = scores.masked_fill(~mask, -math.inf).amax(1, keepdim=True)
     equal = scores == edge
     places = (equal & mask).sum(1)

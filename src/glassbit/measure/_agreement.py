@@ -11,10 +11,12 @@ from torch import Tensor
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import WHOLE, number, takes
 from glassbit.evidence import Agreement
 from glassbit.masking import highest
 
-from ._images import check_bytes
+from ._images import SUBJECT, check_asked
+from ._maps import MAPS
 from ._subject import Subject
 
 WINDOW = 7
@@ -23,6 +25,7 @@ _TOP = 0.1
 _CHUNK = 100
 
 
+@takes(a=MAPS, b=MAPS, seed=WHOLE)
 def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, seed: int = 0) -> Agreement:
     """Compare two networks' maps, image by image.
 
@@ -47,12 +50,13 @@ def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, s
         One value per image, NaN where `a` or `b` is constant or not finite.
 
     Raises:
-        UsageError: the maps are smaller than the window of SSIM.
+        UsageError: the maps are smaller than the window of SSIM, or of different shapes.
 
     Spearman 1904; Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity",
     equation 13, with the window of their earlier work. Adebayo et al. 2018 (arXiv 1810.03292) compare maps by the first
     two.
     """
+    _check_alike("agreement", a, b)
     if min(a.shape[1:]) < WINDOW:
         size = f"{a.shape[1]} x {a.shape[2]}"
         raise UsageError(
@@ -69,10 +73,12 @@ def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, s
     return Agreement(*found)
 
 
+@takes(a=MAPS, b=MAPS)
 def spearman(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     """The correlation of the ranks of each image's pixels, equal ones sharing their mean rank; NaN where a map is
     constant or not finite.
     """
+    _check_alike("spearman", a, b)
     ranked = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (a, b)]
     x, y = (ranks - ranks.mean(1, keepdims=True) for ranks in ranked)
     size = np.sqrt((x**2).sum(1) * (y**2).sum(1))
@@ -81,6 +87,7 @@ def spearman(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"]) -> Fl
     return found
 
 
+@takes(subject=SUBJECT, sd=number(0, 1, usual=0.02), seed=WHOLE)
 def noisy_maps(
     subject: Subject,
     images: UInt8[Tensor, "n c h w"],
@@ -101,7 +108,7 @@ def noisy_maps(
     Raises:
         UsageError: images that are not uint8, or a subject that has no maps.
     """
-    check_bytes("noisy_maps", images)
+    targets = check_asked("noisy_maps", subject, images, targets)
     generator = torch.Generator().manual_seed(derive("agreement noise", seed))
     noisy = torch.empty_like(images)
     for image, with_noise in zip(images, noisy, strict=True):
@@ -111,6 +118,7 @@ def noisy_maps(
     return maps
 
 
+@takes(maps=MAPS, seed=WHOLE)
 def random_maps(maps: Float[np.ndarray, "n h w"], *, seed: int = 0) -> Float[np.ndarray, "n h w"]:
     """Each map with its pixels in random order: what `agreement` gives to maps that have nothing to do with each
     other.
@@ -121,6 +129,14 @@ def random_maps(maps: Float[np.ndarray, "n h w"], *, seed: int = 0) -> Float[np.
     """
     generator = np.random.default_rng(derive("random maps", seed))
     return generator.permuted(maps.reshape(len(maps), -1), axis=1).reshape(maps.shape)
+
+
+def _check_alike(metric: str, a: np.ndarray, b: np.ndarray) -> None:
+    if a.shape != b.shape or 0 in a.shape[1:]:
+        raise UsageError(
+            f"{metric}: a and b must have one shape (n, h, w); got {a.shape} and {b.shape}; "
+            "pass maps of the same images"
+        )
 
 
 def _varied(maps: Float[np.ndarray, "n h w"]) -> Bool[np.ndarray, " n"]:

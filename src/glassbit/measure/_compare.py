@@ -7,12 +7,19 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float16, UInt8
 
+from glassbit._arrays import array
 from glassbit._errors import UsageError
+from glassbit._takes import WHOLE, instance, optional, takes
 from glassbit.evidence import METRICS, SHOWN, Comparison, Measurement, Pair
 
 from ._agreement import agreement, random_maps
 
+MEASURED = instance(
+    Measurement, "a glassbit.evidence.Measurement", "pass what `measure` or `Measurement.load` returned"
+)
 
+
+@takes(a=MEASURED, b=MEASURED, floor=optional(MEASURED), images=optional(array(4, "(n, c, h, w)", "iuf")), seed=WHOLE)
 def compare(
     a: Measurement,
     b: Measurement,

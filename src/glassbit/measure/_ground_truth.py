@@ -7,8 +7,12 @@ from jaxtyping import Bool, Float, Float64
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import WHOLE, takes
+
+from ._maps import MAPS, REGION
 
 
+@takes(maps=MAPS, region=REGION)
 def relevance_mass(maps: Float[np.ndarray, "n h w"], region: Bool[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     """The share of each map that lies in a region.
 
@@ -34,6 +38,7 @@ def relevance_mass(maps: Float[np.ndarray, "n h w"], region: Bool[np.ndarray, "n
     return np.asarray(np.divide(inside, whole, out=region_share(region), where=whole != 0))
 
 
+@takes(maps=MAPS, region=REGION, seed=WHOLE)
 def pointing_game(
     maps: Float[np.ndarray, "n h w"], region: Bool[np.ndarray, "n h w"], *, seed: int = 0
 ) -> Float64[np.ndarray, " n"]:
@@ -66,6 +71,7 @@ def pointing_game(
     return hits
 
 
+@takes(region=REGION)
 def region_share(region: Bool[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     """The share of each image that a region covers: what chance gives in `relevance_mass` and `pointing_game`."""
     return np.asarray(region.mean(axis=(1, 2)))

@@ -11,8 +11,20 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images, check_labels
 from glassbit._random import derive
+from glassbit._takes import instance, takes, whole
+from glassbit._tensors import is_dense
 from glassbit.datasets import Dataset
+
+from ._subject import Subject
+
+DATASET = instance(Dataset, "a glassbit.datasets.Dataset", 'load one, glassbit.datasets.load("fashion-mini")')
+SUBJECT = instance(
+    Subject, "a TorchSubject or an ArtifactSubject", "wrap the network, glassbit.measure.TorchSubject(model, ...)"
+)
+MOST_SAMPLES = 10_000
+"""Draws for each image."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +52,32 @@ def check_bytes(metric: str, images: Tensor) -> None:
     Raises:
         UsageError: they are not uint8 (n, c, h, w).
     """
-    if images.dtype != torch.uint8 or images.ndim != 4:
+    if not is_dense(images, dims=4) or images.dtype != torch.uint8:
+        got = f"{images.dtype} {tuple(images.shape)}" if is_dense(images) else f"a {type(images).__name__}"
         raise UsageError(
-            f"{metric}: images must be uint8 (n, c, h, w), as a device would receive them; got {images.dtype} "
-            f"{tuple(images.shape)}; floats in [0, 1] are (images * 255).round().to(torch.uint8)"
+            f"{metric}: images must be uint8 (n, c, h, w), as a device would receive them; got {got}; "
+            "floats in [0, 1] are (images * 255).round().to(torch.uint8)"
         )
 
 
+def check_asked(metric: str, subject: Subject, images: Tensor, targets: Tensor) -> Int64[Tensor, " n"]:
+    """The targets as int64 on the CPU, when images and targets are ones that a network can be asked about.
+
+    Raises:
+        UsageError: images that are not uint8 or of another shape, or targets that are no classes.
+    """
+    check_bytes(metric, images)
+    check_images(metric, images, shape=subject.image_shape, empty=True)
+    return check_labels(metric, targets, len(images), subject.classes, name="targets", meta=False).cpu()
+
+
+@takes(data=DATASET, count=whole(1, usual=1000))
 def draw(data: Dataset, count: int) -> Images:
     """Draw `count` test images without replacement, or take them all where there are fewer.
 
     Raises:
-        UsageError: `count` is not positive.
+        UsageError: `count` is not a positive number, or `data` no data set.
     """
-    if count < 1:
-        raise UsageError(f"images must be at least 1; got {count}")
     generator = torch.Generator().manual_seed(derive("measured images"))
     rows = torch.randperm(len(data.test), generator=generator)[:count].sort().values
     pixels, labels = data.test.take(rows), data.test.labels[rows]

@@ -8,12 +8,19 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, UInt8
 from scipy.linalg import solveh_banded
 
+from glassbit._arrays import array
+from glassbit._errors import UsageError
+from glassbit._takes import takes
+
+from ._maps import REGION
+
 _Slices = tuple[slice, slice]
 
 _AHEAD = ((0, 1, 1 / 6), (1, -1, 1 / 12), (1, 0, 1 / 6), (1, 1, 1 / 12))
 """Rows down, columns right, weight: the half of the eight neighbours that comes later in raster order."""
 
 
+@takes(images=array(4, "(n, c, h, w)", "iuf"), removed=REGION, noise=array(4, "(n, c, h, w)", "f"))
 def noisy_linear(
     images: UInt8[np.ndarray, "n c h w"],
     removed: Bool[np.ndarray, "n h w"],
@@ -39,8 +46,15 @@ def noisy_linear(
     Returns:
         Images whose other pixels are untouched.
 
+    Raises:
+        UsageError: an argument is of another type or shape.
+
     Rong et al. 2022 (arXiv 2202.00449), noisy linear imputation, with the weights and the border of the authors' code.
     """
+    if removed.shape != (len(images), *images.shape[2:]) or noise.shape != images.shape or 0 in images.shape[1:]:
+        must = "one shape (n, c, h, w), and removed (n, h, w)"
+        got = f"{images.shape}, {noise.shape} and {removed.shape}"
+        raise UsageError(f"noisy_linear: images and noise must have {must}; got {got}; pass those of the same images")
     filled = images.copy()
     degree = _weighted_sum(np.ones(images.shape[2:]))
     known = _weighted_sum(np.where(removed[:, None], 0.0, images))

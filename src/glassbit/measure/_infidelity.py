@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit._modes import evaluating
 from glassbit._random import derive
+from glassbit._takes import FUNCTION, WHOLE, number, takes, whole
 from glassbit.models import to_unit
 
-from ._images import check_bytes
+from ._images import MOST_SAMPLES, SUBJECT, check_asked
 from ._subject import Subject
 
 _LEAST = 0.05
@@ -22,6 +23,13 @@ _AT_ONCE = 250
 """Drawn images that are held at a time."""
 
 
+@takes(
+    subject=SUBJECT,
+    sd=number(_LEAST, 1, usual=_LEAST),
+    samples=whole(2, MOST_SAMPLES, usual=20),
+    seed=WHOLE,
+    progress=FUNCTION,
+)
 def infidelity(
     subject: Subject,
     images: Shaped[Tensor, "n c h w"],
@@ -47,10 +55,10 @@ def infidelity(
     Args:
         subject: the network; of a quantized one the gradient is the straight-through one.
         images: uint8.
-        targets: the classes to explain.
+        targets: the classes to explain, integers of any type.
         sd: standard deviation of the noise in units of [0, 1], 0.05 to 1: less would test the rounding of quantized
             networks.
-        samples: draws per image, at least 2, as beta is fitted to them.
+        samples: draws per image, 2 to 10,000, as beta is fitted to them.
         seed: of the draws.
         progress: called with the number of images that are done.
 
@@ -59,7 +67,8 @@ def infidelity(
         not move, as there was nothing to foretell.
 
     Raises:
-        UsageError: an artifact, which has no signed gradient; images that are not uint8; an option out of range.
+        UsageError: an artifact, which has no signed gradient; images that are not uint8; targets that
+            are no classes; an option out of range.
 
     Yeh et al. 2019 (arXiv 1901.09392), section 2, INFD; the scale beta is from the authors' code; through Captum.
     """
@@ -68,9 +77,7 @@ def infidelity(
             f"infidelity: needs the signed gradient, and {subject.name} is a file, whose maps have sizes only; "
             "measure the network that it was made from"
         )
-    check_bytes("infidelity", images)
-    if not _LEAST <= sd <= 1 or samples < 2:
-        raise UsageError(f"infidelity: sd must be {_LEAST} to 1 and samples >= 2; got {sd} and {samples}")
+    targets = check_asked("infidelity", subject, images, targets)
     found = [np.zeros(0)]
     together = max(1, _AT_ONCE // samples)
     for start in range(0, len(images), together):

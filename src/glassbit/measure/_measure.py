@@ -16,12 +16,13 @@ from jaxtyping import Float, Float16, Float64, Int64
 from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._progress import bar
+from glassbit._takes import SWITCH, WHOLE, instance, optional, takes, whole
 from glassbit.datasets import OBJECT, SHORTCUT, Dataset, match_classes
 from glassbit.evidence import Measurement
 
 from ._agreement import noisy_maps
 from ._ground_truth import pointing_game, region_share, relevance_mass
-from ._images import Images, draw
+from ._images import DATASET, SUBJECT, Images, draw
 from ._infidelity import infidelity
 from ._randomisation import randomisation
 from ._removal import remove
@@ -34,10 +35,20 @@ REGIONS = {"object": OBJECT, "shortcut": SHORTCUT}
 _RANDOMISED = 100
 _CHUNK = 1000
 
+FACTS = instance(Mapping, "a mapping, such as a dict", "leave it out, or pass a dict of plain values")
+
 Values = dict[str, Float[np.ndarray, " n"]]
 Step = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
 
 
+@takes(
+    subject=SUBJECT,
+    data=DATASET,
+    images=whole(1, usual=1000),
+    seed=optional(WHOLE),
+    facts=optional(FACTS),
+    progress=SWITCH,
+)
 def measure(
     subject: Subject,
     data: Dataset,
@@ -118,6 +129,7 @@ def measure(
     )
 
 
+@takes(subject=SUBJECT, data=DATASET)
 def fit_classes(subject: Subject, data: Dataset) -> tuple[int, ...]:
     """Whether a network fits the images of a data set, and which of its logits stands for each label.
 

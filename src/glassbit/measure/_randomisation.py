@@ -15,12 +15,14 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit._inputs import check_images
 from glassbit._random import derive
+from glassbit._takes import FUNCTION, WHOLE, takes
 from glassbit.deploy import Deployed, reestimate_
 from glassbit.explain import gradient
 from glassbit.models import to_unit
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear, calibrate_
 
 from ._agreement import spearman
+from ._images import SUBJECT
 from ._subject import Subject
 
 _BATCH = 250
@@ -39,6 +41,7 @@ class Randomisation:
     spearman: Float64[np.ndarray, "layers n"]
 
 
+@takes(subject=SUBJECT, seed=WHOLE, progress=FUNCTION)
 def randomisation(
     subject: Subject,
     images: Shaped[Tensor, "n c h w"],
@@ -73,7 +76,7 @@ def randomisation(
 
     Adebayo et al. 2018 (arXiv 1810.03292), section 3, cascading randomization.
     """
-    check_images("randomisation", images, shape=subject.image_shape, empty=True)
+    check_images("randomisation", images, shape=subject.image_shape, empty=True, meta=False)
     if len(images) < 2:
         raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
     model = copy.deepcopy(_checked(subject)).eval()  # as a whole: what training froze settles on the images too

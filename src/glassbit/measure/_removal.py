@@ -11,12 +11,14 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
-from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._inputs import check_images, check_labels
 from glassbit._random import derive
+from glassbit._takes import FUNCTION, WHOLE, number, several, takes
+from glassbit._tensors import floats
 from glassbit.masking import masked, ranks
 
-from ._images import check_bytes
+from ._images import SUBJECT, check_bytes
 from ._impute import noisy_linear
 from ._subject import Subject
 
@@ -99,6 +101,13 @@ class Removal:
         }
 
 
+@takes(
+    subject=SUBJECT,
+    maps=floats(3, "(n, h, w)"),
+    seed=WHOLE,
+    fractions=several(number(0, 1, usual=0.5), least=2),
+    progress=FUNCTION,
+)
 def remove(
     subject: Subject,
     images: UInt8[Tensor, "n c h w"],
@@ -135,7 +144,7 @@ def remove(
 
     Rong et al. 2022 (arXiv 2202.00449); Petsiuk et al. 2018 (arXiv 1806.07421), section 3.2.
     """
-    _check(subject, images, labels, maps, fractions)
+    labels = _check(subject, images, labels, maps, fractions)
     ties = torch.Generator().manual_seed(derive("removal ties", seed))
     draws = torch.Generator().manual_seed(derive("removal order", seed))
     noise = np.random.default_rng(derive("removal noise", seed))
@@ -186,26 +195,17 @@ def _answers(
     return (logits.argmax(3) == labels).numpy(), logits.softmax(3).gather(3, chosen)[..., 0].numpy()
 
 
-def _check(subject: Subject, images: Tensor, labels: Tensor, maps: Tensor, fractions: Sequence[float]) -> None:
+def _check(subject: Subject, images: Tensor, labels: Tensor, maps: Tensor, fractions: Sequence[float]) -> Tensor:
     check_bytes("remove", images)
-    if not len(images):
-        raise UsageError("remove: needs at least one image; got none")
-    if labels.shape != (len(images),):
-        raise UsageError(
-            f"remove: labels must be {counted(len(images), 'class', 'classes')}, one per image; "
-            f"got {tuple(labels.shape)}"
-        )
-    if not 0 <= int(labels.min()) <= int(labels.max()) < subject.classes:
-        raise UsageError(
-            f"remove: labels must be classes 0..{subject.classes - 1} of {subject.name}; "
-            f"got {int(labels.min())}..{int(labels.max())}"
-        )
+    check_images("remove", images, shape=subject.image_shape)
+    labels = check_labels("remove", labels, len(images), subject.classes, meta=False)
     wanted = (len(images), *images.shape[2:])
     if maps.shape != wanted:
         raise UsageError(f"remove: maps must be {wanted}, one per image; got {tuple(maps.shape)}")
     rising = all(before < after for before, after in pairwise(fractions))
     if len(fractions) < 2 or not rising or (fractions[0], fractions[-1]) != (0.0, 1.0):
         raise UsageError(f"remove: fractions must rise from 0 to 1; got {tuple(fractions)}")
+    return labels
 
 
 def _listed(fractions: Sequence[float]) -> str:

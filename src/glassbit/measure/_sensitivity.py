@@ -11,14 +11,22 @@ from torch import Tensor
 
 from glassbit._errors import UsageError
 from glassbit._random import derive
+from glassbit._takes import FUNCTION, WHOLE, number, takes, whole
 
-from ._images import check_bytes
+from ._images import MOST_SAMPLES, SUBJECT, check_asked
 from ._subject import Subject
 
 _AT_ONCE = 250
 """Drawn images that are held at a time."""
 
 
+@takes(
+    subject=SUBJECT,
+    radius=number(0, 1, usual=0.02),
+    samples=whole(1, MOST_SAMPLES, usual=10),
+    seed=WHOLE,
+    progress=FUNCTION,
+)
 def max_sensitivity(
     subject: Subject,
     images: Shaped[Tensor, "n c h w"],
@@ -47,7 +55,7 @@ def max_sensitivity(
         radius: half the side of the box in units of [0, 1], from one step of an 8-bit pixel, 1/255, to 1. Where it is
             no whole number of steps, rounding may add up to half a step. Below the first step of a quantized network it
             tests rounding.
-        samples: draws per image.
+        samples: draws per image, at most 10,000.
         seed: of the draws.
         progress: called with the number of images that are done.
 
@@ -60,12 +68,10 @@ def max_sensitivity(
 
     Yeh et al. 2019 (arXiv 1901.09392), section 3, SENS_MAX; through Captum.
     """
-    check_bytes("max_sensitivity", images)
-    if not 1 / 255 <= radius <= 1 or samples < 1:
-        raise UsageError(
-            "max_sensitivity: radius must be 1/255 (one step of a pixel) to 1 and samples >= 1; "
-            f"got {radius} and {samples}"
-        )
+    if radius < 1 / 255:
+        repair = "pass at least one step of a pixel, 1/255"
+        raise UsageError(f"max_sensitivity: radius must be 1/255 to 1; got {radius}; {repair}")
+    targets = check_asked("max_sensitivity", subject, images, targets)
     found = [np.zeros(0)]
     together = max(1, _AT_ONCE // samples)
     for start in range(0, len(images), together):

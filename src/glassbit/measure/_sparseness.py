@@ -7,8 +7,12 @@ from jaxtyping import Float, Float64
 from scipy.special import entr
 
 from glassbit._errors import UsageError
+from glassbit._takes import takes
+
+from ._maps import MAPS
 
 
+@takes(maps=MAPS)
 def gini(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     """The Gini index of the values of a map: 0 where all pixels are equal, near 1 where one pixel has everything.
 
@@ -38,6 +42,7 @@ def gini(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     return np.asarray(1 - 2 * shares @ weights)
 
 
+@takes(maps=MAPS)
 def entropy(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
     """How evenly a map is spread: its Shannon entropy as a share of the largest one.
 

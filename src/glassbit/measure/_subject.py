@@ -14,10 +14,11 @@ from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
-from glassbit._inputs import check_images, check_labels, running
+from glassbit._inputs import check_images, check_labels, check_network, running
 from glassbit._modes import evaluating
+from glassbit._takes import FOUND, TEXT, check_kind, optional, several, whole
 from glassbit.explain import gradient
-from glassbit.intgraph import IntGraph, load
+from glassbit.intgraph import LONGEST, IntGraph, load
 from glassbit.models import to_unit
 from glassbit.runtime import Session, onnx_model
 
@@ -46,8 +47,9 @@ class Subject(ABC):
         batch: int,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        if batch < 1:
-            raise UsageError(f"{name}: batch must be at least 1 image; got {batch}")
+        check_kind("Subject", "name", TEXT, name)
+        check_kind(name, "batch", whole(1, usual=250), batch)
+        check_kind(name, "class_names", optional(several(TEXT)), class_names)
         if class_names is not None and len(class_names) != classes:
             raise UsageError(f"{name}: class_names must be {classes}, one for each logit; got {len(class_names)}")
         self.name = name
@@ -93,7 +95,7 @@ class Subject(ABC):
             UsageError: images of another type or shape, targets that are no classes, or a network that has no maps.
         """
         self._check(images)
-        self._check_targets(len(images), targets)
+        targets = self._check_targets(len(images), targets)
         places = [slice(start, start + self._batch) for start in range(0, len(images), self._batch)]
         found = [self._saliency(images[place], targets[place]) for place in places]
         return torch.cat(found) if found else torch.zeros(0, *self.image_shape[1:])
@@ -107,10 +109,10 @@ class Subject(ABC):
         """The same for one batch of at least one image."""
 
     def _check(self, images: Tensor) -> None:
-        check_images(self.name, images, shape=self.image_shape, empty=True)
+        check_images(self.name, images, shape=self.image_shape, empty=True, meta=False)
 
-    def _check_targets(self, n: int, targets: Tensor) -> None:
-        check_labels(self.name, targets, n, self.classes, name="targets")
+    def _check_targets(self, n: int, targets: Tensor) -> Tensor:
+        return check_labels(self.name, targets, n, self.classes, name="targets", meta=False)
 
 
 class TorchSubject(Subject):
@@ -142,7 +144,11 @@ class TorchSubject(Subject):
         batch: int = 250,
         class_names: Sequence[str] | None = None,
     ) -> None:
+        check_network("TorchSubject", model)
+        check_kind("TorchSubject", "image_shape", several(whole(1, LONGEST, usual=28), count=3), image_shape)
+        check_kind("TorchSubject", "name", TEXT, name)
         self._model = model
+        image_shape = image_shape[0], image_shape[1], image_shape[2]
         blank = torch.zeros(1, *image_shape)
         with running(name, blank):
             logits = self._forward(blank)
@@ -201,6 +207,8 @@ class ArtifactSubject(Subject):
     """
 
     def __init__(self, path: str | Path, *, name: str, batch: int = 250) -> None:
+        check_kind("ArtifactSubject", "path", FOUND, path)
+        check_kind("ArtifactSubject", "name", TEXT, name)
         path = Path(path)
         self._run: _Run
         self._explain: _Explain | None

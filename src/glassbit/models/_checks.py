@@ -7,17 +7,30 @@ from torch import Tensor
 
 from glassbit._count import counted
 from glassbit._errors import UsageError
+from glassbit._takes import check_kind, whole
+
+WEIGHTS = 2**30
+"""The most weights of one network: 4 GiB."""
 
 
-def check_count(network: str, argument: str, value: int, least: int) -> int:
-    """`value` itself when it is a whole number of at least `least`.
+def check_count(network: str, argument: str, value: int, least: int, most: int) -> int:
+    """`value` itself, as an int, when it is a whole number in `least..most`.
 
     Raises:
         UsageError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{network}: {argument} must be a whole number of at least {least}; got {value!r}")
-    return value
+    check_kind(network, argument, whole(least, most, usual=max(least, 10)), value)
+    return int(value)
+
+
+def check_weights(network: str, weights: int, repair: str) -> None:
+    """Refuse a network that no machine would hold, before anything of it is made.
+
+    Raises:
+        UsageError: it has too many weights.
+    """
+    if weights > WEIGHTS:
+        raise UsageError(f"{network}: must have at most {WEIGHTS:,} weights; got {weights:,}; {repair}")
 
 
 def check_size(network: str, images: Float[Tensor, "n c h w"], channels: int, least: int) -> None:

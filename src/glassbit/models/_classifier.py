@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from glassbit._arguments import is_real, shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
-from glassbit._inputs import PixelNetwork, check_network
+from glassbit._inputs import PixelNetwork, check_dense, check_network
+from glassbit._tensors import is_dense
 
 
 def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -29,13 +30,14 @@ def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         `(n, c, h, w)`, float32 for bytes, the dtype and the very tensor that came in for floats.
 
     Raises:
-        UsageError: another dtype.
+        UsageError: another type or dtype.
 
     Example:
         >>> import torch
         >>> to_unit(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).tolist()
         [[[[0.0, 1.0]]]]
     """
+    check_dense("to_unit", images, name="images")
     if images.is_floating_point():
         return images
     if images.dtype != torch.uint8:
@@ -84,6 +86,15 @@ class Normalize(nn.Module):
         Raises:
             UsageError: the images have another number of channels.
         """
+        check_dense("Normalize", x)
+        if x.ndim not in (3, 4) or not x.is_floating_point():
+            got = f"{x.dtype} {tuple(x.shape)}"
+            raise UsageError(
+                f"Normalize: images must be floating point (n, c, h, w); got {got}; pass a batch of images"
+            )
+        if x.device != self.mean.device:
+            must, repair = f"on the device of the network, {self.mean.device}", "move them there, images.to(device)"
+            raise UsageError(f"Normalize: images must be {must}; got {x.device}; {repair}")
         if x.shape[-3] != self.mean.shape[1]:
             raise UsageError(
                 f"Normalize: built for images of {counted(self.mean.shape[1], 'channel')}; got {x.shape[-3]}"
@@ -96,8 +107,10 @@ class Normalize(nn.Module):
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:
-    given = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
     must = f"Normalize: {name} must be finite numbers, one per channel"
+    if isinstance(values, Tensor) and not is_dense(values):
+        raise UsageError(f"{must}; got a tensor that is not dense, or has no values; use that of the data set")
+    given = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
     if not isinstance(given, Sequence) or isinstance(given, str | bytes):
         repair = f"write {name}=({given},)" if isinstance(given, int | float) else "use that of the data set"
         raise UsageError(f"{must}; got {shown(given)}; {repair}")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import cast
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._arguments import is_whole, shown
 from glassbit._errors import UsageError
+from glassbit.intgraph import LONGEST, MOST_CLASSES
 
-from ._checks import check_count, check_size
+from ._checks import check_count, check_size, check_weights
 from ._initialise import kaiming_
 
 _SMALLEST_CNN = 6
@@ -103,16 +105,14 @@ def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) 
 
     Ismail et al. 2021 (arXiv 2111.14338), released code.
     """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    if len(sides) != 2 or any(
-        isinstance(side, bool) or not isinstance(side, int) or side < _SMALLEST_CNN for side in sides
-    ):
-        raise UsageError(
-            f"cnn: size must be a side or (height, width) of at least {_SMALLEST_CNN} pixels; got {size!r}"
-        )
-    return CNN(
-        check_count("cnn", "classes", classes, 2), check_count("cnn", "channels", channels, 1), (sides[0], sides[1])
-    )
+    sides: Any = (size, size) if is_whole(size) else size
+    if not isinstance(sides, tuple | list) or len(sides) != 2 or not all(map(_is_side, sides)):
+        must = f"a side or (height, width) of {_SMALLEST_CNN}..{LONGEST} pixels"
+        raise UsageError(f"cnn: size must be {must}; got {shown(size)}; pass one, such as 28")
+    classes = check_count("cnn", "classes", classes, 2, MOST_CLASSES)
+    height, width = (int(side) for side in sides)
+    check_weights("cnn", 64 * ((height - 4) // 2) * ((width - 4) // 2) * 128 + 128 * classes, "choose a smaller size")
+    return CNN(classes, check_count("cnn", "channels", channels, 1, LONGEST), (height, width))
 
 
 def cnn_bn(classes: int = 10, channels: int = 1, width: int = 16) -> nn.Module:
@@ -136,11 +136,12 @@ def cnn_bn(classes: int = 10, channels: int = 1, width: int = 16) -> nn.Module:
     Raises:
         UsageError: an argument out of range.
     """
-    return CNNBN(
-        check_count("cnn_bn", "classes", classes, 2),
-        check_count("cnn_bn", "channels", channels, 1),
-        check_count("cnn_bn", "width", width, 1),
-    )
+    classes = check_count("cnn_bn", "classes", classes, 2, MOST_CLASSES)
+    channels = check_count("cnn_bn", "channels", channels, 1, LONGEST)
+    width = check_count("cnn_bn", "width", width, 1, LONGEST)
+    weights = 9 * width * (channels + 34 * width) + 6 * width * _GRID**2 * classes
+    check_weights("cnn_bn", weights, "choose a smaller width")
+    return CNNBN(classes, channels, width)
 
 
 def _stage(channels: int, width: int, stride: int) -> nn.Sequential:
@@ -150,6 +151,10 @@ def _stage(channels: int, width: int, stride: int) -> nn.Sequential:
         ("relu", nn.ReLU()),
     ]
     return nn.Sequential(OrderedDict(layers))
+
+
+def _is_side(side: object) -> bool:
+    return is_whole(side, _SMALLEST_CNN, LONGEST)
 
 
 def _by(size: tuple[int, ...]) -> str:

@@ -8,7 +8,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glassbit._arguments import is_word, shown
 from glassbit._errors import UsageError
+from glassbit._inputs import check_dense
+from glassbit._takes import check_kind, whole
+from glassbit.intgraph import LONGEST, MOST_CLASSES
 
 from ._checks import check_count, check_size
 from ._initialise import kaiming_
@@ -22,15 +26,26 @@ class SubsampleAndPad(nn.Module):
     """The shortcut without parameters (option A): every second pixel of every second row, then new channels of zeros.
 
     Args:
-        channels: how many channels of zeros follow those of the input.
+        channels: how many channels of zeros follow those of the input, >= 0.
+
+    Raises:
+        UsageError: `channels` is out of range.
     """
 
     def __init__(self, channels: int) -> None:
+        check_kind("SubsampleAndPad", "channels", whole(0, LONGEST, usual=16), channels)
         super().__init__()
-        self.channels = channels
+        self.channels = int(channels)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
-        """Feature maps to maps of half the height and width (rounded up), with `channels` more channels."""
+        """Feature maps to maps of half the height and width (rounded up), with `channels` more channels.
+
+        Raises:
+            UsageError: `x` is no batch of feature maps.
+        """
+        check_dense("SubsampleAndPad", x)
+        if x.ndim != 4:
+            raise UsageError(f"SubsampleAndPad: x must be (n, c, h, w); got {tuple(x.shape)}; pass a batch of maps")
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.channels))
 
     def extra_repr(self) -> str:
@@ -133,11 +148,11 @@ def resnet56(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") 
 
 
 def _resnet(name: str, blocks: int, classes: int, channels: int, shortcut: Shortcut) -> nn.Module:
-    if shortcut not in ("A", "B"):
-        raise UsageError(f'{name}: shortcut must be "A" (subsample and pad) or "B" (1x1 convolution); got {shortcut!r}')
-    return ResNet(
-        name, blocks, check_count(name, "classes", classes, 2), check_count(name, "channels", channels, 1), shortcut
-    )
+    if not is_word(shortcut, ("A", "B")):
+        must = '"A" (subsample and pad) or "B" (1x1 convolution)'
+        raise UsageError(f"{name}: shortcut must be {must}; got {shown(shortcut)}; the default is 'A'")
+    classes = check_count(name, "classes", classes, 2, MOST_CLASSES)
+    return ResNet(name, blocks, classes, check_count(name, "channels", channels, 1, LONGEST), shortcut)
 
 
 def _layer(channels: int, width: int, blocks: int, shortcut: Shortcut) -> nn.Sequential:

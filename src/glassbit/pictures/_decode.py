@@ -18,6 +18,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from glassbit._count import counted
 from glassbit._errors import DataError, GlassbitWarning
 from glassbit._plain_files import no_file
+from glassbit._takes import Kind, instance, several, takes
 from glassbit._text import printable
 
 from ._framing import LARGEST, SMALLEST, Framing
@@ -39,6 +40,13 @@ _PLAIN = ("1", "L", "RGB", "P")
 _OPAQUE = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
+FILES = several(instance(Path, "a pathlib.Path", "pass paths of image files"), least=1)
+FRAMING = instance(Framing, "a glassbit.pictures.Framing", "make one, Framing.of(size=28, resize='crop', color='grey')")
+SETTLED = Kind(
+    "a settled glassbit.pictures.Framing", lambda value: FRAMING.holds(value) and value.size is not None, "settle it"
+)
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the head of an image file says: its colour, its size as it is shown, and what will be lost of it."""
@@ -48,6 +56,7 @@ class Facts:
     losses: tuple[str, ...] = ()
 
 
+@takes(files=FILES, framing=FRAMING)
 def settle(files: Sequence[Path], framing: Framing) -> Framing:
     """Look at the head of every file and fix what `framing` leaves open, so that all images come out alike.
 
@@ -75,6 +84,7 @@ def settle(files: Sequence[Path], framing: Framing) -> Framing:
     return replace(framing, color=color, size=framing.size or _one_size(facts))
 
 
+@takes(files=FILES, framing=SETTLED)
 def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int], None] | None = None) -> Images:
     """The pixels of `files`, a chunk at a time.
 

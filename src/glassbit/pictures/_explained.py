@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from glassbit._files import write_json
+from glassbit._takes import TEXT, takes, whole
 
 from ._panel import Column, panel
 from ._render import colored, enlarged, overlay, to_rgb, write_png
@@ -38,6 +39,7 @@ class Explained:
     target: int
 
 
+@takes(number=whole(0), name=TEXT)
 def folder_name(number: int, name: str) -> str:
     """A name for an image's folder that any file system takes and that stays inside its parent."""
     stem = re.sub(r"\.(png|jpe?g|bmp|gif|tiff?|webp)$", "", name, flags=re.IGNORECASE)

@@ -8,14 +8,24 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from PIL import Image
 
+from glassbit._arrays import array
 from glassbit._errors import UsageError
 from glassbit._files import replacing
+from glassbit._takes import PATH, TEXT, Kind, number, takes
 
 from ._inferno import inferno
 
+IMAGE = array(3, "(c, h, w)", "iuf")
+MAP = array(2, "(h, w)", "iuf")
+PICTURE = Kind(
+    "uint8 (h, w, 3) in a NumPy array, or a PIL image",
+    lambda value: isinstance(value, Image.Image) or _is_picture(value),
+    "make one, to_rgb(image)",
+)
 Pixels = UInt8[np.ndarray, "h w 3"]
 
 
+@takes(image=IMAGE)
 def to_rgb(image: Shaped[np.ndarray, "c h w"]) -> Pixels:
     """A picture of an image: three channels are colours, one is grey, of any other number the mean is shown in grey.
 
@@ -39,6 +49,7 @@ def strengths(saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return np.clip(values / top, 0.0, 1.0) if top > 0 else np.zeros_like(values)
 
 
+@takes(saliency=MAP, colors=TEXT)
 def colored(saliency: Float[np.ndarray, "h w"], *, colors: str = "inferno") -> Pixels:
     """A map in colours, from its lowest to its highest values.
 
@@ -52,6 +63,7 @@ def colored(saliency: Float[np.ndarray, "h w"], *, colors: str = "inferno") -> P
     return _painted(strengths(saliency), colors)
 
 
+@takes(image=IMAGE, saliency=MAP, colors=TEXT, opacity=number(0, 1, usual=0.85))
 def overlay(
     image: Shaped[np.ndarray, "c h w"],
     saliency: Float[np.ndarray, "h w"],
@@ -76,8 +88,6 @@ def overlay(
         raise UsageError(
             f"overlay: the map must be as large as the image, {tuple(image.shape[1:])}; got {tuple(saliency.shape)}"
         )
-    if not 0.0 <= opacity <= 1.0:
-        raise UsageError(f"overlay: opacity must be in [0, 1]; got {opacity}")
     strength = strengths(saliency)
     weight = opacity * strength[..., None]
     grey = to_rgb(image).mean(2, keepdims=True)
@@ -96,13 +106,15 @@ def enlarged(picture: Pixels, side: int) -> Image.Image:
     return image
 
 
-def write_png(path: Path, picture: Pixels | Image.Image) -> None:
+@takes(path=PATH, picture=PICTURE)
+def write_png(path: Path | str, picture: Pixels | Image.Image) -> None:
     """Write a picture as PNG, atomically; its folder is made when missing."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         image.save(temporary, format="PNG")
 
 
+@takes(colors=TEXT)
 def check_colors(colors: str) -> None:
     """Refuse what matplotlib does not know; inferno is known without it.
 
@@ -117,6 +129,10 @@ def check_colors(colors: str) -> None:
         raise UsageError(
             f"colors must be a matplotlib colour map such as inferno, viridis, gray or jet; got {colors!r}"
         )
+
+
+def _is_picture(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim == 3 and value.shape[2:] == (3,)
 
 
 def _painted(strength: Float[np.ndarray, "h w"], colors: str) -> Pixels:

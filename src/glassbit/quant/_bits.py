@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from glassbit._arguments import is_whole, shown
 from glassbit._errors import UsageError
 
 FLOOR = 1e-3
@@ -16,6 +17,6 @@ def check_bits(quantizer: str, bits: int, allowed: Collection[int] = range(2, 9)
     Raises:
         UsageError: it is not.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in allowed:
-        raise UsageError(f"{quantizer}: bits must be one of {', '.join(map(str, allowed))}; got {bits!r}")
-    return bits
+    if not is_whole(bits) or bits not in allowed:
+        raise UsageError(f"{quantizer}: bits must be one of {', '.join(map(str, allowed))}; got {shown(bits)}")
+    return int(bits)

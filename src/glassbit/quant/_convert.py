@@ -13,6 +13,7 @@ from glassbit._arguments import shown
 from glassbit._errors import GlassbitWarning, UsageError
 from glassbit._inputs import check_network
 from glassbit._sound import check_sound
+from glassbit._takes import check_kind, instance
 
 from ._assign import Activation, LayerBits, Row, activations, give_bits
 from ._calls import Calls, Example, see
@@ -163,6 +164,7 @@ def dequantize_(model: nn.Module) -> None:
 
 def quantizers(model: nn.Module) -> Iterator[tuple[str, WeightQuantizer | ActivationQuantizer]]:
     """(layer name, quantizer) of every quantized layer and activation of `model`."""
+    check_network("quantizers", model, runs=False)
     for name, module in model.named_modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             yield name, module.quantizer
@@ -172,6 +174,8 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, WeightQuantizer | Activa
 
 def assign(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
     """The bits that `plan` gives each layer of a float model, without converting it; see `quantize_`."""
+    check_network("assign", model)
+    check_kind("assign", "plan", instance(Plan, "a glassbit.Plan", 'pass one, such as Plan.named("w4a4")'), plan)
     return _assign(model, plan, see(model, example, is_activation=_is_activation, is_weighted=_is_weighted))
 
 

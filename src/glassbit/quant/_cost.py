@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from glassbit._inputs import check_network, running
 from glassbit._modes import evaluating
+from glassbit._takes import check_kind, several, whole
+from glassbit.intgraph import LONGEST
 
 from ._convert import quantizers
 from ._layers import QuantizedConv2d, QuantizedLinear
@@ -72,7 +75,12 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     Args:
         model: a float or quantized network.
         image_shape: (c, h, w).
+
+    Raises:
+        UsageError: one of them is not what it must be, or the network does not run on such an image.
     """
+    check_network("cost", model)
+    check_kind("cost", "image_shape", several(whole(1, LONGEST, usual=28), count=3), image_shape)
     calls: list[_Call] = []
     handles = [
         module.register_forward_hook(_Count(name, calls))
@@ -91,7 +99,8 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
         with evaluating(model), torch.no_grad(), _FollowBits():
             image = torch.zeros(1, *image_shape, device=device)
             _set_bits(image, _IMAGE_BITS)
-            model(image)
+            with running("cost", image):
+                model(image)
     finally:
         for handle in handles:
             handle.remove()

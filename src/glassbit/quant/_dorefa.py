@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
+from glassbit._errors import UsageError
+from glassbit._inputs import check_dense
 from glassbit.intgraph import Grid
 
 from ._quantizer import WeightQuantizer
@@ -46,6 +48,7 @@ class DoReFa(WeightQuantizer):
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `w`, 0..2^k - 1, so that `forward(w) == scale() * (to_int(w) + offset)`."""
+        check_dense("DoReFa", w, name="w")
         return _codes(w.detach(), 2**self.bits - 1).to(torch.int32)
 
     def initialise_(self, weight: Float[Tensor, "..."]) -> None:
@@ -57,6 +60,8 @@ class DoReFa(WeightQuantizer):
 
 
 def _codes(w: Tensor, levels: int) -> Tensor:
+    if not w.numel():
+        raise UsageError("DoReFa: w must hold at least one weight; got none; pass the weight of a layer")
     squashed = w.tanh()
     largest = squashed.abs().amax().clamp(min=_TINY)
     return (squashed / (2 * largest) + 0.5).mul(levels).round()

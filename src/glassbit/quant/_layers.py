@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._inputs import check_network
+from glassbit._takes import check_kind, instance
 
 from ._quantizer import WeightQuantizer
 
@@ -38,6 +40,8 @@ class _Quantized(nn.Module):
     quantizer: WeightQuantizer
 
     def __init__(self, layer: nn.Conv2d | nn.Linear, quantizer: WeightQuantizer) -> None:
+        must, repair = "a WeightQuantizer", "pass one, such as glassbit.SAWB(4)"
+        check_kind(type(self).__name__, "quantizer", instance(WeightQuantizer, must, repair), quantizer)
         super().__init__()
         self.layer = layer
         self.quantizer = quantizer
@@ -85,6 +89,7 @@ class QuantizedConv2d(_Quantized):
     layer: nn.Conv2d
 
     def __init__(self, layer: nn.Conv2d, quantizer: WeightQuantizer) -> None:
+        check_kind("QuantizedConv2d", "layer", instance(nn.Conv2d, "a torch.nn.Conv2d", "pass the float layer"), layer)
         super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
@@ -103,6 +108,7 @@ class QuantizedLinear(_Quantized):
     layer: nn.Linear
 
     def __init__(self, layer: nn.Linear, quantizer: WeightQuantizer) -> None:
+        check_kind("QuantizedLinear", "layer", instance(nn.Linear, "a torch.nn.Linear", "pass the float layer"), layer)
         super().__init__(layer, quantizer)
 
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
@@ -120,6 +126,7 @@ def quantized_once(model: nn.Module) -> Iterator[None]:
     Args:
         model: any network; one without quantized layers is left alone.
     """
+    check_network("quantized_once", model, runs=False)
     layers = [layer for layer in model.modules() if isinstance(layer, QuantizedConv2d | QuantizedLinear)]
     quantizers: list[nn.Module] = [layer.quantizer for layer in layers]
     try:

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from glassbit._arguments import is_real, require
+from glassbit._errors import UsageError
+from glassbit._inputs import check_dense
 from glassbit.intgraph import Grid
 
 from ._bits import FLOOR
@@ -50,9 +52,14 @@ class LSQ(WeightQuantizer):
 
     @torch.no_grad()
     def initialise_(self, weight: Float[Tensor, "..."]) -> None:
-        """Set the step to the paper's start, `2 E|w| / sqrt(Q_P)`; zeros leave it as it is."""
+        """Set the step to the paper's start, `2 E|w| / sqrt(Q_P)`; zeros, and weights that are not all finite, leave it
+        as it is.
+        """
+        check_dense("LSQ", weight, name="weight")
+        if weight.is_meta and not self.step.is_meta:
+            raise UsageError("LSQ: weight must hold values; got a tensor on the meta device; pass one with values")
         start = 2 * weight.detach().float().abs().mean() / math.sqrt(self.codes[1])
-        self.step.copy_(torch.where(start > 0, start, self.step))
+        self.step.copy_(torch.where((start > 0) & start.isfinite(), start, self.step))
 
     def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
         """The value of one code step; `w` is not looked at."""
@@ -148,6 +155,7 @@ def _scale(step: Tensor) -> Tensor:
 
 
 def _codes(v: Tensor, step: Tensor, codes: tuple[int, int]) -> Tensor:
+    check_dense("LSQ", v, name="values")
     return (v.detach() / _scale(step)).clamp(*codes).round().to(torch.int32)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from importlib import import_module
 
+from glassbit._arguments import is_word
 from glassbit._quantizers import ACTIVATIONS, WEIGHTS, Named
 
 from ._quantizer import ActivationQuantizer, WeightQuantizer
@@ -32,7 +33,7 @@ def why_not(choice: object, names: tuple[str, ...], contract: type) -> str | Non
     if isinstance(choice, type):
         complete = issubclass(choice, contract) and not inspect.isabstract(choice)
         return None if complete else f"must be a complete subclass of glassbit.quant.{contract.__name__}"
-    return None if choice in names else f"must be one of {', '.join(names)}"
+    return None if is_word(choice, names) else f"must be one of {', '.join(names)}"
 
 
 def _load(named: Named) -> type:

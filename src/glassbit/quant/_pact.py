@@ -9,6 +9,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from glassbit._arguments import is_real, require
+from glassbit._inputs import check_dense
 
 from ._bits import FLOOR
 from ._level import best_level
@@ -75,6 +76,7 @@ class PACT(ActivationQuantizer, nn.ReLU):
 
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
+        check_dense("PACT", x, name="x")
         return _round(x.detach(), _bound(self.alpha), 2**self.bits - 1).to(torch.int32)
 
     def quantize(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from glassbit._arguments import is_real, is_whole, is_word, shown
 from glassbit._errors import UsageError
 from glassbit._quantizers import ACTIVATIONS, WEIGHTS
+from glassbit._takes import TEXT, check_kind, number, several, takes
 
 from ._named import Activations, Weights, why_not
 from ._quantizer import ActivationQuantizer, WeightQuantizer
@@ -43,7 +44,7 @@ class Rule:
     def __post_init__(self) -> None:
         for name, bits in (("weight", self.weight), ("activation", self.activation)):
             if not is_whole(bits) or bits not in (*range(2, 9), FLOAT_BITS):
-                raise UsageError(f"Rule: {name} must be 2..8 bits, or 32 for full precision; got {bits!r}")
+                raise UsageError(f"Rule: {name} must be 2..8 bits, or 32 for full precision; got {shown(bits)}")
         if not isinstance(self.layers, str):
             raise UsageError(f'Rule: layers must be a text; got {shown(self.layers)}; "*" is every layer')
         pair = isinstance(self.depth, tuple | list) and len(self.depth) == 2 and all(map(is_real, self.depth))
@@ -76,7 +77,7 @@ class Plan:
             above the ceiling that the activation has itself, as ReLU6 does.
 
     Raises:
-        UsageError: an option is not one of those listed.
+        UsageError: an option is not one of those several.
 
     Example:
         >>> Plan.named("w4a2").rules[0]
@@ -91,15 +92,16 @@ class Plan:
     alpha: float | Literal["data"] = 10.0
 
     def __post_init__(self) -> None:
+        check_kind("Plan", "name", TEXT, self.name)
         for field, value, choices, contract in (
             ("edges", self.edges, get_args(Edges), NoneType),
             ("weights", self.weights, tuple(WEIGHTS), WeightQuantizer),
             ("activations", self.activations, tuple(ACTIVATIONS), ActivationQuantizer),
         ):
             if must := why_not(value, choices, contract):
-                raise UsageError(f"Plan {self.name}: {field} {must}; got {value!r}")
-        if self.alpha != "data" and not (is_real(self.alpha, 0) and self.alpha > 0):
-            raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {self.alpha!r}')
+                raise UsageError(f"Plan {self.name}: {field} {must}; got {shown(value)}")
+        if not is_word(self.alpha, ("data",)) and not (is_real(self.alpha, 0) and float(self.alpha) > 0):
+            raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {shown(self.alpha)}')
         if not isinstance(self.rules, tuple | list) or not all(isinstance(rule, Rule) for rule in self.rules):
             must, repair = "rules must be a tuple of glassbit.quant.Rule", 'e.g. (Rule("*", 4, 4),)'
             raise UsageError(f"Plan {self.name}: {must}; got {shown(self.rules)}; {repair}")
@@ -126,16 +128,21 @@ class Plan:
             raise UsageError(f"plan must be one of {', '.join(NAMED_PLANS)}; got {shown(name)}; pass one of them")
         return cls(name, NAMED_PLANS[name], edges=edges, weights=weights, activations=activations, alpha=alpha)
 
+    @takes(names=several(TEXT), depth=number(0, 1, usual=0.5))
     def bits(self, names: tuple[str, ...], depth: float) -> tuple[int, int]:
         """The (weight, activation) bits that the rules, without `edges`, give a layer; (32, 32) where none matches.
 
         Args:
             names: the names it goes by; see `Rule.layers`.
             depth: its position in the network, 0..1.
+
+        Raises:
+            UsageError: one of them is not what it must be.
         """
         found = [rule for rule in self.rules if rule.matches(names, depth)]
         return (found[-1].weight, found[-1].activation) if found else (FLOAT_BITS, FLOAT_BITS)
 
+    @takes(names=several(TEXT))
     def names_exactly(self, names: tuple[str, ...]) -> bool:
         """Whether a rule spells one of the names out, without a wildcard."""
         return any(rule.layers in names for rule in self.rules)

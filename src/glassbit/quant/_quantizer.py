@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int32
 from torch import Tensor, nn
 
+from glassbit._inputs import check_dense
 from glassbit.intgraph import Grid
 
 from ._bits import check_bits
@@ -43,7 +44,9 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """Return the codes of `x`; no gradient."""
+        """Return the codes of `x`; no gradient. NaN has no code: which one it gets is not defined, and it is looked for
+        where values come in (`calibrate_`, `lower`, the objectives), not here, where looking would wait for a device.
+        """
 
     @abstractmethod
     def scale(self, x: Float[Tensor, "..."]) -> Float[Tensor, ""]:
@@ -91,6 +94,7 @@ class WeightQuantizer(Quantizer):
 
     def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Weights of any shape to their quantized values of the same shape."""
+        check_dense(self._get_name(), w, name="w")
         return self.quantize(w)
 
 
@@ -177,6 +181,7 @@ class ActivationQuantizer(Quantizer):
 
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Activations of any shape to their quantized values of the same shape."""
+        check_dense(self._get_name(), x)
         if self.placed:
             count_call(self, self.placed)
         return self.quantize(x)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
+from glassbit._errors import UsageError
+from glassbit._inputs import check_dense
 from glassbit.intgraph import Grid
 
 from ._quantizer import WeightQuantizer
@@ -61,10 +63,12 @@ class SAWB(WeightQuantizer):
 
     def scale(self, w: Float[Tensor, "..."]) -> Float[Tensor, ""]:
         """The value of one code step for the weights `w`."""
+        check_dense("SAWB", w, name="w")
         return _scale(w.detach(), self.bits, self.covers)
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
         """The codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
+        check_dense("SAWB", w, name="w")
         return _codes(w.detach(), self.scale(w), self.bits).to(torch.int32)
 
     def initialise_(self, weight: Float[Tensor, "..."]) -> None:
@@ -89,6 +93,8 @@ def _half(bits: int) -> int:
 
 
 def _scale(w: Tensor, bits: int, covers: bool) -> Tensor:
+    if not w.numel():
+        raise UsageError("SAWB: w must hold at least one weight; got none; pass the weight of a layer")
     c0, c1 = _COEFFICIENTS[bits]
     size = w.float().abs()
     largest = size.amax().clamp(min=_TINY)

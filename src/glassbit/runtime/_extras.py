@@ -7,8 +7,10 @@ from types import ModuleType
 
 from glassbit._errors import UsageError
 from glassbit._packages import install
+from glassbit._takes import TEXT, takes
 
 
+@takes(package=TEXT, purpose=TEXT)
 def need(package: str, purpose: str) -> ModuleType:
     """Import a package of the extra `onnx`.
 
@@ -21,5 +23,5 @@ def need(package: str, purpose: str) -> ModuleType:
     """
     try:
         return importlib.import_module(package)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise UsageError(f"{purpose} needs the package {package}: {install('onnx')}") from error

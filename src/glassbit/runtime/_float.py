@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from glassbit._takes import takes
 from glassbit.intgraph import IntGraph
 
 from ._extras import need
+from ._kinds import GRAPH
 from ._names import IMAGE, LOGITS
 
 if TYPE_CHECKING:
     import onnx
 
 
+@takes(graph=GRAPH)
 def float_twin(graph: IntGraph) -> onnx.ModelProto:
     """The network that full precision would have run: `Conv`, `Relu`, `Add`, `MaxPool`, `AveragePool`, `Gemm`,
     and `MatMul` for means over windows of several sizes.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassbit._arguments import require
 from glassbit._files import replacing
+from glassbit._takes import PATH, SWITCH, takes
 from glassbit.intgraph import IntGraph
 
 from ._extras import need
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 
+@takes(path=PATH, explain=SWITCH)
 def export_onnx(graph: IntGraph, path: str | Path, *, explain: bool = False) -> None:
     """Write a network as an ONNX file; see `onnx_model`.
 
@@ -35,6 +37,7 @@ def export_onnx(graph: IntGraph, path: str | Path, *, explain: bool = False) -> 
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
+@takes(explain=SWITCH)
 def onnx_model(graph: IntGraph, *, explain: bool = False) -> onnx.ModelProto:
     """A network in standard ONNX operators, whose logits are those of `graph.run`, bit for bit.
 

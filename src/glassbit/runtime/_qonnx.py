@@ -13,6 +13,7 @@ import numpy as np
 from glassbit._arguments import require
 from glassbit._errors import UsageError
 from glassbit._files import replacing
+from glassbit._takes import PATH, takes
 from glassbit.intgraph import EXACT, IntGraph, Logits, Requantize, power
 
 from ._extras import need
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import onnx
 
 
+@takes(path=PATH)
 def export_qonnx(graph: IntGraph, path: str | Path) -> None:
     """Write a network as a QONNX file; see `qonnx_model`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from glassbit._errors import ArtifactError, UsageError
-from glassbit.intgraph import Preprocessing, check_pixels
+from glassbit._takes import SWITCH, Kind, check_kind, is_path, takes, whole
+from glassbit.intgraph import Preprocessing, check_pixels, check_targets
 
 from ._described import described
 from ._extras import need
@@ -20,6 +22,17 @@ from ._untrusted import parsed, read_file, short
 
 if TYPE_CHECKING:
     import onnx
+
+
+MOST_THREADS = 1024
+
+
+def is_model(value: object) -> bool:
+    """Whether it is a model: a path, the content of a file, or what onnx made."""
+    return is_path(value) or isinstance(value, bytes) or callable(getattr(value, "SerializeToString", None))
+
+
+MODEL = Kind("an ONNX file: its path, its bytes, or an onnx.ModelProto", is_model, 'pass one, such as "model.onnx"')
 
 
 class Session:
@@ -38,7 +51,10 @@ class Session:
     """
 
     def __init__(self, model: str | Path | bytes | onnx.ModelProto, *, threads: int = 1, optimize: bool = True) -> None:
-        source = str(model) if isinstance(model, str | Path) else "the model"
+        check_kind("Session", "model", MODEL, model)
+        check_kind("Session", "threads", whole(0, MOST_THREADS, usual=1), threads)
+        check_kind("Session", "optimize", SWITCH, optimize)
+        source = str(model) if isinstance(model, str | os.PathLike) else "the model"
         data = content(model)
         found = described(data, source)
         self._source = source
@@ -87,7 +103,7 @@ class Session:
     ) -> dict[str, np.ndarray[Any, Any]]:
         """The inputs; files of version 1 have a default for the target."""
         if target is not None:
-            return {IMAGE: images, TARGET: self._targets(target, len(images))}
+            return {IMAGE: images, TARGET: check_targets(target, len(images), len(self.classes)).reshape(-1)}
         return {IMAGE: images} | ({TARGET: np.array([PREDICTED])} if self._wants_target else {})
 
     def _run(self, names: list[str], feeds: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
@@ -117,18 +133,8 @@ class Session:
         shape = (wanted.channels, wanted.height, wanted.width)
         check_pixels(images, shape, empty=False)
 
-    def _targets(self, target: int | Int64[np.ndarray, " n"], images: int) -> Int64[np.ndarray, " t"]:
-        given = np.asarray(target)
-        if given.dtype.kind not in "iu" or given.shape not in ((), (images,)):
-            raise UsageError(
-                f"target must be a class number, or {images}, one per image; got {given.dtype} of shape {given.shape}"
-            )
-        wrong = [int(number) for number in given.ravel() if not 0 <= number < len(self.classes)]
-        if wrong:
-            raise UsageError(f"target must be a class number, 0..{len(self.classes) - 1}; got {wrong[0]}")
-        return given.reshape(-1).astype(np.int64)
 
-
+@takes(model=MODEL, optimize=SWITCH)
 def kernels(model: str | Path | bytes | onnx.ModelProto, *, optimize: bool = True) -> Counter[str]:
     """How often ONNX Runtime runs which operator on this machine, once it has rewritten the graph.
 
@@ -153,7 +159,7 @@ def content(model: str | Path | bytes | onnx.ModelProto) -> bytes:
     Raises:
         ArtifactError: the file cannot be read.
     """
-    if isinstance(model, str | Path):
+    if isinstance(model, str | os.PathLike):
         return read_file(Path(model))
     return model if isinstance(model, bytes) else bytes(model.SerializeToString())
 

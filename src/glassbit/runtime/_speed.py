@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glassbit._takes import number, takes, whole
+
 from ._names import IMAGE
-from ._session import open_session
+from ._session import MODEL, open_session
 
 if TYPE_CHECKING:
     import onnx
 
 
+MOST_IMAGES = 10_000
+
+
+@takes(
+    model=MODEL,
+    peer=MODEL,
+    batch=whole(1, MOST_IMAGES, usual=1),
+    seconds=number(0, 3600, usual=1.0),
+)
 def speed(model: onnx.ModelProto, peer: onnx.ModelProto, *, batch: int, seconds: float = 1.0) -> float:
     """How many times `model` answers while `peer` answers once, on one thread.
 

@@ -11,18 +11,21 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from glassbit._arguments import require
+from glassbit._arrays import array
 from glassbit._errors import GlassbitError, UsageError
+from glassbit._takes import SWITCH, instance, optional, several, takes
 from glassbit.intgraph import IntGraph
 
 from ._backend import Backend, Outputs, Task
 from ._backends import BACKENDS
 from ._described import described
-from ._session import Session
-from ._untrusted import read_file
+from ._kinds import GRAPH, PIXELS
+from ._session import MODEL, Session, content
 
 MAPS = 1e-5
 """The largest error of maps, relative to the largest value of all maps: they are computed in float32."""
+TABLE = several(instance(Backend, "a back end", "leave the table out"))
+MAP = array(3, "(n, h, w)", "iuf")
 _Array = np.ndarray[Any, Any]
 
 
@@ -52,6 +55,7 @@ class Row:
     saliency: float | None = None
 
 
+@takes(graph=GRAPH, images=PIXELS, model=optional(MODEL), explain=SWITCH, backends=TABLE)
 def verify(
     graph: IntGraph,
     images: UInt8[np.ndarray, "n c h w"],
@@ -75,9 +79,9 @@ def verify(
         UsageError: there are no images, or they are of another type or shape.
         ArtifactError: the file `model` cannot be read, or is not one of ours.
     """
-    if not len(images):
+    if not images.ndim or not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
-    data = None if model is None else _content(model)
+    data = None if model is None else content(model)
     if data is not None:
         with suppress(UsageError):  # without the package onnx, the rows say what is missing
             described(data, _source(model))
@@ -85,6 +89,7 @@ def verify(
     return tuple(_rows(Task(images, graph, data, explain), reference, backends))
 
 
+@takes(model=MODEL, images=PIXELS, backends=TABLE)
 def verify_settings(
     model: str | Path | bytes, images: UInt8[np.ndarray, "n c h w"], *, backends: Sequence[Backend] = BACKENDS
 ) -> tuple[Row, ...]:
@@ -101,9 +106,9 @@ def verify_settings(
             shape.
         ArtifactError: the file cannot be read, or is not one of ours.
     """
-    if not len(images):
+    if not images.ndim or not len(images):
         raise UsageError("images: there must be at least one to compare; got none")
-    data = _content(model)
+    data = content(model)
     described(data, _source(model))
     session = Session(data, optimize=False)
     singles = [images[i : i + 1] for i in range(len(images))]
@@ -113,12 +118,6 @@ def verify_settings(
     else:
         reference = Outputs(np.concatenate([session.run(one) for one in singles]))
     return tuple(_rows(Task(images, file=data), reference, backends))
-
-
-def _content(model: str | Path | bytes) -> bytes:
-    must = "an ONNX file, as a path or its bytes"
-    require("verify", "model", isinstance(model, str | Path | bytes), must, model, "pass one that `export_onnx` wrote")
-    return model if isinstance(model, bytes) else read_file(Path(model))
 
 
 def _source(model: object) -> str:
@@ -168,8 +167,15 @@ def _compare(backend: str, logits: _Array, maps: _Array | None, reference: Outpu
     )
 
 
+@takes(maps=MAP, reference=MAP)
 def relative_error(maps: _Array, reference: Float64[np.ndarray, "n h w"]) -> float:
     """`max |difference| / max |reference|`, over all maps; infinite where one has NaN or infinity."""
+    if maps.shape != reference.shape or not maps.size:
+        must = "one shape (n, h, w), and not empty"
+        got = f"{maps.shape} and {reference.shape}"
+        raise UsageError(
+            f"relative_error: maps and reference must have {must}; got {got}; pass those of the same images"
+        )
     if not np.isfinite(maps).all() or not np.isfinite(reference).all():
         return float("inf")
     largest = float(np.abs(reference).max())

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from glassbit._errors import RunError, UsageError
+from glassbit._takes import FOUND, optional, takes
 
 from ._names import IMAGE, LOGITS, PREDICTED, SALIENCY, TARGET
 
@@ -86,6 +87,7 @@ class Web:
         return answer
 
 
+@takes(folder=optional(FOUND))
 def find_web(folder: str | Path | None = None) -> Web:
     """Find Node.js and the package.
 

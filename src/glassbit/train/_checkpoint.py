@@ -12,13 +12,16 @@ from torch import Tensor, nn
 
 from glassbit._errors import RunError, UnreadableError
 from glassbit._files import is_kept_back, replacing
+from glassbit._inputs import check_network
 from glassbit._plain_files import no_file, open_plain
+from glassbit._takes import FOUND, PATH, TEXT, instance, takes
 
 AGAIN = "delete it and call what made the run again (the command, or `fit` with the same `out`), which makes it anew"
 _SHOWN = 3
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+@takes(path=PATH, content=instance(dict, "a dict of tensors and plain values", "pass one"))
+def save_checkpoint(path: Path | str, content: dict[str, Any]) -> None:
     """Write a checkpoint atomically.
 
     Args:
@@ -35,10 +38,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, buffer)
     finally:
         torch.serialization.set_crc32_options(checked)
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
+@takes(path=FOUND)
 def load_checkpoint(path: Path | str) -> dict[str, Any]:
     """Read a checkpoint onto the CPU.
 
@@ -96,6 +100,7 @@ def _content(path: Path) -> object:
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
+@takes(path=FOUND, must=TEXT)
 def load_weights(model: nn.Module, path: Path | str, must: str) -> None:
     """Put the weights of a checkpoint into a network.
 
@@ -107,6 +112,7 @@ def load_weights(model: nn.Module, path: Path | str, must: str) -> None:
     Raises:
         RunError: there is no such file, it is damaged, or of another network.
     """
+    check_network("load_weights", model, runs=False)
     put_weights(model, load_checkpoint(path)["model"], f"checkpoint {path}: must be of {must}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from glassbit._takes import FUNCTION, SWITCH, TEXT, instance, optional, takes
 from glassbit.datasets import Dataset
 
 from ._machine import keeping_threads
@@ -16,7 +17,10 @@ from ._options import DeployBatchNorm, FitOptions, Precision
 from ._setup import check_subjects
 from ._trainer import History, Trainer
 
+OPTIONS = instance(FitOptions, "FitOptions", "make them, or call fit")
 
+
+@takes(probes=optional(FUNCTION), progress=SWITCH, tensorboard=SWITCH, title=TEXT)
 def fit(
     objective: Objective,
     data: Dataset,
@@ -66,6 +70,7 @@ def fit(
     )
 
 
+@takes(options=OPTIONS, probes=optional(FUNCTION), progress=SWITCH, tensorboard=SWITCH, title=TEXT)
 @keeping_threads
 def fit_with(
     objective: Objective,

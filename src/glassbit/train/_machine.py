@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from glassbit._errors import GlassbitWarning
+from glassbit._takes import takes, whole
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +71,7 @@ def go_on_as(before: dict[str, Any], device: torch.device, where: Path | str) ->
     return differing
 
 
+@takes(threads=whole(1, 1024, usual=1))
 def set_threads(threads: int, where: Path | str) -> None:
     """Compute with the number of threads that a run began with; say so where this changes something."""
     if threads == torch.get_num_threads():

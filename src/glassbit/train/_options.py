@@ -16,6 +16,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 DeployBatchNorm = Literal["frozen", "reestimated"]
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+_LARGEST_CROP = 2048
 _OF_THE_MACHINE = ("device", "devices")
 
 
@@ -98,8 +99,10 @@ def _rules(given: dict[str, Any]) -> Iterator[tuple[str, str, bool, str]]:
     """(name, what it must be, whether it is, the repair) of every setting."""
     batch: float = given["batch_size"] if is_whole(given["batch_size"], 1) else math.inf
     parts = "at least 1" if batch == math.inf else f"1..{batch}, the batch size"
-    for name, least, usual in (("epochs", 1, 5), ("batch_size", 1, 128), ("crop", 0, 4), ("deploy_epochs", 0, 1)):
+    for name, least, usual in (("epochs", 1, 5), ("batch_size", 1, 128), ("deploy_epochs", 0, 1)):
         yield name, f"at least {least}", is_whole(given[name], least), f"pass a whole number, such as {usual}"
+    must = f"0..{_LARGEST_CROP}"
+    yield "crop", must, is_whole(given["crop"], 0, _LARGEST_CROP), "pass a number of pixels, such as 4"
     fits = is_whole(given["accumulate"], 1) and (given["accumulate"] == 1 or given["accumulate"] <= batch)
     yield "accumulate", parts, fits, "1 leaves batches whole"
     yield "seed", "a whole number", is_whole(given["seed"]), "pass one, such as 0"

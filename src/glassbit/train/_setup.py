@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from glassbit._arguments import require
 from glassbit._errors import UsageError
+from glassbit._takes import is_path
 from glassbit.datasets import Dataset, Split, split_validation
 
+from ._machine import cores
 from ._objective import Objective
 from ._options import Precision
 
+_ANYWHERE = 2
+"""Processes that any machine can run, however slowly."""
 _NEWER = {"ramp": 0.0}
 """Options of objectives that older checkpoints do not name, with what stands for them there."""
 
@@ -30,15 +35,23 @@ def check_subjects(objective: Any, data: Any, out: Any) -> None:
     must, repair = "a glassbit.datasets.Dataset", "load one, glassbit.datasets.load(name)"
     require("fit", "data", isinstance(data, Dataset), must, data, repair)
     must, repair = "the path of a folder, or None", "leave it out to keep nothing"
-    require("fit", "out", out is None or isinstance(out, str | os.PathLike), must, out, repair)
+    require("fit", "out", out is None or is_path(out, longest=None), must, out, repair)
 
 
 def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
-    """Fabric for this process: alone, one of `devices`, or one of torchrun's."""
+    """Fabric for this process: alone, one of `devices`, or one of torchrun's.
+
+    Raises:
+        UsageError: this machine has no such device, or fewer of them.
+    """
     nodes = 1
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
+    elif device == "cpu" or (device == "auto" and not _has_accelerator()):
+        most = max(cores(), _ANYWHERE)
+        must = f"at most {most} on this machine's CPU, one for each core, or {_ANYWHERE}"
+        require("fit", "devices", devices <= most, must, devices, "use fewer devices")
     # running statistics are the first process's; `fit` hands them on once an epoch, DDP would before every step
     strategy = DDPStrategy(broadcast_buffers=False) if devices * nodes > 1 else "auto"
     try:
@@ -51,6 +64,10 @@ def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
         ) from error
     fabric.launch()
     return fabric
+
+
+def _has_accelerator() -> bool:
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def splits(train: Split, validation: float, seed: int) -> tuple[Split, Split | None]:
