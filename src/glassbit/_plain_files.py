@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -14,7 +15,9 @@ def no_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return "a link to nothing; repair or remove it" if path.is_symlink() else (error.strerror or str(error))
+        if not path.is_symlink():
+            return error.strerror or str(error)
+        return f"a link to {'itself' if error.errno == errno.ELOOP else 'nothing'}; repair or remove it"
     except ValueError as error:  # a NUL
         return str(error)
     if stat.S_ISREG(mode):
