@@ -249,10 +249,10 @@ def test_the_working_directory_is_not_read(model, tmp_path, monkeypatch):
     ("key", "value", "text"),
     [
         ("classes", None, "its classes or preprocessing are damaged (there is no classes); export it again"),
-        ("classes", "\x1b[2J", "damaged (classes must be JSON; got '\\\\x1b[2J')"),
+        ("classes", "\x1b[2J", "damaged (classes must be JSON; got '\\x1b[2J')"),
         ("preprocessing", "[" * 100_000, "damaged (preprocessing is nested too deeply)"),
         ("format_version", None, "must have the format version 1 or 2; got none; export it again"),
-        ("format_version", "\x1b", "must have the format version 1 or 2; got '\\\\x1b'; export it again"),
+        ("format_version", "\x1b", "must have the format version 1 or 2; got '\\x1b'; export it again"),
         ("format_version", "3", "must have the format version 1 or 2; got '3'; install a newer Glassbit"),
     ],
 )
