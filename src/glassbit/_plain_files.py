@@ -16,8 +16,9 @@ def no_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        linked = error.errno != errno.ENAMETOOLONG and path.is_symlink()
-        return "a link to nothing; repair or remove it" if linked else (error.strerror or str(error))
+        if error.errno == errno.ENAMETOOLONG or not path.is_symlink():
+            return error.strerror or str(error)
+        return f"a link to {'itself' if error.errno == errno.ELOOP else 'nothing'}; repair or remove it"
     except ValueError as error:  # a NUL
         return str(error)
     if stat.S_ISREG(mode):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+
+_LONG = re.compile(r"\S{601,}")
 
 
 def printable(text: object, *, keep: str = "") -> str:
@@ -33,15 +36,25 @@ def is_name(text: object, most: int) -> bool:
     return isinstance(text, str) and text.isprintable() and 0 < len(text) <= most
 
 
-def excerpt(text: object, most: int) -> str:
-    """`text`, printable, cut after `most` characters.
+def excerpt(text: object, most: int, *, keep: str = "") -> str:
+    """`text`, printable but for the characters of `keep`, cut after `most` characters.
 
     Example:
         >>> excerpt("a" * 100, 12)
         'aaaaaaaaa...'
     """
-    found = printable(str(text)[: most + 1])
+    found = printable(str(text)[: most + 1], keep=keep)
     return found if len(found) <= most else f"{found[: most - 3]}..."
+
+
+def bounded(text: str) -> str:
+    """`text` with the middle left out of every word of more than 600 characters, such as the name of a file.
+
+    Example:
+        >>> len(bounded("a" * 5000 + " b"))
+        605
+    """
+    return _LONG.sub(lambda found: f"{found[0][:400]}...{found[0][-200:]}", text)
 
 
 def listed(items: Iterable[object], *, most: int = 10, longest: int | None = None) -> str:

@@ -94,7 +94,7 @@ def test_a_class_and_lazy_layers_work(own: str) -> None:
         ("OWN:absent", "has no absent; check the name after the colon"),
         ("OWN:thing", "must be callable with classes=, channels=; got int"),
         ("OWN:no_module", "must return a torch.nn.Module; got int"),
-        ("OWN:broken", "raised ValueError when called with classes=10, channels=2: boom"),
+        ("OWN:broken", "when called with classes=10, channels=2, it raised ValueError: boom"),
         ("OWN:few", "must return logits of shape (2, 10) for 2 images of 2 x 12 x 12; got shape (2, 3)"),
         ("OWN:pair", "must return logits of shape (2, 10) for 2 images of 2 x 12 x 12; got tuple"),
         ("OWN:other_size", "must take images of 2 x 12 x 12; it raised RuntimeError"),

@@ -150,7 +150,10 @@ def test_a_plan_from_a_file(tmp_path):
         (None, "there is no file"),
         ("[", "line 1: is not valid YAML"),
         ("- a", "must be a mapping of keys, e.g. `name: my-study`; got no mapping"),
-        ("name: mine\nrules: [{weight: 9, activation: 4}]", "--weight: must be one of 2, 3, 4, 5, 6, 7, 8, 32; got 9"),
+        (
+            "name: mine\nrules: [{weight: 9, activation: 4}]",
+            "line 2: rules[0].weight: must be one of 2, 3, 4, 5, 6, 7, 8, 32; got 9",
+        ),
     ],
 )
 def test_a_plan_file_that_is_wrong(tmp_path, text, problem):

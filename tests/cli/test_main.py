@@ -183,3 +183,49 @@ def test_code_that_ends_the_program_is_an_error_that_names_it(call, monkeypatch,
     assert err.startswith("glassbit: stopped before it was done: leaves (")
     assert "test_main.py, line " in err
     assert err.endswith(") ends the program; delete its sys.exit, or raise an error there\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["measure", "x.glassbit", "--data="], "--data"),
+        (["measure", "x.glassbit", "--data", ""], "--data"),
+        (["verify", "x.glassbit", "--data="], "--data"),
+        (["gate", "a.glassbit", "b.glassbit", "--policy="], "--policy"),
+        (["train", "--out="], "--out"),
+        (["train", "--quiet="], "--quiet"),
+        (["plan", "--milestones", ""], "--milestones"),
+        (["data", "check", ""], "an argument"),
+    ],
+)
+def test_an_empty_value_is_not_taken_for_one_that_was_left_out(call, words, name):
+    text = f"glassbit: {name}: must not be empty; got nothing; write a value, or leave it out\n"
+    assert call(*words) == (2, "", text)
+
+
+def test_a_nul_in_an_argument_is_refused(call):
+    code, out, err = call("train", "--out", "a\0b")
+    assert (code, out) == (2, "")
+    assert err.startswith("glassbit: an argument: must be text without NUL characters; got 'a\\x00b'")
+
+
+@pytest.mark.parametrize(
+    "words", [("measure", "NAME"), ("plan", "--data", "NAME"), ("measure", "x.onnx", "--NAME", "1")]
+)
+def test_what_is_quoted_is_bounded(call, words):
+    code, _, err = call(*(word.replace("NAME", "a" * 5000) for word in words))
+    assert code in (1, 2)
+    assert len(err) < 1500
+
+
+def test_what_the_warnings_of_others_do_to_a_terminal_is_escaped(call, monkeypatch):
+    def report(folder: Path) -> int:
+        warnings.warn("\x1b[2Jgone", stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(report_command, "report", report)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = call("report", "x")
+    assert code == 0
+    assert "UserWarning: \\x1b[2Jgone" in err

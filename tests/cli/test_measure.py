@@ -117,6 +117,12 @@ def second(classes):
 
 def wrong():
     return 3
+
+def fails():
+    class Net(nn.Module):
+        def forward(self, x):
+            raise ValueError("\\x1b[31mno")
+    return Net()
 """
 
 
@@ -133,6 +139,23 @@ def test_networks_of_ones_own(call, tiny, tmp_path):
         2,
         "glassbit: own_networks:wrong: must return a trained torch.nn.Module; got int",
     )
+    code, _, err = call("measure", "own_networks:fails", "--data", tiny)
+    text = "must take images of 1 x 12 x 12; it raised ValueError: \\x1b[31mno"
+    assert (code, err.strip()) == (2, f"glassbit: own_networks:fails: {text}")
+
+
+@pytest.mark.parametrize("late", [("B", "--other-seed", "nowhere_at_all:make"), ("own:few",)])
+def test_what_can_be_known_is_looked_at_before_anything_is_measured(call, artifact, tiny, tmp_path, late):
+    (tmp_path / "own.py").write_text(
+        NETWORKS + "\ndef few():\n    return nn.Sequential(nn.Flatten(), nn.Linear(144, 2))\n"
+    )
+    second = artifact.with_name("second.glassbit")
+    second.write_bytes(artifact.read_bytes())
+    words = [str(second) if word == "B" else word for word in late]
+    out = tmp_path / "out"
+    code, _, err = call("gate", artifact, *words, "--data", tiny, "--images", "4", "--out", out)
+    assert code == 2, err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

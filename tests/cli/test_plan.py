@@ -83,3 +83,22 @@ def test_a_plan_of_ones_own(call, tmp_path):
     assert code == 0
     bits = {line.split()[0]: line.split()[2] for line in out.splitlines() if " Conv2d " in line}
     assert bits == {"stage1.conv": "8", "stage2.conv": "2", "stage3.conv": "8", "stage4.conv": "8"}
+
+
+def test_a_rule_that_matches_no_layer_is_said(call, tmp_path):
+    path = tmp_path / "mine.yaml"
+    rules = "[{layers: '*', weight: 4, activation: 4}, {layers: nope, weight: 2, activation: 2}]"
+    path.write_text(f"name: mine\nrules: {rules}\n")
+    code, out, _ = call("plan", "--plan", path)
+    assert code == 0
+    assert "the rule for nope matches no layer and has no effect; the layers are stage1.conv, stage1.relu," in out
+    assert "matches no layer" not in call("plan", "--plan", "layers-4-2")[1]
+
+
+def test_the_keys_of_a_plan_file_are_named_by_their_lines(call, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nrules: 3\nAccuracy-drop: 4\n")
+    code, _, err = call("plan", "--plan", path)
+    assert code == 2
+    assert "  - line 2: rules: must be a list; got 3" in err
+    assert "  - line 3: Accuracy-drop: unknown key" in err

@@ -126,7 +126,7 @@ def test_without_torch_the_rest_is_compared(call, artifact, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
-        (["MODEL", "--images", "0"], ["--images: must be at least 1; got 0"]),
+        (["MODEL", "--images", "0"], ["--images: must be 1 to 1000000; got 0"]),
         (["MODEL", "--data-dir", "x"], ["--data-dir: has an effect only with --data"]),
         (["MODEL", "--artifact", "MODEL"], ["--artifact: has an effect only where FILE is an .onnx file"]),
         (["OTHER", "--artifact", "OTHER"], ["--artifact: must end with .glassbit"]),

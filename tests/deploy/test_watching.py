@@ -179,11 +179,13 @@ class TestErrors:
         net.pool = nn.Sequential(nn.Sigmoid(), Broken())
         found = problems(net)
         assert found[0] == "pool.0: Sigmoid has no integer form"
-        assert found[1].startswith("pool.1: raised IndexError in eval mode, on images of 1 x 6 x 6: ")
+        assert found[1].startswith("pool.1: in eval mode, on images of 1 x 6 x 6, it raised IndexError: ")
 
     def test_images_that_do_not_fit_name_the_layer(self):
         net = quantized()
-        with pytest.raises(ExportError, match=r"fc: raised RuntimeError in eval mode, on images of 1 x 9 x 9: mat1"):
+        with pytest.raises(
+            ExportError, match=r"fc: in eval mode, on images of 1 x 9 x 9, it raised RuntimeError: mat1"
+        ):
             Deployed(net, torch.zeros(1, 1, 9, 9, dtype=torch.uint8))
 
     def test_an_error_that_the_network_catches_leaves_no_trace(self):

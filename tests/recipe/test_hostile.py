@@ -62,7 +62,7 @@ def test_as_a_file_it_is_refused_too(name: str, tmp_path: Path) -> None:
         (TEXTS["megabytes of a name"], "must have at most 65536 characters; got 5000006; delete what it does not need"),
         ("name: " + "x" * 1001, "line 1: a value must have at most 1000 characters; got 1001; shorten it"),
         ("a:\n  1: b\n", "line 2: a.1: keys must be text; got 1; put it into quotes"),
-        ("a: 2001-01-01\n", "line 1: a: must be text or a number; got datetime.date(2001, 1, 1); put it into quotes"),
+        ("a: 2001-01-01\n", "line 1: a: must be text or a number; got the date 2001-01-01; put it into quotes"),
         (
             "a: 2001-13-45\n",
             "holds a value that cannot be read (month must be in 1..12); put it into quotes or correct it",

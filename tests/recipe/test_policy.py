@@ -38,7 +38,7 @@ def test_a_file_is_read_and_a_missing_one_named(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text("predictions: 0.95\n")
     assert load_policy(path).predictions == 0.95
-    with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got .*nowhere.yaml, which is no file"):
+    with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got .*nowhere.yaml: No such file"):
         load_policy(tmp_path / "nowhere.yaml")
     with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got nothing; name one, or leave it out"):
         load_policy(Path())

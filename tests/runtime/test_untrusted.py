@@ -113,10 +113,10 @@ REFUSED = {
     "operator Scan": "has the operator Scan, which Glassbit does not write",
     "custom domain": "has the operator com.evil.Add, which Glassbit does not write",
     "operator \x1b[2J": "has the operator \\x1b[2J, which Glassbit does not write",
-    "strides [0, 0]": "whose strides are below 1",
-    "pads [-1, -1]": "whose pads are below 0",
-    "kernel_shape [4611686018427387904, 4611686018427387904]": "whose kernel_shape are too large",
-    "group 0": "whose group are below 1",
+    "strides [0, 0]": "with a value of strides below 1",
+    "pads [-1, -1]": "with a value of pads below 0",
+    "kernel_shape [4611686018427387904, 4611686018427387904]": "with a value of kernel_shape that is too large",
+    "group 0": "with a value of group below 1",
     "filled [65536, 65536, 3]": "has operators that do not fit together (",
     "filled [-1]": "has operators that do not fit together (",
     "dims [4611686018427387904, 4611686018427387904]": "of the shape [4611686018427387904, 4611686018427387904]",
@@ -302,3 +302,29 @@ def test_nothing_is_there_twice_or_beside(graph, change: Callable[[Any], None], 
     change(model)
     with pytest.raises(ArtifactError, match=text):
         Session(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("classes", None, "its classes or preprocessing are damaged (there is no classes); export it again"),
+        ("classes", "\x1b[2J", "damaged (classes must be JSON; got '\\x1b[2J')"),
+        ("preprocessing", "[" * 100_000, "damaged (preprocessing is nested too deeply)"),
+        ("format_version", None, "must have the format version 1 or 2; got none; export it again"),
+        ("format_version", "\x1b", "must have the format version 1 or 2; got '\\x1b'; export it again"),
+        ("format_version", "3", "must have the format version 1 or 2; got '3'; install a newer Glassbit"),
+    ],
+)
+def test_what_is_said_of_the_metadata(model, key, value, text):
+    for entry in list(model.metadata_props):
+        if entry.key == key:
+            model.metadata_props.remove(entry)
+    if value is not None:
+        model.metadata_props.add(key=key, value=value)
+    assert text in refusal(model)
+
+
+def test_an_input_that_is_there_twice_is_said(model):
+    model.graph.input.append(model.graph.input[0])
+    assert "must have the inputs " in refusal(model)
+    assert "got image, " in refusal(model)

@@ -43,7 +43,9 @@ def recipe_problems(run: RunRecipe) -> tuple[str, ...]:
     if run.plan is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", GlassbitWarning)  # said when the run is built
-            quantize_(network, build_plan(run.plan), example=torch.zeros(2, *shape))
+            conversion = quantize_(network, build_plan(run.plan), example=torch.zeros(2, *shape))
+        if conversion.without_effect:  # here too, as the processes of a study cannot be heard
+            warnings.warn(f"plan {run.plan.slug}: {conversion.without_effect}", GlassbitWarning, stacklevel=2)
     return export_problems(network, torch.zeros(1, *shape, dtype=torch.uint8))
 
 

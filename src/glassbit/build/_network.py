@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from glassbit import models
 from glassbit._errors import UsageError
+from glassbit._foreign import calling
 from glassbit._modes import evaluating
 from glassbit._random import derive
+from glassbit._text import brief, excerpt
 from glassbit.recipe import ModelRecipe
 
 _SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
@@ -25,6 +27,8 @@ _SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
     "resnet32": models.resnet32,
     "resnet56": models.resnet56,
 }
+
+_NOTHING = object()
 
 
 def build_network(
@@ -57,14 +61,8 @@ def build_network(
     _check_signature(recipe.name, make, arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("weights", seed))
-        try:
+        with calling(f"model {recipe.name}: when called with {_shown(arguments)}, it raised"):
             network = make(**arguments)
-        except UsageError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UsageError(
-                f"model {recipe.name}: raised {type(error).__name__} when called with {_shown(arguments)}: {error}"
-            ) from error
         if not isinstance(network, nn.Module):
             raise UsageError(f"model {recipe.name}: must return a torch.nn.Module; got {type(network).__name__}")
         _check_logits(recipe.name, network, classes=classes, channels=channels, size=size)
@@ -81,12 +79,8 @@ def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
     make = _import(name)
     known = inspect.signature(make).parameters
     given = {key: value for key, value in (("classes", classes), ("channels", channels)) if key in known}
-    try:
+    with calling(f"{name}: when called with {_shown(given) or 'nothing'}, it raised"):
         network = make(**given)
-    except (Exception, SystemExit) as error:
-        raise UsageError(
-            f"{name}: raised {type(error).__name__} when called with {_shown(given) or 'nothing'}: {error}"
-        ) from error
     if not isinstance(network, nn.Module):
         raise UsageError(f"{name}: must return a trained torch.nn.Module; got {type(network).__name__}")
     return network
@@ -99,19 +93,18 @@ def _import(name: str) -> Callable[..., nn.Module]:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        found: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        raise UsageError(
+        with calling(
             f"model {name}: the module {module_name} cannot be imported from the current folder or the installed "
-            f"packages: {type(error).__name__}: {error}"
-        ) from error
+            "packages:"
+        ):
+            found: Any = importlib.import_module(module_name)
     finally:
         sys.path.remove(here)
     for part in path.split("."):
-        try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise UsageError(f"model {name}: {module_name} has no {path}; check the name after the colon") from None
+        with calling(f"model {name}: reading {path} of {module_name}, it raised"):
+            found = getattr(found, part, _NOTHING)
+        if found is _NOTHING:
+            raise UsageError(f"model {name}: {module_name} has no {path}; check the name after the colon")
     if not callable(found):
         raise UsageError(f"model {name}: must be callable with classes=, channels=; got {type(found).__name__}")
     make: Callable[..., nn.Module] = found
@@ -135,17 +128,12 @@ def _check_signature(name: str, make: Callable[..., nn.Module], arguments: dict[
 def _check_logits(name: str, network: nn.Module, *, classes: int, channels: int, size: tuple[int, int]) -> None:
     """Two black images in, logits (2, classes) out; the network's mode and numbers stay as they were."""
     images = f"images of {channels} x {size[0]} x {size[1]}"
-    try:
-        with evaluating(network), torch.no_grad():
-            logits = network(torch.zeros(2, channels, *size))
-    except UsageError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"model {name}: must take {images}; it raised {type(error).__name__}: {error}") from error
+    with calling(f"model {name}: must take {images}; it raised"), evaluating(network), torch.no_grad():
+        logits = network(torch.zeros(2, channels, *size))
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UsageError(f"model {name}: must return logits of shape (2, {classes}) for 2 {images}; got {got}")
 
 
 def _shown(arguments: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return ", ".join(f"{excerpt(key, 60)}={brief(value)}" for key, value in arguments.items())

@@ -16,7 +16,8 @@ from functools import partial
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from glassbit._errors import GlassbitError, GlassbitWarning, UsageError
-from glassbit._text import printable
+from glassbit._foreign import is_of_memory, naming_outsiders, told
+from glassbit._text import brief, excerpt, printable
 from glassbit.cli import _texts
 from glassbit.cli._say import block, is_first_process, warn
 from glassbit.cli._signals import Stopped, stoppable
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         warnings.showwarning = partial(warn, speak=lambda message: speaker(arguments)(message))
         warnings.simplefilter("always", GlassbitWarning)
         try:
-            with stoppable():
+            _check_words(arguments)
+            with stoppable(), naming_outsiders():
                 code = application()(arguments)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,6 +66,22 @@ def main(arguments: Sequence[str]) -> int:
             block(_named(f"glassbit: {_words(error, arguments)}", arguments))
             return 2 if isinstance(error, CycloptsError | UsageError) else 1
     return code if isinstance(code, int) else 0
+
+
+def _check_words(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are empty, or that no command line can hold.
+
+    Raises:
+        UsageError: with the name of the flag.
+    """
+    for place, word in enumerate(arguments):
+        before = arguments[place - 1] if place else ""
+        flag = before if word == "" and before.startswith("--") and "=" not in before else word.partition("=")[0]
+        name = excerpt(flag, 60) if flag.startswith("--") and flag != "--" else "an argument"
+        if word == "" or (word.startswith("--") and word.endswith("=") and word.count("=") == 1):
+            raise UsageError(f"{name}: must not be empty; got nothing; write a value, or leave it out")
+        if "\0" in word:
+            raise UsageError(f"{name}: must be text without NUL characters; got {brief(word)}; delete them")
 
 
 def application() -> App:
@@ -120,7 +138,7 @@ def _words(error: Exception, arguments: Sequence[str]) -> str:
         return f"{_place(error)}{error.strerror or error}"
     if isinstance(error, RecursionError):
         return f"the input is nested too deeply; make it flatter ({DEBUG}=1 shows where)"
-    if _is_of_memory(error):
+    if is_of_memory(error):
         return (
             "there is not enough memory; ask for fewer or smaller images at a time, such as a smaller --batch-size "
             f"({DEBUG}=1 shows where)"
@@ -140,14 +158,6 @@ def _place(error: OSError) -> str:
     return f"{printable(error.filename)}: " if error.filename else ""
 
 
-def _is_of_memory(error: Exception) -> bool:
-    """Return whether an error is about memory; torch's are RuntimeErrors."""
-    texts = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
-    )
-
-
 def _mistake(error: Exception) -> str:
     """Return the message of an error that nothing foresaw; its traceback is kept in a file."""
     import tempfile  # with the compressors behind it, too much for --help
@@ -160,8 +170,7 @@ def _mistake(error: Exception) -> str:
         where = f"The traceback is in {name}; please report it"
     except OSError:
         where = f"{text}Please report it"
-    found = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"stopped at a mistake of its own, {found}\n{where} with the command. {DEBUG}=1 shows it."
+    return f"stopped at a mistake of its own, {told(error)}\n{where} with the command. {DEBUG}=1 shows it."
 
 
 def _named(text: str, arguments: Sequence[str]) -> str:

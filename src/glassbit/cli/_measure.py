@@ -27,13 +27,15 @@ def measure(
     ] = None,
 ) -> int:
     """Measure what a network's explanations are worth."""
-    from glassbit.cli._measured import dataset, find, measured
+    from glassbit.cli._measured import dataset, find, measured, opened
     from glassbit.report import write_measurement
 
     place = find(network, trust=trust)
     folder = out or (Path("measured") / place.slug if place.folder is None or data is not None else place.folder)
     check_folder(folder)  # before the images are read
-    found = measured(place, dataset((place,), data, data_dir), folder, images)
+    chosen = dataset((place,), data, data_dir)
+    (subject,) = opened((place,), chosen)
+    found = measured(place, subject, chosen, folder, images)
     write_measurement(folder, found)
     for each in found.lines():
         line(each)

@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from cyclopts import Parameter
 
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._files import check_folder
+from glassbit._foreign import calling
+from glassbit._plain_files import no_file
 from glassbit._text import listed
 from glassbit.cli._network_file import ARTIFACT, ONNX, open_network
 from glassbit.cli._say import is_first_process
@@ -83,7 +84,8 @@ def find(text: str, *, trust: bool = False) -> Place:
         return _run(path, trust)
     if path.suffix in (ARTIFACT, ONNX):
         if not path.is_file():
-            raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it")
+            got = no_file(path) or "no file"
+            raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it; got {got}")
         network = open_network(path)
         if network.saliency is None:
             raise UsageError(
@@ -108,22 +110,20 @@ def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) ->
         RunError: they are those of a run, and have changed since its training.
     """
     from glassbit.build import build_data
-    from glassbit.recipe import DataRecipe
+    from glassbit.cli._run_flags import recipe_of
 
     run = next((saved_run(place).run for place in places if place.folder is not None), None)
     if data is None and run is None:
         raise UsageError("--data: is needed where no run is named, to know which images to measure on")
-    recipe = run.data if data is None and run is not None else DataRecipe(name=str(data))
+    recipe = run.data if data is None and run is not None else recipe_of({"data": {"name": data}}).data
     if data_dir is not None:
         recipe = recipe.model_copy(update={"dir": str(data_dir)})
-    load = partial(build_data, download=False, progress=is_first_process())
-    found = load(recipe)
     wanted = next((place.takes for place in places if place.takes is not None), None)
+    framing = {}
     if data is not None and wanted is not None:
-        size = wanted.height, wanted.width
-        if (found.channels, *found.size) != (wanted.channels, *size):
-            framing = {"size": size, "resize": wanted.resize, "color": "grey" if wanted.channels == 1 else "rgb"}
-            found = load(recipe.model_copy(update=framing))
+        color = "grey" if wanted.channels == 1 else "rgb"
+        framing = {"size": (wanted.height, wanted.width), "resize": wanted.resize, "color": color}
+    found = build_data(recipe.model_copy(update=framing), download=False, progress=is_first_process())
     for place in places:
         _check_unchanged(place, found, recipe, named=data is not None)
     return found
@@ -160,14 +160,36 @@ def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: 
     warnings.warn(f"{text}; some of its test images may have been trained on", GlassbitWarning, stacklevel=3)
 
 
-def measured(place: Place, data: Dataset, folder: Path, images: int) -> Measurement:
+def opened(places: Sequence[Place], data: Dataset) -> list[Subject]:
+    """The networks of all `places`, ready to be measured; whatever can be known before is looked at here.
+
+    Raises:
+        UsageError: one cannot be opened, or does not fit the images or their classes.
+    """
+    from glassbit.measure import fit_classes
+
+    subjects = [place.open(data) for place in places]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GlassbitWarning)  # said when it is measured
+        for subject in subjects:
+            fit_classes(subject, data)
+    return subjects
+
+
+def measured(place: Place, subject: Subject, data: Dataset, folder: Path, images: int) -> Measurement:
     """The measurement of a network in `folder`: the one that is there, where it is of this very network and these very
     images, or a new one.
+
+    Args:
+        place: of the network.
+        subject: the network; see `opened`.
+        data: the images.
+        folder: where the measurement is kept.
+        images: how many.
     """
     from glassbit.evidence import Measurement
     from glassbit.measure import draw, fit_classes, measure
 
-    subject = place.open(data)
     if (folder / "transparency.json").is_file():
         wanted = {"images_digest": draw(data, images).digest, "network_digest": subject.digest}
         try:
@@ -216,7 +238,9 @@ def compared(
     for each in (folder, *folders):
         check_folder(each)
     chosen = dataset(places, data, data_dir)
-    found = [measured(place, chosen, each, images) for place, each in zip(places, folders, strict=True)]
+    subjects = opened(places, chosen)
+    asked = zip(places, subjects, folders, strict=True)
+    found = [measured(place, subject, chosen, each, images) for place, subject, each in asked]
     comparison = compare(
         found[0],
         found[1],
@@ -258,7 +282,9 @@ def _own(text: str, data: Dataset) -> Subject:
     from glassbit.measure import TorchSubject
 
     network = import_network(text, classes=len(data.classes), channels=data.channels)
-    subject = TorchSubject(network, name=text, image_shape=(data.channels, *data.size))
+    shape = (data.channels, *data.size)
+    with calling(f"{text}: must take images of {' x '.join(map(str, shape))}; it raised"):
+        subject = TorchSubject(network, name=text, image_shape=shape)
     warnings.warn(
         f"{text} has no class names: its logits are taken for the classes of {data.name} in their order, "
         f"{listed(data.classes)}",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from glassbit._errors import DataError, GlassbitWarning
+from glassbit._plain_files import no_file
 from glassbit._text import printable
 
 
@@ -25,10 +26,10 @@ def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tupl
     files: list[Path] = []
     names: list[str] = []
     for place in places:
-        if not place.exists():
-            what = "is a link to nothing" if place.is_symlink() else "does not exist"
-            raise DataError(f"{argument}: must be an image or a folder of images; {printable(place)} {what}")
         if not place.is_dir():
+            wrong = no_file(place)
+            if wrong:
+                raise DataError(f"{argument}: must be an image or a folder of images; got {printable(place)}: {wrong}")
             files.append(place)
             names.append(printable(place.name))
             continue

@@ -80,6 +80,8 @@ def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, 
         lines += ["", *_given(cost)]
         lines += ["", f"against full precision: {smaller:.1f} times smaller, {fewer:.1f} times fewer BitOps"]
         lines += ["", *_left(cost, conversion)]
+        if conversion.without_effect:
+            lines += ["", conversion.without_effect]
     return [*lines, "", *_UNITS]
 
 

@@ -67,8 +67,9 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
     }
     given |= values.get("run", {})
     source = "command line"
+    lines: dict[tuple[str | int, ...], int] = {}
     if "plan" in values:
-        given["plan"], file = _plan(values["plan"])
+        given["plan"], file, lines = _plan(values["plan"])
         source = file or source
     if given.get("training", {}).get("deploy_epochs") and "plan" not in given:
         raise UsageError(
@@ -79,28 +80,35 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
     if start is not None:
         _start(given, start)
     try:
-        return run_recipe(given, source)
+        return run_recipe(given, source, lines=lines)
     except RecipeError as error:
-        problems = [problem.replace("--dir:", "--data-dir:", 1) for problem in error.problems]
+        problems = [
+            problem.replace(": plan.", ": ", 1)
+            if problem.startswith("line ")
+            else problem.replace("--dir:", "--data-dir:", 1)
+            for problem in error.problems
+        ]
         raise RecipeError(error.source, problems) from None
 
 
-def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The plan as a mapping, and the file that it is from."""
+def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tuple[str | int, ...], int]]:
+    """The plan as a mapping, the file that it is from, and the lines of its keys there."""
     if "name" not in options:
         flags = ", ".join(f"--{name}" for name in options)
         raise UsageError(f"{flags}: has an effect only with --plan; add e.g. --plan w4a4, or leave it out")
     path = Path(options["name"])
     if path.suffix not in (".yaml", ".yml"):
-        return dict(options), None
+        return dict(options), None, {}
     rest = {name: value for name, value in options.items() if name != "name"}
-    return {**_read(path), **rest}, str(path)
+    values, lines = _read(path)
+    kept = {("plan", *keys): line for keys, line in lines.items() if keys[0] not in rest}
+    return {**values, **rest}, str(path), kept
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
     if not path.exists():
         raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}")
-    return yaml_values(read_text(path), f"--plan: {path}")[0]
+    return yaml_values(read_text(path), f"--plan: {path}")
 
 
 def _start(given: dict[str, Any], arm: str) -> None:

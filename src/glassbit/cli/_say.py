@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from glassbit._errors import GlassbitWarning
-from glassbit._text import printable
+from glassbit._text import bounded, excerpt, printable
 
 _FORMAT = warnings.formatwarning
 
@@ -27,8 +27,8 @@ def line(text: object = "", *, keep: str = "") -> None:
 
 
 def block(text: str) -> None:
-    """A message on stderr; what a terminal would act upon is escaped, but for the ends of lines."""
-    print(printable(text, keep="\n"), file=sys.stderr, flush=True)
+    """A message on stderr; what a terminal would act upon is escaped, but for the ends of lines; long words are cut."""
+    print(printable(bounded(text), keep="\n"), file=sys.stderr, flush=True)
 
 
 def warn(
@@ -43,9 +43,18 @@ def warn(
 ) -> None:
     """Show a warning: our own as a sentence in the words of the command, others as Python does."""
     if not issubclass(category, GlassbitWarning):
-        (file or sys.stderr).write(_FORMAT(message, category, filename, lineno, line))
+        text = printable(bounded(_FORMAT(_shown(message), category, filename, lineno, line)), keep="\n\t")
+        (file or sys.stderr).write(text)
     elif is_first_process():
         block(f"note: {speak(message)}")
+
+
+def _shown(message: Warning | str) -> str:
+    """The text of a warning that may be anybody's."""
+    try:
+        return excerpt(message, 2000, keep="\n\t")
+    except Exception:  # noqa: BLE001 (a user's warning may raise anything)
+        return "its text cannot be shown"
 
 
 def table(

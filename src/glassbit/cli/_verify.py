@@ -23,7 +23,7 @@ from glassbit.intgraph import IntGraph, Preprocessing, load
 if TYPE_CHECKING:
     from glassbit.runtime import Row
 
-_AT_ONCE = 100
+_AT_ONCE, _MOST = 100, 1_000_000
 _EMBEDDED = "fashion-mini"
 _SEED = 0
 _SHORT = {"missing": "skipped", "failed": "failed"}
@@ -52,8 +52,8 @@ def verify(
     images: Annotated[int, Parameter(help="how many", metavar="N")] = 1000,
 ) -> int:
     """Compare the back ends of this machine."""
-    if images < 1:
-        raise UsageError(f"--images: must be at least 1; got {images}")
+    if not 1 <= images <= _MOST:
+        raise UsageError(f"--images: must be 1 to {_MOST}; got {images}; choose a number in between")
     if data is None and data_dir is not None:
         raise UsageError("--data-dir: has an effect only with --data; add --data NAME, or leave it out")
     plan = _plan(file, artifact)

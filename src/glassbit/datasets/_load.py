@@ -209,7 +209,7 @@ def _from_folder(root: Path, *, framing: Framing, cache_dir: Path, progress: boo
         every = [path for items in parts.values() for path, _ in items]
         stamps = _stamps(every)
     except OSError as error:
-        raise DataError(f"{root} cannot be read: {error}") from error
+        raise DataError(f"{error.filename or root}: cannot be read: {error.strerror or error}; allow it") from error
 
     @cache
     def settled() -> Framing:

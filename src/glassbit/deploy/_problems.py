@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GraphError, UsageError
+from glassbit._foreign import told
 from glassbit._inputs import check_images, check_network
 from glassbit.intgraph import IntGraph, Logits, Preprocessing
 from glassbit.quant import quantizers
@@ -45,7 +46,7 @@ def export_problems(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> tupl
     try:
         twin = copy.deepcopy(model)
     except Exception as error:  # noqa: BLE001 (a user's module may raise anything)
-        return (f"{type(model).__name__}: cannot be copied: {type(error).__name__}: {error}",)
+        return (f"{type(model).__name__}: cannot be copied: {told(error)}",)
     try:
         deployed = Deployed(twin, images[:_IMAGES]).cpu().eval()
         nodes = integer_nodes(deployed)

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from glassbit._errors import ExportError
+from glassbit._foreign import told
 
 from ._functions import ADDS, ASKS, NEW, called, in_place, is_same, tensors_in
 from ._kept import Kept
@@ -67,7 +68,7 @@ class Recorder(TorchFunctionMode):
         except Exception as error:
             where = self.raised[1] if self.raised[0] is error else ""
             shape = " x ".join(map(str, self.x.shape[1:]))
-            text = f"raised {type(error).__name__} in eval mode, on images of {shape}: {error}"
+            text = f"in eval mode, on images of {shape}, it raised {told(error)}"
             self.tracked.report(where, RefusedError(text))
             raise ExportError(self.tracked.listed()) from error
         finally:

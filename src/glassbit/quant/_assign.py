@@ -101,8 +101,8 @@ def activations(
 
 def give_bits(
     rows: Sequence[Row], found: Sequence[Activation], calls: Calls | None, plan: Plan
-) -> tuple[LayerBits, ...]:
-    """The bits of each layer.
+) -> tuple[tuple[LayerBits, ...], tuple[str, ...]]:
+    """The bits of each layer, and what the rules call layers that match none.
 
     Depth, the layer in front of an activation, the first and the last layer, and the activation that feeds the last one
     follow from the order of calls; what is not called counts as behind what is defined before it.
@@ -121,15 +121,18 @@ def give_bits(
     edges = [name for name in order if name in weights]
     feeding = _feeding(order, weights, edges[-1]) if len(weights) > 1 else None
     layers: list[LayerBits] = []
+    without = {rule: None for rule in plan.rules if rule.layers != "*"}
     for row in rows:
         producer = row.name if row.kind == "weight" else before[row.name]
         depth = deep.index(producer) / len(deep) if producer else 0.0
-        bits = plan.bits((*row.names, producer), depth)[0 if row.kind == "weight" else 1]
+        names = (*row.names, producer)
+        without = {rule: None for rule in without if not rule.matches(names, depth)}
+        bits = plan.bits(names, depth)[0 if row.kind == "weight" else 1]
         edge = row.name in (edges[0], edges[-1]) if row.kind == "weight" else row.name == feeding
         if edge and not plan.names_exactly(row.names):
             bits = {"8": 8, "full": FLOAT_BITS, "same": bits}[plan.edges]
         layers.append(LayerBits(row.name, row.kind, bits))
-    return tuple(layers)
+    return tuple(layers), tuple(dict.fromkeys(rule.layers for rule in without))
 
 
 def _sequence(found: Sequence[Activation], calls: Calls | None) -> list[str]:

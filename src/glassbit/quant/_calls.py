@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from glassbit._arguments import shown
 from glassbit._errors import UsageError
+from glassbit._foreign import told
 
 from ._places import walk
 from ._sites import ROOT
@@ -80,7 +81,7 @@ def see(
             )
             raise UsageError(
                 f"quantize_: example must be what the network takes; got {shapes}, on which it raised "
-                f"{type(error).__name__}: {error}; pass a batch of images as in training"
+                f"{told(error)}; pass a batch of images as in training"
             ) from error
     dtype = next((value.dtype for value in model.parameters() if value.is_floating_point()), torch.float32)
     for device, any_length in (("meta", False), ("meta", True), (None, False)):

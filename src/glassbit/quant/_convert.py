@@ -14,6 +14,7 @@ from glassbit._errors import GlassbitWarning, UsageError
 from glassbit._inputs import check_network
 from glassbit._sound import check_sound
 from glassbit._takes import check_kind, instance
+from glassbit._text import listed
 
 from ._assign import Activation, LayerBits, Row, activations, give_bits
 from ._calls import Calls, Example, see
@@ -49,10 +50,23 @@ class Conversion:
     Args:
         layers: every layer that the plan speaks of, in order of definition.
         left: (name, reason) of every layer that stays in full precision although a plan could not tell.
+        unmatched: what rules of the plan call layers, where there is no such layer.
     """
 
     layers: tuple[LayerBits, ...]
     left: tuple[tuple[str, str], ...]
+    unmatched: tuple[str, ...] = ()
+
+    @property
+    def without_effect(self) -> str | None:
+        """A sentence on the rules that match no layer; None where each matches one."""
+        if not self.unmatched:
+            return None
+        names = [layer.name for layer in self.layers]
+        rules = f"the rule for {listed(self.unmatched, longest=60)} matches"
+        if len(self.unmatched) > 1:
+            rules = f"the rules for {listed(self.unmatched, longest=60)} match"
+        return f"{rules} no layer and has no effect; the layers are {listed(names, longest=60)}"
 
 
 def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
@@ -136,6 +150,8 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
     if conversion.left:
         listed = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
         warnings.warn(f"left in full precision: {listed}", GlassbitWarning, stacklevel=2)
+    if conversion.without_effect:
+        warnings.warn(f"quantize_: plan {plan.name}: {conversion.without_effect}", GlassbitWarning, stacklevel=2)
     if unquantized := without_activations(model, conversion, plan):
         warnings.warn(f"quantize_: {unquantized}", GlassbitWarning, stacklevel=2)
     return conversion
@@ -198,7 +214,8 @@ def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
             and not any(name.startswith(f"{parent}.") for parent, _ in left)
         ):
             left.append((name, reason))
-    return Conversion(give_bits(rows, found, calls, plan), tuple(left))
+    layers, unmatched = give_bits(rows, found, calls, plan)
+    return Conversion(layers, tuple(left), unmatched)
 
 
 def _replaced(model: nn.Module, conversion: Conversion, calls: Calls | None) -> list[str]:

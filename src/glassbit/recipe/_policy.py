@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from glassbit._errors import RecipeError, UsageError
+from glassbit._plain_files import no_file
 
 from ._options import Number, Options
 from ._problems import check
@@ -47,8 +48,9 @@ def load_policy(path: Path) -> PolicyRecipe:
         UsageError: the file is not there or not text.
         RecipeError: it has problems; all of them are listed with their lines.
     """
-    if not path.is_file():
-        got = "nothing" if path == Path() else f"{path}, which is no file"
+    wrong = no_file(path)
+    if wrong:
+        got = f"{path}: {wrong.partition(';')[0]}"
         raise UsageError(
             f"--policy: must be a YAML file; got {got}; name one, or leave it out for the limits in --help"
         )

@@ -83,17 +83,23 @@ def parse(text: str, source: str = "recipe") -> Recipe:
     return recipe
 
 
-def run_recipe(values: Mapping[str, Any], source: str = "command line") -> RunRecipe:
+def run_recipe(
+    values: Mapping[str, Any], source: str = "command line", *, lines: Mapping[Keys, int] | None = None
+) -> RunRecipe:
     """A single run from plain values, e.g. those of command-line flags.
 
     Args:
         values: the fields of `RunRecipe`; data, model and plan may be given by name alone.
         source: what errors call it.
+        lines: of the keys that are from a file, not from a flag.
 
     Raises:
-        RecipeError: every problem, once, under the name of its flag.
+        RecipeError: every problem, once, under the name of its flag or its line.
     """
-    run, found = check(RunRecipe, dict(values), _flag)
+    written = dict(lines or {})
+    run, found = check(
+        RunRecipe, dict(values), lambda path: place(path, written) if path[:2] in written else _flag(path)
+    )
     if found:
         raise RecipeError(source, found)
     assert isinstance(run, RunRecipe)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from glassbit._errors import RecipeError, UsageError
+from glassbit._files import json_fault
 from glassbit._text import brief
 
 from ._problems import Path as Keys
@@ -30,7 +32,7 @@ def read_text(path: Path) -> str:
             raise UsageError(f"{path}: must have at most {4 * LARGEST} bytes; got {size}; delete what it does not need")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: must be a readable UTF-8 text file; {error}") from error
+        raise UsageError(f"{path}: must be a readable UTF-8 text file; got: {json_fault(error)}") from error
 
 
 def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> tuple[dict[str, Any], dict[Keys, int]]:
@@ -115,8 +117,13 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int], odd: list[str]) -> Any
         if isinstance(node, kind):
             return plain(node)
     if not isinstance(node, bool | int | float | None):
-        odd.append(f"{place(path, lines)}: must be text or a number; got {brief(node, 60)}; put it into quotes")
+        odd.append(f"{place(path, lines)}: must be text or a number; got {_shown(node)}; put it into quotes")
     return node
+
+
+def _shown(node: Any) -> str:
+    """A value of YAML that is neither text nor number."""
+    return f"the date {node}" if isinstance(node, date) else brief(node, 60)
 
 
 def place(path: Keys, lines: dict[Keys, int]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from glassbit._errors import ArtifactError
 from glassbit._files import whole_number
 from glassbit._resize import Resize
+from glassbit._text import brief
 from glassbit.intgraph import LEAST_CLASSES, LONGEST, LONGEST_NAME, MOST_CLASSES, Preprocessing
 
 from . import _structure
@@ -53,17 +56,20 @@ def described(data: bytes, source: str) -> Described:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if metadata.get("format") != FORMAT:
         raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
-    if metadata.get("format_version") not in READ_VERSIONS:
+    version = metadata.get("format_version", "")
+    if version not in READ_VERSIONS:
+        newer = re.fullmatch("[1-9][0-9]{0,5}", version) and int(version) > max(map(int, READ_VERSIONS))
         raise ArtifactError(
-            f"{source}: has the format version {short(metadata.get('format_version'))}; this Glassbit reads "
-            f"{' and '.join(READ_VERSIONS)}; install a newer one"
+            f"{source}: must have the format version {' or '.join(READ_VERSIONS)}; "
+            f"got {brief(version) if version else 'none'}; "
+            f"{'install a newer Glassbit' if newer else 'export it again'}"
         )
     if len(metadata) != len(model.metadata_props):
         raise ArtifactError(f"{source}: its metadata have a key twice; export it again")
     try:
-        classes = _classes(json.loads(metadata["classes"], parse_int=whole_number))
-        preprocessing = _preprocessing(json.loads(metadata["preprocessing"], parse_int=whole_number))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        classes = _classes(_read(metadata, "classes"))
+        preprocessing = _preprocessing(_read(metadata, "preprocessing"))
+    except (TypeError, ValueError) as error:
         raise ArtifactError(
             f"{source}: its classes or preprocessing are damaged ({short(error)}); export it again"
         ) from error
@@ -72,6 +78,17 @@ def described(data: bytes, source: str) -> Described:
         raise ArtifactError(f"{source}: {wrong}; export it again")
     explains = SALIENCY in {output.name for output in model.graph.output}
     return Described(metadata, classes, preprocessing, explains)
+
+
+def _read(metadata: Mapping[str, str], key: str) -> Any:
+    if key not in metadata:
+        raise ValueError(f"there is no {key}")
+    try:
+        return json.loads(metadata[key], parse_int=whole_number)
+    except RecursionError:
+        raise ValueError(f"{key} is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{key} must be JSON; got {brief(metadata[key])}") from error
 
 
 def _classes(given: Any) -> tuple[str, ...]:
@@ -110,7 +127,8 @@ def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> 
     explains = SALIENCY in outputs
     wanted, made = ({IMAGE, TARGET}, {LOGITS, SALIENCY}) if explains else ({IMAGE}, {LOGITS})
     if set(inputs) != wanted or len(inputs) < len(model.graph.input):
-        return f"must have the inputs {' and '.join(sorted(wanted))}; got {short(', '.join(inputs)) or 'none'}"
+        got = ", ".join(entry.name for entry in model.graph.input)
+        return f"must have the inputs {' and '.join(sorted(wanted))}; got {short(got) or 'none'}"
     if set(outputs) != made or len(outputs) < len(model.graph.output):
         got = ", ".join(entry.name for entry in model.graph.output)
         return f"must have the outputs {' and '.join(sorted(made))} and no others; got {short(got) or 'none'}"

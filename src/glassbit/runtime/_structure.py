@@ -122,9 +122,9 @@ def _of_the_nodes(model: onnx.ModelProto) -> Iterator[str]:
             numbers = [*attribute.ints, attribute.i]
             lowest = _LOWEST.get(attribute.name)
             if any(abs(number) > _SIDE for number in numbers) or len(numbers) > 9:
-                yield f"has an operator {node.op_type} whose {attribute.name} are too large"
+                yield f"has an operator {node.op_type} with a value of {attribute.name} that is too large"
             if lowest is not None and any(number < lowest for number in attribute.ints or [attribute.i]):
-                yield f"has an operator {node.op_type} whose {attribute.name} are below {lowest}"
+                yield f"has an operator {node.op_type} with a value of {attribute.name} below {lowest}"
         for place in _FIXED.get(node.op_type, ()):
             name = node.input[place] if place < len(node.input) else ""
             if name and name not in constants and _sized(node, makers, constants) is None:

@@ -11,7 +11,7 @@ from glassbit.recipe import RunRecipe, data_slug, model_slug
 
 
 def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> None:
-    """Say of every network with every plan whether it can be exported, once, not per seed.
+    """Say of every network with every plan whether it can be exported, once, not per seed; full precision has no plan.
 
     Args:
         runs: those that are about to start. One whose network cannot be built is passed over: it will say so itself.
@@ -20,7 +20,7 @@ def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> Non
     Raises:
         UsageError: a run asks for epochs in deployed arithmetic and its network cannot be exported; all such networks.
     """
-    distinct = _distinct(runs)
+    distinct = _distinct(run for run in runs if run.plan is not None)
     several = len({data_slug(run.data) for run in distinct}) > 1
     refused: list[str] = []
     for run in distinct:
@@ -28,7 +28,8 @@ def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> Non
             problems = recipe_problems(run)
         except GlassbitError:
             continue
-        name = f"{model_slug(run.model)}, {'full precision' if run.plan is None else run.plan.slug}"
+        assert run.plan is not None
+        name = f"{model_slug(run.model)}, {run.plan.slug}"
         name = f"{name}, {data_slug(run.data)}" if several else name
         say(f"{name}: {exportable(problems)}")
         if run.deploy_epochs and problems:
@@ -50,7 +51,8 @@ def _distinct(runs: Iterable[RunRecipe]) -> list[RunRecipe]:
     """The first run of each network, plan and data set; of those with epochs in deployed arithmetic, if there are."""
     first: dict[str, RunRecipe] = {}
     for run in sorted(runs, key=lambda run: not run.deploy_epochs):
-        plan = None if run.plan is None else run.plan.model_dump(mode="json")
+        assert run.plan is not None
+        plan = run.plan.model_dump(mode="json")
         key = json.dumps([run.model.model_dump(mode="json"), plan, run.data.model_dump(mode="json")], sort_keys=True)
         first.setdefault(key, run)
     return list(first.values())

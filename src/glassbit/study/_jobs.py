@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glassbit._errors import GlassbitError, UsageError
+from glassbit._errors import UsageError
+from glassbit._foreign import naming_outsiders, said
 from glassbit.build import build_data
 from glassbit.datasets import Dataset
 from glassbit.recipe import DataRecipe, RunRecipe
@@ -135,11 +136,10 @@ class Here(Workshop):
     def begin(self, job: Job) -> None:
         """Do the whole job."""
         try:
-            self._done.append((job, None, self._do(job)))
-        except GlassbitError as error:
-            self._done.append((job, str(error), None))
+            with naming_outsiders():
+                self._done.append((job, None, self._do(job)))
         except Exception as error:  # noqa: BLE001 (one run must not end the others)
-            self._done.append((job, f"{type(error).__name__}: {error}", None))
+            self._done.append((job, said(error), None))
 
     def ended(self) -> list[Ended]:
         """See `Workshop.ended`."""

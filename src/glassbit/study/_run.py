@@ -15,6 +15,8 @@ import torch
 
 from glassbit._errors import GlassbitError, GlassbitWarning, RunError, UsageError
 from glassbit._files import sweep, write_text, writing
+from glassbit._foreign import naming_outsiders, said
+from glassbit._text import printable
 from glassbit.build import Built, build, build_data, exportable, fit_options
 from glassbit.datasets import Dataset, remarks, with_classes
 from glassbit.deploy import Deployed, export_problems
@@ -113,6 +115,7 @@ def run_one(
             with (
                 leaving_nothing(out) if main and not keep_failed else nullcontext(),
                 noting_failure(out) if main else nullcontext(),
+                naming_outsiders(),
             ):
                 return _run(
                     run,
@@ -322,6 +325,5 @@ def noting_failure(out: Path) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        text = str(error) if isinstance(error, GlassbitError) else f"{type(error).__name__}: {error}"
-        write_text(out / FAILURE, f"{text}\n\n{traceback.format_exc()}")
+        write_text(out / FAILURE, printable(f"{said(error)}\n\n{traceback.format_exc()}", keep="\n"))
         raise

@@ -19,6 +19,7 @@ def main(job_text: str) -> int:
     _follow_parent(os.getppid() if "LOCAL_RANK" in os.environ else job["parent"])
     import torch
 
+    from glassbit._foreign import naming_outsiders
     from glassbit.build import build_data
     from glassbit.recipe import RunRecipe
     from glassbit.train import keep_freed_memory
@@ -43,7 +44,7 @@ def main(job_text: str) -> int:
             keep_failed=True,
         )
         if outcome.status != "worker" and not is_measured(out, job["images"]):
-            with noting_failure(out):
+            with noting_failure(out), naming_outsiders():
                 data = build_data(run.data, download=job["download"])
                 measure_run(out, data, images=job["images"], progress=False, trust=run.model.name)
     except KeyboardInterrupt:
