@@ -17,9 +17,9 @@ A network passes through four vocabularies, each in a file of its own. The layer
 `Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is the same class in the last three.
 """
 
+from ._beside import Distance as Distance
 from ._deployed import Deployed as Deployed
 from ._deployed import distances as distances
-from ._fidelity import Distance as Distance
 from ._lower import lower as lower
 from ._problems import export_problems as export_problems
 from ._reestimate import reestimate_ as reestimate_
