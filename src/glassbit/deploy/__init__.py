@@ -12,6 +12,7 @@ A network passes through four vocabularies, each in a file of its own. The layer
     `_trace`, `_recorder`, `_operations`   forward pass -> symbols and steps      (once, when `Deployed` is made)
     `_fold`                                steps -> folded steps: `Folding.run`   (every forward pass)
     `_execute`                             folded steps -> tensors
+    `_intact`, `_fidelity`                 refuse a model that computes something else, and say why (`_causes`)
     `_lower`                               folded steps -> nodes                  (once, when `lower` is called)
 
 `Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is the same class in the last three.
