@@ -11,7 +11,7 @@ import torch
 
 from glassbit._errors import ExportError, GraphError
 from glassbit.deploy import Deployed, TorchGraph, distances, lower
-from glassbit.deploy._fidelity import LIMIT, LIMIT_OF_WEIGHTS
+from glassbit.deploy._beside import LIMIT, LIMIT_OF_WEIGHTS
 from glassbit.deploy._fold import Folding
 from glassbit.deploy._folded import FoldedLayer
 from glassbit.quant import Plan

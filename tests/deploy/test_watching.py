@@ -232,4 +232,4 @@ class TestBeforeTraining:
     def test_what_cannot_be_copied(self):
         net = quantized()
         net.lock = (value for value in ())
-        assert export_problems(net, IMAGES)[0].startswith("Net: cannot be copied: TypeError: ")
+        assert export_problems(net, IMAGES)[0].startswith("Net: cannot be copied; got TypeError (")

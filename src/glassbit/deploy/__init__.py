@@ -12,14 +12,15 @@ A network passes through four vocabularies, each in a file of its own. The layer
     `_trace`, `_recorder`, `_operations`   forward pass -> symbols and steps      (once, when `Deployed` is made)
     `_fold`                                steps -> folded steps: `Folding.run`   (every forward pass)
     `_execute`                             folded steps -> tensors
+    `_intact`, `_fidelity`                 refuse a model that computes something else, and say why (`_causes`)
     `_lower`                               folded steps -> nodes                  (once, when `lower` is called)
 
 `Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is the same class in the last three.
 """
 
+from ._beside import Distance as Distance
 from ._deployed import Deployed as Deployed
 from ._deployed import distances as distances
-from ._fidelity import Distance as Distance
 from ._lower import lower as lower
 from ._problems import export_problems as export_problems
 from ._reestimate import reestimate_ as reestimate_

@@ -14,12 +14,14 @@ from glassbit._takes import check_kind, instance
 from glassbit.models import Classifier
 
 from . import _ops
+from ._beside import Distance
 from ._bounds import too_large
 from ._execute import execute
-from ._fidelity import Distance, check, compare
+from ._fidelity import check, compare
 from ._fold import Folding, Normalization
 from ._folded import read_by
 from ._incoming import check_pass
+from ._intact import check_intact
 from ._program import Operand, Sum
 from ._trace import trace
 
@@ -48,6 +50,7 @@ class Deployed(PixelNetwork):
             not copied, so that it trains along.
         images: uint8 or in [0, 1], of the one size that the network will take; from them the operands of sums get their
             range (some hundred are enough).
+        fresh: whether clipping levels may still be those of a new network, in whose coarse steps biases vanish.
 
     Raises:
         UsageError: the network is not quantized, or there is no image.
@@ -67,10 +70,11 @@ class Deployed(PixelNetwork):
 
     shifts: Tensor
 
-    def __init__(self, model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> None:
+    def __init__(self, model: nn.Module, images: Shaped[Tensor, "n c h w"], *, fresh: bool = False) -> None:
         check_network("Deployed", model)
         super().__init__()
         images = check_images("Deployed", images, arrays=True, meta=False)
+        check_intact(model)
         self._looked = False
         self.classifier = model
         self.image_shape: tuple[int, int, int] = (images.shape[1], images.shape[2], images.shape[3])
@@ -84,7 +88,7 @@ class Deployed(PixelNetwork):
         if problems:
             raise ExportError(problems)
         self.training = model.training  # its modules keep their own modes
-        check(self.classifier, self.folding(), images)
+        check(self.classifier, self.folding(), images, fresh=fresh)
 
     @property
     def network(self) -> nn.Module:
@@ -143,8 +147,10 @@ def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Di
         The distances, weights first, in the order of execution.
 
     Raises:
-        UsageError: `deployed` is none, or the images are not of its size, uint8 or in [0, 1].
+        UsageError: `deployed` is none, the images are not of its size, uint8 or in [0, 1], or its modules compute
+            something else than their classes.
     """
     check_kind("distances", "deployed", instance(Deployed, "a Deployed", "make it, Deployed(model, images)"), deployed)
     images = check_images("distances", images, shape=deployed.image_shape, arrays=True, meta=False)
-    return compare(deployed.classifier, deployed.folding(), images)
+    with running("distances", images):
+        return compare(deployed.classifier, deployed.folding(), images)

@@ -106,7 +106,7 @@ class Folding:
         self.scales: dict[str, Scale] = {}
         self._operands = {step.name: step for step in program.steps if isinstance(step, Operand)}
         self._divisors = {step.input: step.divisor for step in program.steps if isinstance(step, Rescale)}
-        self._from_image = {step.name for step in program.steps if isinstance(step, Input)}
+        self.from_image = {step.name for step in program.steps if isinstance(step, Input)}
 
     def run(self) -> tuple[Folded, ...]:
         """Return every step with its integers."""
@@ -138,8 +138,8 @@ class Folding:
                 return step
             case MaxPool() | Subsample() | Flatten():
                 self.scales[step.name] = self.scales[step.input]
-                if step.input in self._from_image:
-                    self._from_image.add(step.name)
+                if step.input in self.from_image:
+                    self.from_image.add(step.name)
                 return step
             case _:
                 assert_never(step)
@@ -154,7 +154,7 @@ class Folding:
         """What the integer weights of a layer stand for, on normalised images and without BatchNorm's signs."""
         step = folded.step
         weight = folded.weights * (self.scales[step.name].step / self.scales[step.input].step).to(folded.weights.dtype)
-        if step.input in self._from_image:
+        if step.input in self.from_image:
             weight = weight / self._input_channels(self.normalization.kappa, weight, folded.groups).to(weight.dtype)
         if step.norm is not None:
             norm = self.network.get_submodule(step.norm)
@@ -165,7 +165,7 @@ class Folding:
     def _layer(self, step: Weighted) -> FoldedLayer:
         module = self.layer(step)
         read = self.scales[step.input]
-        image = step.input in self._from_image
+        image = step.input in self.from_image
         weight = module.layer.weight
         groups = module.layer.groups if isinstance(module.layer, nn.Conv2d) else 1
         if image:

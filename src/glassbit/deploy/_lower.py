@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any, assert_never
 
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from glassbit import intgraph
 from glassbit._arguments import is_whole, require
 from glassbit._count import counted
-from glassbit._errors import GraphError, UsageError
+from glassbit._errors import ExportError, GraphError, UsageError
 from glassbit._inputs import check_images, check_network
 from glassbit._random import derive
+from glassbit._sound import copied
 from glassbit.intgraph import (
     About,
     AveragePool,
@@ -33,6 +33,7 @@ from glassbit.intgraph import (
 from ._deployed import Deployed
 from ._fidelity import check
 from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
+from ._intact import changes, check_intact
 from ._program import Operand
 from ._torch_graph import TorchGraph
 
@@ -79,8 +80,13 @@ def lower(
     if images is not None:
         shape = model.image_shape if isinstance(model, Deployed) else None
         images = check_images("lower", images, shape=shape, arrays=True, meta=False)
+    if isinstance(model, Deployed):
+        problems = [*changes(model, "Deployed", Deployed, "forward")]
+        if problems:
+            raise ExportError(problems)
+        check_intact(model.classifier)
     deployed = model if isinstance(model, Deployed) else _converted(model, images, preprocessing)
-    deployed = copy.deepcopy(deployed).cpu().eval()
+    deployed = copied("lower", deployed).cpu().eval()
     for name, tensor in deployed.state_dict().items():
         if not tensor.isfinite().all():
             raise UsageError(f"lower: {name} holds values that are not finite; its training diverged")
@@ -99,8 +105,7 @@ def lower(
             f"lower: preprocessing must make images of {deployed.image_shape}, which the network reads; got {told}"
         )
     graph = IntGraph(nodes, names, preprocessing, about or About())
-    generator = torch.Generator().manual_seed(derive("lower"))
-    noise = torch.randint(0, 256, (_NOISE, *deployed.image_shape), dtype=torch.uint8, generator=generator)
+    noise = _noise(deployed.image_shape)
     if isinstance(model, Deployed):  # its weights may have changed since it was made
         check(deployed.classifier, deployed.folding(), noise if images is None else images)
     _check_bits(deployed, graph, noise)
@@ -120,6 +125,12 @@ def _check_words(classes: Any, preprocessing: Any, about: Any) -> None:
             require("lower", f"preprocessing.{name}", is_whole(value, 1), "a whole number of at least 1", value, repair)
     must, repair = "a glassbit.intgraph.About, or None", "leave it out"
     require("lower", "about", about is None or isinstance(about, About), must, about, repair)
+
+
+def _noise(shape: tuple[int, int, int]) -> Tensor:
+    """A few images of nothing but noise."""
+    generator = torch.Generator().manual_seed(derive("lower"))
+    return torch.randint(0, 256, (_NOISE, *shape), dtype=torch.uint8, generator=generator)
 
 
 def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:
@@ -145,11 +156,11 @@ def integer_nodes(deployed: Deployed) -> tuple[Node, ...]:
 
 def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preprocessing | None) -> Deployed:
     if images is not None:
-        return Deployed(copy.deepcopy(model), images)
+        return Deployed(copied("lower", model), images)
     if preprocessing is None:
         raise UsageError("lower: needs images, or preprocessing, to know what size of images the network reads")
     shape = (preprocessing.channels, preprocessing.height, preprocessing.width)
-    deployed = Deployed(copy.deepcopy(model), torch.zeros(1, *shape, dtype=torch.uint8))
+    deployed = Deployed(copied("lower", model), _noise(shape))
     summed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
     if summed:
         raise UsageError(

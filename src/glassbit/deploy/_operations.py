@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from glassbit._sound import home
 from glassbit.models import SubsampleAndPad
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
@@ -163,7 +164,7 @@ def is_leaf(module: nn.Module) -> bool:
             return type(module).forward is ours.forward  # a subclass may compute something else
     if isinstance(module, ActivationQuantizer):
         return True
-    return type(module).__module__.startswith("torch.nn.") and not isinstance(
+    return home(type(module)).startswith("torch.nn.") and not isinstance(
         module, nn.Sequential | nn.ModuleList | nn.ModuleDict
     )
 

@@ -8,8 +8,8 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GraphError, UsageError
-from glassbit._foreign import told
 from glassbit._inputs import check_images, check_network
+from glassbit._sound import why_not_copied
 from glassbit.intgraph import IntGraph, Logits, Preprocessing
 from glassbit.quant import quantizers
 
@@ -24,7 +24,8 @@ def export_problems(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> tupl
     exported.
 
     Nothing is trained and `model` is left as it is: a copy becomes a `Deployed` and its integers are checked, on two
-    images. Clipping levels and statistics may be those of a fresh network; layers and functions are what counts.
+    images. Clipping levels and statistics may be those of a fresh network; layers and functions are what counts. That
+    steps are too coarse for biases is found by `Deployed` and `lower`, when the levels are trained.
 
     Args:
         model: as `Deployed` takes it, trained or not; one that is not quantized has that problem.
@@ -46,9 +47,9 @@ def export_problems(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> tupl
     try:
         twin = copy.deepcopy(model)
     except Exception as error:  # noqa: BLE001 (a user's module may raise anything)
-        return (f"{type(model).__name__}: cannot be copied: {told(error)}",)
+        return (f"{type(model).__name__}: cannot be copied; got {why_not_copied(error)}",)
     try:
-        deployed = Deployed(twin, images[:_IMAGES]).cpu().eval()
+        deployed = Deployed(twin, images[:_IMAGES], fresh=True).cpu().eval()
         nodes = integer_nodes(deployed)
         readout = nodes[-1]
         assert isinstance(readout, Logits)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from glassbit._sound import home
+
 from ._writes import fingerprint
 
 _DEPTH = 5
@@ -43,7 +45,7 @@ def plain_state(network: nn.Module) -> dict[Place, object]:
     """
     state: dict[Place, object] = {}
     seen: set[int] = set()
-    own = {cls.__module__ for module in network.modules() for cls in _classes(module)}
+    own = {home(cls) for module in network.modules() for cls in _classes(module)}
     for owner, module in network.named_modules():
         for name, value in vars(module).items():
             if name not in _TORCHS_OWN:
@@ -69,7 +71,7 @@ def _put(state: dict[Place, object], place: Place, value: Any, own: set[str]) ->
 def _classes(module: nn.Module) -> Iterator[type]:
     """The classes of a module that the user wrote."""
     for cls in type(module).__mro__:
-        if cls.__module__.partition(".")[0] not in _LIBRARIES:
+        if home(cls).partition(".")[0] not in _LIBRARIES:
             yield cls
 
 
@@ -96,7 +98,7 @@ def _globals(cls: type, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _space(cls: type) -> Mapping[str, Any]:
-    return vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    return vars(sys.modules[home(cls)]) if home(cls) in sys.modules else {}
 
 
 def _is_function(value: Any) -> bool:
@@ -151,7 +153,7 @@ class _Frozen:
             return kind.__name__, tuple(sorted(map(repr, parts))) if isinstance(parts, tuple) else parts
         if isinstance(value, list | tuple | deque):
             return kind.__name__, self._all(value, len(value), depth)
-        if isinstance(value, types.SimpleNamespace) or kind.__module__ in self.own or dataclasses.is_dataclass(value):
+        if isinstance(value, types.SimpleNamespace) or home(kind) in self.own or dataclasses.is_dataclass(value):
             held = getattr(value, "__dict__", {})
             return kind.__name__, self._all((item for pair in held.items() for item in pair), 2 * len(held), depth)
         return _OPAQUE

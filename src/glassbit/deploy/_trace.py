@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from glassbit._errors import ExportError, UsageError
 from glassbit._modes import evaluating
-from glassbit._sound import unsound
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import quantizers
 
@@ -23,6 +22,8 @@ from ._recorder import Recorder
 _BATCH = 64
 _TWICE = 2
 _FEW = 3
+_NUMBERS = (1, 2, 3, 17)
+"""Of images: a network must call the same for each, however many it is converted with."""
 
 
 def trace(model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int) -> Program:
@@ -63,9 +64,6 @@ def _followed(
     if next(quantizers(model), None) is None:
         raise UsageError("deploy: the network is not quantized; call quantize_(model.network, plan) and train it first")
     network = model.network if isinstance(model, Classifier) else model
-    problems = [*unsound(network)]
-    if problems:
-        raise ExportError(problems)
     device = next((parameter.device for parameter in model.parameters()), images.device)
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
     first: tuple[Tensor, _Passed] | None = None
@@ -124,7 +122,8 @@ def _pass_again(network: nn.Module, x: Tensor, first: _Passed, zero: int) -> Non
             raise _differs(network, reason if steady(x) else _FICKLE)
         return passed
 
-    few = torch.cat([x] * _FEW)[: _FEW if len(x) != _FEW else _TWICE]
+    enough = torch.cat([x] * -(-max(_NUMBERS) // len(x)))
+    few = enough[: _FEW if len(x) != _FEW else _TWICE]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they were given in the first pass
         settled = few if compare(few, _BY_NUMBER).steps else x
@@ -133,7 +132,9 @@ def _pass_again(network: nn.Module, x: Tensor, first: _Passed, zero: int) -> Non
         kept = Recorder(network, settled, zero, again=True).run()
         if repr(kept.steps) != first.steps:
             raise _differs(network, _FICKLE)
-        compare(x[:1], _BY_NUMBER)
+        for number in _NUMBERS:
+            if number not in (len(x), len(few)):
+                compare(enough[:number], _BY_NUMBER)
         with torch.enable_grad():
             passed = run(few)
         if not passed.is_like(first):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from glassbit._errors import UsageError
 from glassbit._inputs import check_images
 from glassbit._random import derive
+from glassbit._sound import copied
 from glassbit._takes import FUNCTION, WHOLE, takes
 from glassbit.deploy import Deployed, reestimate_
 from glassbit.explain import gradient
@@ -79,7 +80,9 @@ def randomisation(
     check_images("randomisation", images, shape=subject.image_shape, empty=True, meta=False)
     if len(images) < 2:
         raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
-    model = copy.deepcopy(_checked(subject)).eval()  # as a whole: what training froze settles on the images too
+    model = copied(
+        "randomisation", _checked(subject)
+    ).eval()  # as a whole: what training froze settles on the images too
     parts = [*_parts(model)]
     x = _inputs(model, images)
     original = gradient(model, images, targets).cpu().numpy()

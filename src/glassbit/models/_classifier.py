@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Real
 from typing import Any, cast
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from glassbit._arguments import is_real, shown
 from glassbit._count import counted
 from glassbit._errors import UsageError
-from glassbit._inputs import PixelNetwork, check_dense, check_network
+from glassbit._inputs import PixelNetwork, check_dense, check_network, readable
+from glassbit._sound import Fussy
 from glassbit._tensors import is_dense
 
 
@@ -48,7 +49,7 @@ def to_unit(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return images.to(torch.float32).div_(255)
 
 
-class Normalize(nn.Module):
+class Normalize(Fussy):
     """Shift and scale every channel to mean 0 and standard deviation 1.
 
         y = (x - mean) / std
@@ -100,6 +101,19 @@ class Normalize(nn.Module):
                 f"Normalize: built for images of {counted(self.mean.shape[1], 'channel')}; got {x.shape[-3]}"
             )
         return (x - self.mean) / self.std
+
+    def wrong_values(self) -> Iterator[str]:
+        """What was put into mean and std later and is no mean, or no standard deviation."""
+        repair = "use those of the data set, dataset.mean and dataset.std"
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            got = f"{type(value).__name__}" if not isinstance(value, Tensor) else f"the shape {tuple(value.shape)}"
+            if not isinstance(value, Tensor) or value.shape != (1, value.numel(), 1, 1) or not value.numel():
+                yield f"{name} must hold one number per channel, (1, c, 1, 1); got {got}; {repair}"
+            elif not readable(value):
+                continue
+            elif not value.isfinite().all() or (name == "std" and not (value > 0).all()):
+                must = "positive numbers" if name == "std" else "finite numbers"
+                yield f"{name} must be {must}, one per channel; got {tuple(value.flatten().tolist())}; {repair}"
 
     def extra_repr(self) -> str:
         """The settings, for `print(module)`."""

@@ -12,7 +12,7 @@ from glassbit._errors import UsageError
 from glassbit._inputs import PixelNetwork, check_images, check_network, in_precision_of, running
 from glassbit._modes import train_
 from glassbit._random import derive
-from glassbit._sound import check_sound
+from glassbit._sound import check_sound, copied
 
 from ._ceiling import ceiling
 from ._convert import quantizers
@@ -65,7 +65,7 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
         )
     images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True, meta=False)
     device = next((parameter.device for parameter in model.parameters()), None)
-    twin = copy.deepcopy(model)
+    twin = copied("calibrate_", model)
     train_(twin)
     for module in twin.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glassbit._arguments import shown
 from glassbit._errors import GlassbitWarning, UsageError
 from glassbit._inputs import check_network
-from glassbit._sound import check_sound
+from glassbit._sound import check_sound, home
 from glassbit._takes import check_kind, instance
 from glassbit._text import listed
 
@@ -253,7 +253,7 @@ def _why_left(module: nn.Module) -> str | None:
         return f"{kind} is a subclass and may compute something else than its base class"
     if isinstance(module, nn.modules.conv._ConvNd):
         return f"{kind} is not supported; Conv2d and Linear are"
-    if type(module).__module__ == nn.ReLU.__module__ and not list(module.children()):
+    if home(type(module)) == nn.ReLU.__module__ and not list(module.children()):
         return f"{kind} is not ReLU-like: {_why_not_relu(module)}"
     if next(module.parameters(), None) is not None:
         return f"{kind} has parameters and no quantizer; Conv2d and Linear are supported"

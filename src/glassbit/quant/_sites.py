@@ -11,6 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from glassbit._errors import UsageError
+from glassbit._sound import home
 
 ROOT = ""
 """The scope of the network itself."""
@@ -175,7 +176,7 @@ def _counting(base: Any) -> Any:
     body = {
         "forward": forward,
         "__reduce_ex__": __reduce_ex__,
-        "__module__": base.__module__,
+        "__module__": home(base),
         "__qualname__": base.__qualname__,
         "__doc__": base.__doc__,
         "_glassbit_base": base,

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from glassbit._sound import home
 from glassbit.datasets import Dataset, digest
 from glassbit.models import Classifier
 from glassbit.quant import quantizers
@@ -69,7 +70,7 @@ def _line(module: nn.Module) -> str:
     """A layer with its options and the shapes of its tensors, e.g. `Linear(in_features=4, ..., weight 3x4, bias 3)`."""
     said = module.extra_repr()
     options = [said] if said else []
-    if not type(module).__module__.startswith("torch."):
+    if not home(type(module)).startswith("torch."):
         options += [
             f"{name}={value!r}"
             for name, value in sorted(vars(module).items())
