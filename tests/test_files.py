@@ -122,7 +122,7 @@ def test_a_disk_that_refuses_is_named_with_the_file(
         path = tmp_path / "a.json"
         with pytest.raises(DiskError) as caught:
             write(path)
-        assert str(caught.value) == f"{path}: must be writable; {text}"
+        assert str(caught.value) == f"{path}: must be writable; got: {text}"
         assert (caught.value.errno, caught.value.filename) == (number, str(path))
         assert isinstance(caught.value, GlassbitError)
     assert (tmp_path / "a.json").read_text().startswith("before")
@@ -136,17 +136,17 @@ def test_a_full_disk_in_the_middle_of_writing(tmp_path: Path) -> None:
             full.write("x")
             full.flush()
 
-    with pytest.raises(DiskError, match=r"a.npz: must be writable; the disk is full"):
+    with pytest.raises(DiskError, match=r"a.npz: must be writable; got: the disk is full"):
         write()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_in_the_place_of_a_file_and_a_file_in_that_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
-    with pytest.raises(DiskError, match=r"taken: must be writable; a folder is in its place; delete or rename it"):
+    with pytest.raises(DiskError, match=r"taken: must be writable; got: a folder is in its place; delete or rename it"):
         write_text(tmp_path / "taken", "text")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DiskError, match=r"file/a: must be writable; a (part of its path|file is in the place)"):
+    with pytest.raises(DiskError, match=r"file/a: must be writable; got: a (part of its path|file is in the place)"):
         write_text(tmp_path / "file" / "a", "text")
     with pytest.raises(DiskError, match="the name is too long; choose a shorter one"):
         write_text(tmp_path / ("a" * 250), "text")
@@ -172,11 +172,13 @@ def test_a_folder_is_looked_at_before_any_work(tmp_path: Path) -> None:
     check_file(tmp_path / "a" / "b")
     assert not (tmp_path / "a").exists()
     for place in ("file", "gone"):
-        with pytest.raises(DiskError, match=rf"{place}: must be writable; a file is in the place of its folder"):
+        with pytest.raises(DiskError, match=rf"{place}: must be writable; got: a file is in the place of its folder"):
             check_folder(tmp_path / place)
-        with pytest.raises(DiskError, match=r"a/b: must be writable; a part of its path is a file; choose another"):
+        with pytest.raises(
+            DiskError, match=r"a/b: must be writable; got: a part of its path is a file; choose another"
+        ):
             check_folder(tmp_path / place / "a" / "b")
-        with pytest.raises(DiskError, match=r"must be writable; a (part of its path|file is in the place)"):
+        with pytest.raises(DiskError, match=r"must be writable; got: a (part of its path|file is in the place)"):
             check_file(tmp_path / place / "model.onnx")
     with pytest.raises(DiskError, match="a folder is in its place; delete or rename it"):
         check_file(tmp_path)
@@ -186,7 +188,9 @@ def test_a_folder_is_looked_at_before_any_work(tmp_path: Path) -> None:
 
 def test_a_folder_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda place, mode: False)
-    with pytest.raises(DiskError, match="must be writable; permission denied; allow writing there, or choose another"):
+    with pytest.raises(
+        DiskError, match="must be writable; got: permission denied; allow writing there, or choose another"
+    ):
         check_folder(tmp_path / "a")
 
 

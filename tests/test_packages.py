@@ -35,4 +35,7 @@ def test_without_tensorboard_the_error_says_how_to_get_it(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UsageError) as caught:
         open_writer(tmp_path, 0)
-    assert str(caught.value) == "tensorboard is not installed; pip install 'tensorboard>=2.16'"
+    assert (
+        str(caught.value)
+        == "tensorboard must be installed; got no package of that name; pip install 'tensorboard>=2.16'"
+    )

@@ -92,7 +92,7 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
             raise
         why = error.strerror or str(error) or type(error).__name__
         reason = _REPAIRS.get(error.errno or 0, f"{why}; choose another folder")
-        found = DiskError(f"{path}: must be writable; {reason}")
+        found = DiskError(f"{path}: must be writable; got: {reason}")
         found.errno, found.filename = error.errno, str(path)
         raise found from error
 
@@ -184,7 +184,7 @@ def read_object(path: Path, repair: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and is_kept_back(error):
             raise UnreadableError(f"{path}: must be readable; got: {error.strerror}; allow it") from error
-        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {repair}") from error
+        raise RunError(f"{path}: must be readable JSON; got: {json_fault(error)}; {repair}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path}: must hold a JSON object; got {type(value).__name__}; {repair}")
     return value

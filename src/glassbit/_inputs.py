@@ -173,7 +173,7 @@ def running(owner: str, images: Tensor) -> Iterator[None]:
         if isinstance(error, torch.OutOfMemoryError) or not any(part in text for part in (*_SIZES, *_TYPES)):
             raise
         raise UsageError(
-            f"{owner}: images must be of the channels, size and type that the network takes; it could not run on "
+            f"{owner}: images must be of the channels, size and type that the network takes; got "
             f"{_name(images)} of the shape {tuple(images.shape)}: {text.splitlines()[0][:_TEXT]}; convert the images, "
             "or build the network for them"
         ) from error

@@ -72,12 +72,15 @@ def read_network(path: Path, *, kind: str, most: int) -> bytes:
     """
     problem = no_file(path)
     if problem is not None:
-        raise ArtifactError(f"{path}: cannot be read: {problem}")
+        got, _, repair = problem.partition("; ")
+        raise ArtifactError(f"{path}: must be a readable file; got: {got}; {repair or 'check the path'}")
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
-                raise ArtifactError(f"{path}: {kind} have at most {most} bytes; got {size}")
+                raise ArtifactError(
+                    f"{path}: must have at most {most} bytes, as {kind} have; got {size}; export it again"
+                )
             return file.read(size)
     except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ArtifactError(f"{path}: must be a readable file; got: {error.strerror}; allow it") from error

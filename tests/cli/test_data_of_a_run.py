@@ -114,16 +114,17 @@ def test_images_that_changed_since_the_run_are_noticed(call, train, stones, tmp_
     changed = "other test images or labels, or another order of them"
     code, said, err = call("measure", run, "--images", "8")
     assert (code, said) == (1, "")
-    assert (
-        f"{run}: {stones} has changed since its training ({changed}). Bring the old images back, or measure on what is "
-    )
-    assert f"({changed}). Bring the old images back, or measure on what is there now with --data {stones}" in err
+    assert f"{run}: must be measured on the images of its training; got another {stones} ({changed}); bring the" in err
+    assert f"bring the old images back, or measure on the new ones with --data {stones}" in err
     code, said, err = call("measure", run, "--data", stones, "--images", "8", "--out", "o")
     assert code == 0
     assert f"({changed}); some of its test images may have been trained on" in err
     code, said, err = call("train", "--data", stones, *TRAIN, *FEW, "--out", run)
     assert (code, said) == (1, "")
-    assert "is finished, but stones has other images since (other training images or labels, or another order" in err
+    assert (
+        "must have the images of its training; got another stones (other training images or labels, or another order"
+        in err
+    )
     gone = stones.rename(tmp_path / "gone")
     code, said, err = call("train", "--data", stones, *TRAIN, *FEW, "--out", run)
     assert (code, err) == (0, "")
@@ -138,7 +139,7 @@ def test_images_that_changed_since_the_run_are_noticed(call, train, stones, tmp_
     words = ("--data", stones, *TRAIN, *FEW, "--objective", "sgt", "--start", run)
     code, said, err = call("train", *words, "--out", "next")
     assert (code, said) == (1, "")
-    assert "must be trained on the images that stones has now, to start from its weights; it is not (other" in err
+    assert "must be trained on the images that stones has now, to start from its weights; got others (other" in err
 
     shutil.rmtree(stones)
     kept.rename(stones)

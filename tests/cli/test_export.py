@@ -79,7 +79,7 @@ def test_full_precision_is_refused(call, trained, tmp_path):
     run = trained()
     code, _, err = call("export", run, "--artifact", tmp_path / "m.glassbit")
     assert code == 2
-    assert f"{run}: is in full precision, and only quantized networks" in err
+    assert f"{run}: must be quantized, to be written as integers; got full precision" in err
     assert "--plan w4a4" in err
 
 
@@ -96,7 +96,7 @@ def test_an_unfinished_run_is_refused(call, trained, tmp_path):
     (run / "result.json").unlink()
     code, _, err = call("export", run, "--artifact", tmp_path / "m.glassbit")
     assert code == 1
-    assert "is not finished; the command that started it goes on where it stopped" in err
+    assert "must be finished; got an unfinished run; call the command that started it" in err
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_an_unfinished_run_is_refused(call, trained, tmp_path):
         (["--artifact", "m.onnx"], "--artifact: must end with .glassbit, such as model.glassbit; got m.onnx"),
         (["--onnx", "m.glassbit"], "--onnx: must end with .onnx"),
         (["--qonnx", "m.glassbit"], "--qonnx: must end with .onnx"),
-        (["--artifact", "m.glassbit", "--explain"], "--explain: has an effect only with --onnx"),
+        (["--artifact", "m.glassbit", "--explain"], "--explain: must be used with --onnx; got"),
     ],
 )
 def test_what_cannot_be_written_is_refused_at_once(call, words, text):

@@ -85,16 +85,16 @@ def test_masking_options_go_to_the_objective():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"masking": {"k": 0.3}}, "--k: has no effect with --objective ce; use --objective sgt or --objective random"),
+        ({"masking": {"k": 0.3}}, "--k: must be used with --objective sgt or --objective random; got --objective ce"),
         (
             {"run": {"objective": "random"}, "masking": {"ranking": "signed"}},
-            "--ranking: has no effect with --objective random; use --objective sgt, or leave it out",
+            "--ranking: must be used with --objective sgt; got --objective random; use one of those, or leave it out",
         ),
         (
             {"run": {"objective": "random"}, "masking": {"name": "released"}},
-            "--sgt: has no effect with --objective random; use --objective sgt, or leave it out",
+            "--sgt: must be used with --objective sgt; got --objective random; use one of those, or leave it out",
         ),
-        ({"plan": {"edges": "full"}}, "--edges: has an effect only with --plan; add e.g. --plan w4a4"),
+        ({"plan": {"edges": "full"}}, "--edges: must be used with --plan; got no --plan; add e.g. --plan w4a4"),
     ],
 )
 def test_flags_without_effect_are_refused(values, text):
@@ -123,7 +123,7 @@ def test_starting_weights_are_those_that_the_named_run_can_have(plan, objective,
 def test_starting_weights_need_a_plan_or_an_objective_that_masks():
     sgt = recipe_of({"run": {"objective": "sgt"}, "masking": {"k": 0.3}}, start="fp32")
     assert (sgt.sgt.start, sgt.sgt.k) == ("trained", 0.3)
-    with pytest.raises(UsageError, match=r"--start: has an effect only with --plan, .* or with --objective sgt"):
+    with pytest.raises(UsageError, match=r"--start: must be used with --plan, .* or with --objective sgt"):
         recipe_of({}, start="fp32")
 
 

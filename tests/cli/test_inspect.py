@@ -51,7 +51,7 @@ def test_what_was_only_converted_says_so(call, graph, tmp_path):
     [
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "damaged"),
         (lambda data: data[:200], "shorter than its header says"),
-        (lambda data: b"PK\x03\x04" + data, "is not a Glassbit network"),
+        (lambda data: b"PK\x03\x04" + data, "must be a Glassbit network; got "),
     ],
 )
 def test_a_file_that_was_altered_is_refused(call, artifact, change, text):

@@ -32,7 +32,7 @@ from glassbit.cli import main
         (["plan", "--model", "resnet19"], ["--model: must be one of cnn, cnn-bn, resnet20"]),
         (["plan", "--model", "nowhere:net"], ["model nowhere:net", "cannot be imported"]),
         (["plan", "--model", "resnet20", "--arguments", "depth=3"], ["must take", "depth"]),
-        (["data", "fetch"], ["needs at least one name; known are fashion-mini, mnist"]),
+        (["data", "fetch"], ["NAME must be one or more of fashion-mini, mnist"]),
         (["data", "fetch", "imagenet"], ["imagenet"]),
         (["data", "check"], ["NAME", "See `glassbit data check --help`."]),
     ],
@@ -48,7 +48,10 @@ def test_usage_errors_are_explained_and_exit_2(call, words, texts):
 @pytest.mark.parametrize(
     ("words", "texts"),
     [
-        (["train", "--data", "mnist", "--offline"], ["mnist is not here", "glassbit data fetch mnist", "--data-dir"]),
+        (
+            ["train", "--data", "mnist", "--offline"],
+            ["mnist: must be on this machine", "glassbit data fetch mnist", "--data-dir"],
+        ),
         (["train", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (["report", "nowhere"], ["nowhere"]),
         (["explain", "nowhere"], ["nowhere", "must be the folder of a run"]),

@@ -69,7 +69,10 @@ def test_a_run_against_the_file_made_of_it_passes_and_a_damaged_one_fails(call, 
 
     code, said, _ = call("measure", file, "--data", tiny, "--images", "12")  # the images are brought to its size
     assert code == 0
-    assert "not measured, infidelity: infidelity: needs the signed gradient, and model.glassbit is a file" in said
+    assert (
+        "not measured, infidelity: infidelity: model.glassbit must be a network with a signed gradient; got a file"
+        in said
+    )
     assert said.splitlines()[-1] == "report: measured/model/transparency.html"
 
     damaged = tmp_path / "damaged"
@@ -163,8 +166,8 @@ def test_what_can_be_known_is_looked_at_before_anything_is_measured(call, artifa
     [
         (("measure", "nowhere"), "nowhere: must be the folder of a run, a .glassbit or .onnx file, or package.module:"),
         (("measure", "nowhere.onnx"), "nowhere.onnx: must be a file that is there, as `glassbit export` writes it"),
-        (("measure", "a:b"), "--data: is needed where no run is named, to know which images to measure on"),
-        (("compare", "a:b", "a:b"), "compare: needs two networks; got a:b twice"),
+        (("measure", "a:b"), "--data: must be given where no run is named, to know which images to measure on"),
+        (("compare", "a:b", "a:b"), "compare: A and B must be two networks; got a:b twice"),
         (("gate", "a:b", "a:c", "--policy", "none.yaml"), "--policy: must be a YAML file; got none.yaml"),
     ],
 )
@@ -185,7 +188,8 @@ def test_a_file_without_maps_is_refused_before_any_image_is_read(call, graph, ar
         code, _, err = call(*words, "--data", tiny)
         assert code == 2
         assert (
-            "plain.onnx: this .onnx file returns no saliency maps; write it again with `glassbit export --onnx" in err
+            "plain.onnx: must return saliency maps; got an .onnx file without them; write it again with `glassbit"
+            in err
         )
 
 
@@ -194,7 +198,7 @@ def test_an_impossible_place_is_refused_before_any_image_is_read(call, artifact,
     shutil.copy(artifact, tmp_path / "other.glassbit")
     monkeypatch.setattr("glassbit.build.build_data", no_work)
     monkeypatch.setattr("glassbit.cli._predict.image_files", no_work)
-    text = f"{Path('file/sub')}: must be writable; a part of its path is a file; choose another folder"
+    text = f"{Path('file/sub')}: must be writable; got: a part of its path is a file; choose another folder"
     for words in (
         ("measure", artifact, "--data", tiny, "--out", "file/sub"),
         ("compare", artifact, "other.glassbit", "--data", tiny, "--out", "file/sub"),

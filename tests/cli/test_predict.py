@@ -85,14 +85,18 @@ def test_images_are_framed_as_the_file_says(call, graph, artifact, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "texts"),
     [
-        (["MODEL"], 2, ["needs at least one image"]),
+        (["MODEL"], 2, ["images must be named after FILE; got none"]),
         (["model.pt", "PHOTOS"], 2, ["FILE: must end with .glassbit or .onnx", "got model.pt"]),
         (["nowhere.glassbit", "PHOTOS"], 1, ["nowhere.glassbit"]),
         (["PHOTOS/colour.png.glassbit", "PHOTOS"], 1, ["colour.png.glassbit"]),
         (["MODEL", "nowhere.png"], 1, ["IMAGE: must be an image or a folder of images; nowhere.png does not exist"]),
-        (["MODEL", "PHOTOS", "--target", "top"], 2, ["--target: has an effect only with --explain"]),
+        (["MODEL", "PHOTOS", "--target", "top"], 2, ["--target: must be used with --explain; got"]),
         (["MODEL", "PHOTOS", "--explain", "m", "--target", "left"], 2, ["one of top, middle, bottom; got 'left'"]),
-        (["MODEL", "PHOTOS/text.png"], 1, ["1 file cannot be used; repair or remove:", "text.png"]),
+        (
+            ["MODEL", "PHOTOS/text.png"],
+            1,
+            ["images must be readable files; got 1 file that is not; repair or remove:", "text.png"],
+        ),
     ],
 )
 def test_mistakes_are_explained(call, artifact, photos, words, code, texts):
@@ -121,7 +125,10 @@ def test_an_onnx_file_says_the_same(call, graph, artifact, photos, tmp_path):
         assert old == new
     code, _, err = call("predict", tmp_path / "plain.onnx", photos, "--explain", tmp_path / "c")
     assert code == 2
-    assert "returns no saliency map; `glassbit export RUN --onnx FILE --explain`" in err
+    assert (
+        "must return saliency maps; got a file without; write one with `glassbit export RUN --onnx FILE --explain`"
+        in err
+    )
     assert not (tmp_path / "c").exists()
 
 

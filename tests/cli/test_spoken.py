@@ -32,18 +32,21 @@ def test_what_is_asked_for_is_spelled_as_the_command_has_it(command, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("pixels per side: choose size=, e.g. 224", "pixels per side: choose --size, e.g. 224"),
-        ("Choose one for all of them, such as size=64", "Choose one for all of them, such as --size 64"),
+        (
+            "pixels per side; got 3000 x 8; choose size=, e.g. 224",
+            "pixels per side; got 3000 x 8; choose --size, e.g. 224",
+        ),
+        ("choose one for all of them, such as size=64", "choose one for all of them, such as --size 64"),
         ("lower quantizer_decay or quantizer_lr", "lower --quantizer-decay or --quantizer-lr"),
         ("fit: epochs must be at least 1; got 0", "fit: --epochs must be at least 1; got 0"),
         ("must be a multiple of devices (3); got 32", "must be a multiple of --devices (3); got 32"),
         ("got 3; use those or `weights: dorefa`", "got 3; use those or `--weights dorefa`"),
         ("add `deploy_epochs: 1`", "add `--deploy-epochs 1`"),
-        ("its first and last layer (edges: full)", "its first and last layer (--edges full)"),
+        ("layer in full precision (edges: full)", "layer in full precision (--edges full)"),
         ("with --data-dir FOLDER (in Python: data_dir=FOLDER)", "with --data-dir FOLDER"),
         ("images must be uint8; got (1, 2)", "images must be uint8; got (1, 2)"),
         ("--batch-size: must be one of 1, 2", "--batch-size: must be one of 1, 2"),
-        ("build it with channels=3", "build it with channels=3"),
+        ("build the network with channels=3", "build the network with channels=3"),
         ("runs/batch_size=3/log.jsonl: damaged", "runs/batch_size=3/log.jsonl: damaged"),
         ("the layer model.batch_size is missing", "the layer model.batch_size is missing"),
     ],
@@ -53,8 +56,8 @@ def test_keys_become_flags_and_other_words_stay(text, said):
 
 
 def test_explain_has_a_method():
-    text = "cut off from the image; method='occlusion' does without one"
-    assert speaker(["explain"])(text) == "cut off from the image; --method occlusion does without one"
+    text = "or use method='occlusion', which needs no gradient"
+    assert speaker(["explain"])(text) == "or use --method occlusion, which needs no gradient"
 
 
 def test_a_recipe_keeps_its_keys():

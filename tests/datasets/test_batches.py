@@ -66,9 +66,9 @@ def test_all_ranks_together_see_what_one_process_sees(count: int, world: int, sh
 
 
 def test_impossible_sizes() -> None:
-    with pytest.raises(UsageError, match=r"multiple of the number of processes \(2\), got 5"):
+    with pytest.raises(UsageError, match=r"multiple of the number of processes \(2\); got 5"):
         Batches(numbered(20), batch_size=5, seed=0, world=2)
-    with pytest.raises(UsageError, match="too few for 2 processes"):
+    with pytest.raises(UsageError, match="must be at least 2, one per process; got 1"):
         Batches(numbered(1), batch_size=4, seed=0, world=2)
     with pytest.raises(UsageError, match="crop"):
         Augment(crop=-1)

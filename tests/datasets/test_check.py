@@ -44,7 +44,7 @@ def test_files_that_are_not_the_published_ones(tmp_path: Path, write_idx: Callab
 
 def test_a_missing_data_set_is_a_problem(tmp_path: Path) -> None:
     (problem,) = check("cifar10", data_dir=tmp_path).problems
-    assert "cifar10 is not here" in problem
+    assert "cifar10: must be on this machine" in problem
 
 
 def test_images_in_both_parts(tmp_path: Path, photos: Callable[..., Path]) -> None:
@@ -58,5 +58,5 @@ def test_images_in_both_parts(tmp_path: Path, photos: Callable[..., Path]) -> No
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(UsageError, match="called 'nothing'"):
+    with pytest.raises(UsageError, match="got 'nothing'"):
         check("nothing")

@@ -99,7 +99,7 @@ def test_code_in_a_batch_is_refused_and_never_run(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_odd_pickles(value: object) -> None:
-    with pytest.raises(DataError, match="odd is not a Python batch of CIFAR-10"):
+    with pytest.raises(DataError, match="odd: must be a Python batch of CIFAR-10; got: "):
         records(pickle.dumps(value, 2), suffix="", source="odd")
 
 
@@ -111,7 +111,7 @@ def test_damaged_batches(data: bytes) -> None:
 
 
 def test_labels_out_of_range() -> None:
-    with pytest.raises(DataError, match=r"labels 0 \.\.\. 9, but holds 77"):
+    with pytest.raises(DataError, match=r"labels must be 0\.\.9, as in CIFAR-10; got 77"):
         records(bytes([77]) + bytes(3072), suffix=".bin", source="odd")
 
 
@@ -126,5 +126,5 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     lay_out(tmp_path, "tar-bin")
     archive = tmp_path / "cifar-10-binary.tar.gz"
     archive.write_bytes(archive.read_bytes()[:1000])
-    with pytest.raises(DataError, match="The archive is damaged"):
+    with pytest.raises(DataError, match="must be a readable archive; got: "):
         load("cifar10", data_dir=tmp_path)

@@ -36,12 +36,12 @@ def test_other_classes_are_refused_with_both_lists() -> None:
     with pytest.raises(UsageError) as error:
         match_classes(["amber", "black"], data("black", "zinc"), network="m.glassbit")
     assert str(error.value) == (
-        "m.glassbit: its classes must be those of photos, in any order; it has 2: amber, black; photos has 2: black, "
-        "zinc. Give the images the names that the network knows, or train again on these"
+        "m.glassbit: its classes must be those of photos, in any order; got 2: amber, black, where photos has 2: "
+        "black, zinc; give the images the names that the network knows, or train again on these"
     )
-    with pytest.raises(UsageError, match="it has 3: a, b, c; photos has 2: a, b"):
+    with pytest.raises(UsageError, match="got 3: a, b, c, where photos has 2: a, b"):
         match_classes(["a", "b", "c"], data("a", "b"), network="net")
-    with pytest.raises(UsageError, match="it has 3: 0, 1, 2; photos has 2: a, b"):
+    with pytest.raises(UsageError, match="got 3: 0, 1, 2, where photos has 2: a, b"):
         match_classes(["0", "1", "2"], data("a", "b"), network="net")
 
 
@@ -77,7 +77,7 @@ def test_numbers_in_another_order_may_be_either_and_are_refused() -> None:
     sorted_as_text = sorted(counted)
     assert sorted_as_text != counted
     for ours, theirs in ((counted, sorted_as_text), (sorted_as_text, counted)):
-        with pytest.raises(UsageError, match="whether 1 is a name or a number cannot be told"):
+        with pytest.raises(UsageError, match="so 1 may be a name or a number"):
             match_classes(ours, data(*theirs), network="net")
 
 

@@ -90,23 +90,23 @@ def test_one_class(tmp_path: Path, photos: Photos) -> None:
 
 def test_a_folder_too_high(tmp_path: Path, photos: Photos) -> None:
     photos(tmp_path / "pets", cat=2, dog=2)
-    assert f"Did you mean {tmp_path / 'pets'}, which holds cat, dog?" in broken(tmp_path)
+    assert f"did you mean {tmp_path / 'pets'}, which holds cat, dog?" in broken(tmp_path)
 
 
 def test_no_classes(tmp_path: Path, photo: Callable[..., Path]) -> None:
     photo(tmp_path / "a.png")
-    assert "holds no class folders" in broken(tmp_path)
+    assert "got no class folders; make one folder per class" in broken(tmp_path)
 
 
 def test_parts_without_classes(tmp_path: Path, photos: Photos) -> None:
     photos(tmp_path, train=3, test=2)
-    assert "has test, train, but no class folders in train" in broken(tmp_path)
+    assert "train must hold class folders; got none, only test, train" in broken(tmp_path)
 
 
 def test_train_without_test(tmp_path: Path, photos: Photos) -> None:
     photos(tmp_path / "train", cat=2, dog=2)
     photos(tmp_path / "val", cat=2, dog=2)
-    assert "has train, but no test beside it (only train, val)" in broken(tmp_path)
+    assert "must hold a folder test beside train; got only train, val" in broken(tmp_path)
 
 
 def test_a_class_called_train(tmp_path: Path, photos: Photos) -> None:
@@ -168,11 +168,13 @@ def test_the_parts_may_have_capitals(tmp_path: Path, photos: Photos, train: str,
 def test_two_spellings_of_a_part_and_other_names_for_it_are_refused(tmp_path: Path, photos: Photos) -> None:
     photos(tmp_path / "a/train", dog=3, cat=4)
     photos(tmp_path / "a/Train", dog=3, cat=4)
-    with pytest.raises(DataError, match="must have one folder train, got Train and train; join them"):
+    with pytest.raises(DataError, match="must have one folder train; got Train and train; join them"):
         scan(tmp_path / "a")
     photos(tmp_path / "b/Training", dog=3, cat=4)
     photos(tmp_path / "b/Testing", dog=3, cat=4)
-    with pytest.raises(DataError, match="Testing, Training look like parts of a data set: rename them train and test"):
+    with pytest.raises(
+        DataError, match="got Testing, Training, which look like parts of a data set; rename them train and test"
+    ):
         scan(tmp_path / "b")
 
 
@@ -229,7 +231,7 @@ def test_what_is_no_file_is_listed_and_never_opened(tmp_path: Path, photos: Phot
     (root / "dog/more").symlink_to(root / "cat")
     lines = broken(root).splitlines()
     assert lines == [
-        f"{root} cannot be used:",
+        f"{root}: must hold images in class folders; got 5 problems:",
         f"  - {root}/owl: a link to nothing; repair or remove it",
         f"  - {root}/cat/lost.png: a link to nothing; repair or remove it",
         f"  - {root}/cat/round.png: a link to nothing; repair or remove it",

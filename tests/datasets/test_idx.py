@@ -23,10 +23,10 @@ def test_plain_and_packed_whatever_the_name(tmp_path: Path, data: bytes, name: s
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (b"", "begins with nothing"),
-        (b"<html>not found</html>", "00 00 08 03, but begins with 3c 68 74 6d"),
-        (GOOD[:-1], "must hold 2 x 3 x 4 = 24 bytes of data after its header, but holds 23"),
-        (GOOD + b"x", "but holds 25"),
+        (b"", "got nothing; get the file again"),
+        (b"<html>not found</html>", "00 00 08 03; got 3c 68 74 6d"),
+        (GOOD[:-1], "must hold 2 x 3 x 4 = 24 bytes of data after its header; got 23"),
+        (GOOD + b"x", "got 25"),
         (GOOD.replace(b"\x08\x03", b"\x0d\x03"), "unsigned bytes"),
         (gzip.compress(GOOD, mtime=0)[:-9], "damaged or cut short"),
         (gzip.compress(GOOD, mtime=0)[:20] + b"zzzzzzzzzzzzzzzzz", "damaged or cut short"),

@@ -83,7 +83,7 @@ def test_what_is_not_clear_is_refused_with_lines_that_make_it_right(tmp_path: Pa
     with pytest.raises(DataError) as error:
         load(saved(tmp_path / "x.npz", images))
     text = str(error.value)
-    assert f"train_images and test_images must be uint8, 0 ... 255, got {images.dtype} from " in text
+    assert f"train_images and test_images must be uint8, 0 ... 255; got {images.dtype} from " in text
     lines = re.findall(r"`([^`]+)`", text)
     assert lines
     for place, line in enumerate(lines):
@@ -111,7 +111,7 @@ def test_the_two_lines_for_int8_are_what_they_say(tmp_path: Path) -> None:
     "images", [PIXELS.astype("c8"), PIXELS.astype(str), PIXELS.astype("M8[s]")], ids=["complex", "text", "time"]
 )
 def test_no_numbers(tmp_path: Path, images: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"must be numbers, got .*; save them as uint8"):
+    with pytest.raises(DataError, match=r"must be numbers; got .*; save them as uint8"):
         load(saved(tmp_path / "x.npz", images))
 
 
@@ -124,7 +124,7 @@ def test_two_and_four_channels_are_refused_with_lines_for_each_meaning(
     color, opacity = images[..., : channels - 1], images[..., channels - 1 :] / 255
     wanted = np.round(opacity * color + (1 - opacity) * 255).astype(np.uint8)
     images, color, wanted = (np.ascontiguousarray(np.moveaxis(array, -1, axis)) for array in (images, color, wanted))
-    with pytest.raises(DataError, match=rf"with c = 1 or 3, got .*; where channel {channels} is opacity") as error:
+    with pytest.raises(DataError, match=rf"with c = 1 or 3; got .*; where channel {channels} is opacity") as error:
         load(saved(tmp_path / "x.npz", images))
     lines = re.findall(r"`([^`]+)`", str(error.value))[:2]
     for line, right in zip(lines, (wanted, color), strict=True):
@@ -160,13 +160,13 @@ def test_rows_of_pixels_are_images(tmp_path: Path, shape: tuple[int, ...], wante
 @pytest.mark.parametrize(
     ("shape", "text"),
     [
-        ((1, 30, 1), r"must say which axis is the channels, got \(12, 1, 30, 1\); save images\[:, 0\]"),
-        ((3, 30), r"4 ... 2048 pixels per side, or 1 on one of the two, got \(3, 30\)"),
-        ((3, 30, 3), r"pixels per side, or 1 on one of the two, got \(30, 3\)"),
+        ((1, 30, 1), r"must say which axis is the channels; got \(12, 1, 30, 1\); save images\[:, 0\]"),
+        ((3, 30), r"4 ... 2048 pixels per side, or 1 on one of the two; got \(3, 30\)"),
+        ((3, 30, 3), r"pixels per side, or 1 on one of the two; got \(30, 3\)"),
         ((2, 30), "pixels per side, or 1 on one"),
         ((1, 3), "pixels per side, or 1 on one"),
         ((30,), r"got \(12, 30\); save images.reshape\(-1, HEIGHT, WIDTH\), or images\[:, None\]"),
-        ((1, 4, 4, 1), r"with c = 1 or 3, got \(12, 1, 4, 4, 1\)"),
+        ((1, 4, 4, 1), r"with c = 1 or 3; got \(12, 1, 4, 4, 1\)"),
     ],
 )
 def test_a_shape_that_can_be_read_in_two_ways_or_in_none_is_refused(

@@ -54,7 +54,7 @@ def test_missing_files_say_which_where_and_how(tmp_path: Path, write_idx: Write)
     with pytest.raises(DataError) as error:
         load("mnist", data_dir=tmp_path)
     text = str(error.value)
-    assert "mnist is not here" in text
+    assert "mnist: must be on this machine" in text
     assert "train-images-idx3-ubyte train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte" in text
     assert str(tmp_path / "MNIST/raw") in text
     assert f"{tmp_path / 'mnist'} has no t10k-labels-idx1-ubyte" in text
@@ -71,9 +71,13 @@ def test_a_data_folder_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "text"),
     [
-        ("t10k-labels-idx1-ubyte", np.zeros(19, np.uint8), "has 20 images, but 19 labels"),
-        ("t10k-labels-idx1-ubyte", np.full(20, 10, np.uint8), "must hold labels 0 ... 9, but holds 10"),
-        ("t10k-images-idx3-ubyte", np.zeros((20, 9, 8), np.uint8), "different sizes: 8x8 and 9x8"),
+        (
+            "t10k-labels-idx1-ubyte",
+            np.zeros(19, np.uint8),
+            "must have one label per image; got 20 images and 19 labels",
+        ),
+        ("t10k-labels-idx1-ubyte", np.full(20, 10, np.uint8), "labels must be 0..9; got 10; get it again"),
+        ("t10k-images-idx3-ubyte", np.zeros((20, 9, 8), np.uint8), "must have one size; got 8x8 and 9x8"),
         ("t10k-images-idx3-ubyte", np.zeros(20, np.uint8), "in 3 dimensions"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_class_that_loses_all_its_test_images_is_named_and_nothing_but_copies_
         load(tmp_path)
     for name in ("dog", "owl"):
         shutil.copy(tmp_path / name / "0.png", tmp_path / name / "1.png")
-    with pytest.raises(DataError, match="every image that was kept for testing is a training image too"):
+    with pytest.raises(DataError, match="test images must not all be training images too"):
         load(tmp_path)
 
 

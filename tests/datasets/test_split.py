@@ -54,13 +54,13 @@ def test_impossible_fractions(fraction: float) -> None:
 
 
 def test_nothing_to_validate_on() -> None:
-    with pytest.raises(UsageError, match="no image is left"):
+    with pytest.raises(UsageError, match="must have two training images or more; got none"):
         split_validation(numbered([0, 1, 2]))
 
 
 def test_a_split_refuses_what_does_not_fit() -> None:
     images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
-    with pytest.raises(UsageError, match="3 images but 2 labels"):
+    with pytest.raises(UsageError, match="labels must be one per image; got 3 images and 2 labels"):
         Split(images, torch.zeros(2, dtype=torch.int64))
 
 

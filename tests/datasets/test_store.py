@@ -87,13 +87,13 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(DataError, match=r"0\.0 GB left: make room, set GLASSBIT_CACHE"):
+    with pytest.raises(DataError, match=r"got 0\.0 GB; make room, set GLASSBIT_CACHE"):
         collect(prepare, key=("x",), cache_dir=tmp_path, limit=0)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"cannot be written to .*set GLASSBIT_CACHE"):
+    with pytest.raises(DataError, match=r"must be writable; got: .*set GLASSBIT_CACHE"):
         collect(prepare, key=("x",), cache_dir=tmp_path / "file", limit=0)
 
 

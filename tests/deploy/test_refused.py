@@ -331,7 +331,8 @@ def test_dorefa_weights_of_8_bits_are_refused():
 def test_arguments():
     network = models.cnn_bn()
     with pytest.raises(
-        UsageError, match=r"deploy: the network is not quantized; call quantize_\(model.network, plan\)"
+        UsageError,
+        match=r"deploy: the network must be quantized; got one that is not; call quantize_\(model.network, plan\)",
     ):
         Deployed(network, torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
     quantize_(network, Plan.named("w4a4"))

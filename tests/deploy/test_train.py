@@ -111,7 +111,7 @@ def test_statistics_are_plain_averages_of_batches():
     assert torch.allclose(network[3].running_mean, torch.zeros(3), atol=1e-6)
     assert [norm.momentum for norm in (network[1], network[3])] == [0.3, 0.1]
     assert [module.training for module in network] == [True, True, False, True]
-    with pytest.raises(UsageError, match="reestimate_: needs at least one batch of images; got none"):
+    with pytest.raises(UsageError, match="reestimate_: batches must be one or more; got none"):
         reestimate_(network, [])
     reestimate_(nn.Conv2d(1, 3, 3), [])
 
@@ -145,9 +145,13 @@ def test_lowering_a_bare_network_reads_pixels_as_they_are():
 
 def test_lowering_says_what_is_missing():
     model = quantized("resnet8-A", Plan.named("w4a4"))
-    with pytest.raises(UsageError, match="lower: needs images, or preprocessing, to know what size of images"):
+    with pytest.raises(
+        UsageError, match="lower: images or preprocessing must be given, to know the size of images; got neither"
+    ):
         lower(model)
-    with pytest.raises(UsageError, match=r"lower: needs images to find the range of what is summed \(layer1.0.conv2, "):
+    with pytest.raises(
+        UsageError, match=r"lower: images must be given, to find the range of what is summed \(layer1.0.conv2, "
+    ):
         lower(model, preprocessing=Preprocessing(1, 12, 12))
     ready = Deployed(model, pictures(1, 12, 8))
     with pytest.raises(UsageError, match="lower: classes must be 4 names, one per logit; got 2"):

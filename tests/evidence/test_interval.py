@@ -133,5 +133,5 @@ def test_bad_arguments_are_named(arguments, text):
 
 
 def test_no_seed_is_refused():
-    with pytest.raises(UsageError, match="at least one seed"):
+    with pytest.raises(UsageError, match="values must have one row per seed; got no rows"):
         interval(np.zeros((0, 3)))

@@ -178,7 +178,7 @@ def test_the_screen():
         ({"faithfulness": float("nan")}, "faithfulness must be a share, 0..1, or null for no check; got nan"),
         (
             dict.fromkeys(("accuracy_drop", "agreement", "faithfulness")),
-            "at least one of accuracy_drop, agreement, faithfulness, predictions, object_mass must be a number",
+            "accuracy_drop, agreement, faithfulness, predictions, object_mass must not all be null; got no limit",
         ),
     ],
 )

@@ -79,7 +79,9 @@ def test_a_stop_between_the_two_files_is_noticed(tmp_path, monkeypatch):
         patch.setattr(_stored, "write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             invented(seed=1).save(tmp_path)
-    with pytest.raises(RunError, match=r"transparency\.npz is damaged, or not of the same time as transparency\.json"):
+    with pytest.raises(
+        RunError, match=r"transparency\.npz must be the file that was written with transparency\.json; got "
+    ):
         Measurement.load(tmp_path)
     invented(seed=1).save(tmp_path)
     assert Measurement.load(tmp_path).seed == 1
@@ -141,24 +143,33 @@ def fewer_arrays(folder):
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
-        (missing, r"must hold transparency.json and transparency.npz; no transparency.json; measure the network again"),
+        (
+            missing,
+            r"must hold transparency.json and transparency.npz; got no transparency.json; measure the network again",
+        ),
         (no_arrays, r"no transparency.npz; measure the network again with `glassbit measure`"),
-        (no_json, r"transparency.json: must be readable JSON, and is not .*; measure the network again"),
+        (no_json, r"transparency.json: must be readable JSON; got: .*; measure the network again"),
         (a_list, r"its format must be 'glassbit-transparency'; got 'list'; measure the network again"),
         (lambda folder: edit(folder, format="else"), r"format must be 'glassbit-transparency'; got 'else'; measure"),
         (
             lambda folder: edit(folder, version=2),
-            r"format version 2; this Glassbit reads version 1; update Glassbit, or measure the network again",
+            r"format version must be 1; got 2; update Glassbit, or measure the network again",
         ),
-        (one_bit, r"transparency.npz is damaged, or not of the same time as transparency.json; measure the network"),
+        (
+            one_bit,
+            r"transparency.npz must be the file that was written with transparency.json; got .*; measure the network",
+        ),
         (
             lambda folder: replaced(folder, b"else"),
-            r"transparency.npz: must hold arrays, and is damaged .*; measure the network again",
+            r"transparency.npz: must hold arrays; got a damaged file .*; measure the network again",
         ),
-        (a_pickle, r"transparency.npz: must hold arrays, and is damaged .*; measure the network again"),
-        (fewer_arrays, r"must hold a measurement \(no labels\); measure the network again"),
-        (lambda folder: edit(folder, curves=3), r"must hold a measurement \(curves is not .*; measure the network"),
-        (lambda folder: edit(folder, randomisation=[1]), r"must hold a measurement \(randomisation is not .*; measure"),
+        (a_pickle, r"transparency.npz: must hold arrays; got a damaged file .*; measure the network again"),
+        (fewer_arrays, r"must hold a measurement; got: no labels; measure the network again"),
+        (lambda folder: edit(folder, curves=3), r"must hold a measurement; got: curves is not .*; measure the network"),
+        (
+            lambda folder: edit(folder, randomisation=[1]),
+            r"must hold a measurement; got: randomisation is not .*; measure",
+        ),
     ],
 )
 def test_damaged_and_foreign_files_are_refused_with_the_repair(tmp_path, damage, text):

@@ -141,5 +141,5 @@ def test_bad_arguments_are_named(make, images, change, text) -> None:
 
 
 def test_no_images_are_refused(make, images) -> None:
-    with pytest.raises(UsageError, match="at least one image"):
+    with pytest.raises(UsageError, match="images must be one or more; got none"):
         masking_curves(make(), images[:0], LABELS[:0])

@@ -65,7 +65,9 @@ def test_weights_are_no_feature_maps() -> None:
 
 def test_a_network_without_feature_maps_is_refused() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    with pytest.raises(UsageError, match="no layer of the model gives feature maps larger than 1 x 1; use gradient"):
+    with pytest.raises(
+        UsageError, match="must have a layer with feature maps larger than 1 x 1; got none; use gradient"
+    ):
         grad_cam(model, torch.rand(2, 1, 8, 8))
 
 

@@ -104,7 +104,10 @@ def test_any_number_of_channels_and_large_images(tmp_path: Path) -> None:
         ({"names": ["a"]}, "names must be 5, one per image; got 1"),
         ({"methods": []}, "methods must be one or more names, each once"),
         ({"methods": ["gradient", "gradient"]}, "each once"),
-        ({"methods": ["gradient", "deeplift"]}, "deeplift would be wrong on this quantized network"),
+        (
+            {"methods": ["gradient", "deeplift"]},
+            "method must be correct on quantized networks, as this one is; got deeplift",
+        ),
         ({"colors": "beige"}, "colour map"),
         ({"target": 9}, "target must be a class 0..2"),
     ],
@@ -121,5 +124,7 @@ def test_nothing_is_written_when_an_argument_is_wrong(make, images, tmp_path: Pa
 def test_an_impossible_folder_is_refused_before_anything_is_computed(make, images, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr("glassbit.explain._pictures._predict", lambda *_: pytest.fail("the network has run"))
-    with pytest.raises(DiskError, match=r"sub: must be writable; a part of its path is a file; choose another folder"):
+    with pytest.raises(
+        DiskError, match=r"sub: must be writable; got: a part of its path is a file; choose another folder"
+    ):
         explain_images(make(), images, NAMES, ["gradient"], tmp_path / "file" / "sub")

@@ -20,7 +20,8 @@ REASONS = {
 @pytest.mark.parametrize("method", REASONS)
 def test_a_quantized_network_refuses_it_with_the_reason(make, images, method) -> None:
     with pytest.raises(
-        UsageError, match=f"{method} would be wrong on this quantized network: .*{REASONS[method]}.*use one of gradient"
+        UsageError,
+        match=f"correct on quantized networks, as this one is; got {method}: .*{REASONS[method]}.*use one of gradient",
     ):
         check_method(make(quantized="w4a4"), method)
 
@@ -29,13 +30,13 @@ def test_a_quantized_network_refuses_it_with_the_reason(make, images, method) ->
 @pytest.mark.parametrize("quantizer", [PACT(4), LSQActivation(4)])
 def test_one_quantized_activation_is_enough(method, quantizer) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), quantizer, nn.Linear(3, 2))
-    with pytest.raises(UsageError, match="would be wrong on this quantized network"):
+    with pytest.raises(UsageError, match="method must be correct on quantized networks, as this one is"):
         check_method(model, method)
 
 
 @pytest.mark.parametrize("method", REASONS)
 def test_a_float_network_is_told_why_it_is_not_offered(make, method) -> None:
-    with pytest.raises(UsageError, match=f"{method} is not offered.*could not be compared"):
+    with pytest.raises(UsageError, match=f"quantized networks too, so that maps can be compared; got {method}: "):
         check_method(make(), method)
 
 

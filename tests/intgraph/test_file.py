@@ -32,7 +32,7 @@ def refusal(path):
     return str(caught.value).removeprefix(f"{path}: ")
 
 
-UNREADABLE = "holds no network that can be read: "
+UNREADABLE = "must hold a readable network; got: "
 
 
 def same(a, b):
@@ -161,12 +161,12 @@ def test_a_flipped_bit_is_named_as_damage(whole, path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    assert refusal(path) == "damaged: its bytes do not match its SHA-256 digest; copy or export it again"
+    assert refusal(path) == "must match its SHA-256 digest; got other bytes, so it is damaged; copy or export it again"
 
 
 def test_foreign_files_are_refused(path, tmp_path):
-    text = "is not a Glassbit network, or its beginning is damaged: "
-    short, other = text + "it is shorter than its header says", text + "its header is not that of a network"
+    must, repair = "must be a Glassbit network", "it is foreign, or its beginning is damaged; export it again"
+    short, other = f"{must}; got a file shorter than its header says; {repair}", f"{must}; got another header; {repair}"
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.writestr("data.pkl", pickle.dumps({"weights": [1, 2, 3]}))
     for content in (b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(100), (tmp_path / "archive.zip").read_bytes()):
@@ -192,21 +192,21 @@ def test_foreign_files_are_refused(path, tmp_path):
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt"}))
     assert refusal(path) == other
     path.write_bytes(safetensors.numpy.save({"a": np.zeros(3)}, {"format": "pt", "version": "1"}))
-    assert refusal(path) == text + "its format must be 'glassbit-intgraph'; got 'pt'"
+    assert refusal(path) == f"{must} with the format 'glassbit-intgraph'; got 'pt'; {repair}"
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    assert refusal(tmp_path / "missing") == "cannot be read: No such file or directory"
-    assert refusal(tmp_path) == "cannot be read: a folder, where a file is needed"
+    assert refusal(tmp_path / "missing") == "must be a readable file; got: No such file or directory; check the path"
+    assert refusal(tmp_path) == "must be a readable file; got: a folder, where a file is needed; check the path"
 
 
 def test_other_versions_are_refused(contents, path):
-    text = "this Glassbit reads versions up to 2; update Glassbit, or export the network again"
+    repair = "update Glassbit, or export the network again"
     for version in (0, 3):
         contents.write(path, version=str(version))
-        assert refusal(path) == f"format version {version}; {text}"
+        assert refusal(path) == f"format version must be at most 2; got {version}; {repair}"
     contents.write(path, version="one")
-    assert "its header is not that of a network" in refusal(path)
+    assert "got another header" in refusal(path)
 
 
 @pytest.mark.parametrize(("bits", "version", "other"), [(None, "1", "2"), (4, "2", "1")])
@@ -262,10 +262,10 @@ def test_a_resigned_file_is_read(contents, whole, path):
 def test_a_wrong_certificate_is_refused(contents, path):
     contents.certificate["layers"][0]["accumulator_bound"] -= 1
     contents.write(path)
-    assert refusal(path) == "the certificate is not that of the network in the file; export it again"
+    assert refusal(path) == "certificate must be that of the network in the file; got another one; export it again"
     contents.certificate = None
     contents.write(path)
-    assert refusal(path) == "the certificate is not that of the network in the file; export it again"
+    assert refusal(path) == "certificate must be that of the network in the file; got another one; export it again"
 
 
 def test_a_network_that_breaks_rules_is_refused(contents, path):
@@ -273,7 +273,7 @@ def test_a_network_that_breaks_rules_is_refused(contents, path):
     contents.node("conv")["stride"] = [0, 1]
     contents.write(path)
     assert refusal(path).splitlines() == [
-        "holds a network that breaks rules; export it again",
+        "must hold a valid network; got one that breaks rules; export it again",
         "the integer network: 2 problems",
         "  - conv: stride must be two ints of 1..65535; got (0, 1)",
         "  - relu: every multiplier must be odd and 1..255; got 2",
@@ -415,7 +415,7 @@ def test_huge_declarations_cost_no_memory(contents, path):
 
 def test_very_large_headers_are_not_parsed(path):
     path.write_bytes((2**22 + 1).to_bytes(8, "little") + b" " * (2**22 + 1))
-    assert refusal(path).endswith("headers have at most 4194304 bytes; got 4194305")
+    assert refusal(path).startswith("must be a Glassbit network, whose header has at most 4194304 bytes; got 4194305; ")
 
 
 def test_very_large_files_are_not_even_read(path):
@@ -426,10 +426,10 @@ def test_very_large_files_are_not_even_read(path):
 
 def test_what_is_no_file_is_not_opened(path):
     os.mkfifo(path)
-    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened; remove it"
+    assert refusal(path) == "must be a readable file; got: a pipe, socket or device, which is not opened; remove it"
     path.unlink()
     path.symlink_to("/dev/zero")
-    assert refusal(path) == "cannot be read: a pipe, socket or device, which is not opened; remove it"
+    assert refusal(path) == "must be a readable file; got: a pipe, socket or device, which is not opened; remove it"
 
 
 def rename(contents, old, new):
@@ -486,7 +486,7 @@ def test_keys_that_occur_twice_are_refused(contents, path, text):
     contents.write(path, graph=squeezed(text))
     assert (
         refusal(path)
-        == "holds no network that can be read: its graph must be JSON; a key occurs twice; export it again"
+        == "must hold a readable network; got: its graph must be JSON; a key occurs twice; export it again"
     )
 
 

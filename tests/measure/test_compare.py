@@ -67,13 +67,13 @@ def test_a_network_whose_maps_are_undefined_everywhere_still_compares():
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"facts": {"data": "mnist", "images_digest": "abc"}}, "other data sets; measure both again"),
-        ({"facts": {"data": "invented", "images_digest": "xyz"}}, "other pixels; measure"),
-        ({"classes": ("a", "b", "c")}, "other classes; measure"),
-        ({"rows": np.arange(COUNT)}, "other test images; measure"),
-        ({"labels": np.zeros(COUNT, np.int64)}, "other labels; measure"),
-        ({"correct": np.ones(3, bool)}, "other sizes of the test set; measure"),
-        ({"fractions": (0.0, 1.0)}, "other shares of removed pixels; measure"),
+        ({"facts": {"data": "mnist", "images_digest": "abc"}}, "different data sets; measure both again"),
+        ({"facts": {"data": "invented", "images_digest": "xyz"}}, "different pixels; measure"),
+        ({"classes": ("a", "b", "c")}, "different classes; measure"),
+        ({"rows": np.arange(COUNT)}, "different test images; measure"),
+        ({"labels": np.zeros(COUNT, np.int64)}, "different labels; measure"),
+        ({"correct": np.ones(3, bool)}, "different sizes of the test set; measure"),
+        ({"fractions": (0.0, 1.0)}, "different shares of removed pixels; measure"),
     ],
 )
 def test_measurements_of_other_images_are_refused(changes, text):
@@ -85,12 +85,12 @@ def test_measurements_of_other_images_are_refused(changes, text):
 
 
 def test_every_difference_is_named_at_once():
-    with pytest.raises(UsageError, match="other test images, labels; measure"):
+    with pytest.raises(UsageError, match="different test images, labels; measure"):
         compare(invented(), invented(rows=np.arange(COUNT), labels=np.zeros(COUNT, np.int64)))
 
 
 def test_fewer_images_are_refused():
-    with pytest.raises(UsageError, match="other test images, labels, sizes of the images"):
+    with pytest.raises(UsageError, match="different test images, labels, sizes of the images"):
         compare(invented(), invented(n=10))
 
 

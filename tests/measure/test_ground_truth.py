@@ -84,7 +84,7 @@ def test_maps_that_do_not_fit_are_refused(metric: Callable[..., object]) -> None
     maps, region = np.ones((2, 10, 12), np.float32), square(2)
     with pytest.raises(UsageError, match=r": maps must be >= 0; got -1; take the size of a signed map first"):
         metric(-maps, region)
-    text = r"x: maps and region must have one shape \(n, h, w\), got \(1, 10, 12\) and \(2, 10, 12\); both"
+    text = r"x: maps and region must have one shape \(n, h, w\); got \(1, 10, 12\) and \(2, 10, 12\); pass both"
     with pytest.raises(UsageError, match=text):
         _checked("x", maps[:1], region)
 

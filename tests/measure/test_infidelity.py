@@ -159,7 +159,7 @@ def test_few_images_are_enough_and_progress_counts_them() -> None:
 
 def test_a_file_is_refused_with_the_reason(tmp_path) -> None:
     text = (
-        "infidelity: needs the signed gradient, and shop is a file, whose maps have sizes only; "
+        "infidelity: shop must be a network with a signed gradient; got a file, whose maps have no signs; "
         "measure the network that it was made from"
     )
     with pytest.raises(UsageError, match=f"^{text}$"):

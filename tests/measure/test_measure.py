@@ -87,7 +87,9 @@ def test_the_draw_is_fixed_and_covers_a_small_test_set_whole() -> None:
 
 def test_a_network_for_other_images_is_refused() -> None:
     other = Dataset("big", *[Split(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4) % 3)] * 2, CLASSES)
-    with pytest.raises(UsageError, match="net: must fit big, which has 3 classes of images 3 x 8 x 8; it takes 3"):
+    with pytest.raises(
+        UsageError, match="net: must fit big, which has 3 classes of images 3 x 8 x 8; got a network that takes 3"
+    ):
         measure(subject(), other)
 
 

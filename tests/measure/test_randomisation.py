@@ -257,12 +257,13 @@ class Fixed(nn.Module):
 
 
 CANNOT = (
-    r"net has parameters that it cannot re-draw: Fixed \(Fixed\), inner\.network\.2 \(ParameterList\); "
-    r"give each such module a method reset_parameters\(\) that draws its parameters anew$"
+    r"net must be able to re-draw all its parameters; got modules that cannot: "
+    r"Fixed \(Fixed\), inner\.network\.2 \(ParameterList\); "
+    r"give each one a method reset_parameters\(\) that draws its parameters anew$"
 )
 DEPLOYED = (
-    "net computes in deployed arithmetic, whose ranges were set for the trained weights; "
-    r"measure the quantized network that it was made from \(`deployed\.classifier`\)$"
+    "net must be the quantized network; got deployed arithmetic, whose ranges were set for the trained weights; "
+    r"measure the network that it was made from \(`deployed\.classifier`\)$"
 )
 
 
@@ -275,9 +276,9 @@ class Bare(nn.Module):
     ("model", "text"),
     [
         (Fixed, CANNOT),
-        (Bare, "net has no parameters that could be re-drawn$"),
+        (Bare, "net must have parameters to re-draw; got none$"),
         (deployed, DEPLOYED),
-        (lambda: nn.Sequential(deployed()), "net computes in deployed arithmetic"),
+        (lambda: nn.Sequential(deployed()), "net must be the quantized network; got deployed arithmetic"),
     ],
 )
 def test_a_network_that_it_cannot_redraw_is_refused(model, text) -> None:
@@ -286,11 +287,14 @@ def test_a_network_that_it_cannot_redraw_is_refused(model, text) -> None:
 
 
 def test_a_file_is_refused(tmp_path) -> None:
-    text = "randomisation: shop is a file, whose weights are fixed; measure the network that it was made from"
+    text = (
+        "randomisation: shop must be a network with weights to re-draw; got a file, whose weights are fixed; "
+        "measure the network that it was made from"
+    )
     with pytest.raises(UsageError, match=f"^{text}$"):
         randomisation(artifact(tmp_path), pictures(), classes())
 
 
 def test_a_single_image_has_no_statistics() -> None:
-    with pytest.raises(UsageError, match="needs at least two images; got 1"):
+    with pytest.raises(UsageError, match="images must be two or more; got 1"):
         randomisation(plain(mlp()), pictures(1), classes(1))

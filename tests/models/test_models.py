@@ -85,7 +85,8 @@ def test_cnn_takes_the_size_it_was_built_for(size, channels):
     network = models.cnn(classes=5, channels=channels, size=size)
     assert network(torch.rand(2, channels, height, width)).shape == (2, 5)
     with pytest.raises(
-        UsageError, match=rf"built for images of {height} x {width} pixels, got 50 x 6; build it with size=\(50, 6\)"
+        UsageError,
+        match=rf"images must have {height} x {width} pixels; got 50 x 6; build the network with size=\(50, 6\)",
     ):
         network(torch.rand(2, channels, 50, 6))
 
@@ -113,7 +114,7 @@ def test_smallest_images_of_resnet(shape):
         (lambda: models.resnet56(shortcut="C"), 'resnet56: shortcut must be "A" .* or "B" .*; got \'C\''),
         (
             lambda: models.cnn_bn()(torch.rand(1, 3, 28, 28)),
-            r"built for images of 1 channel, got 3; build it with channels=3",
+            r"images must have 1 channel; got 3; build the network with channels=3",
         ),
         (lambda: models.cnn_bn()(torch.rand(1, 1, 7, 28)), "cnn_bn: images must be at least 8 x 8 pixels; got 7 x 28"),
         (lambda: models.resnet20()(torch.rand(32, 32)), "images must have the shape .*; got"),
@@ -258,7 +259,7 @@ class TestClassifier:
 
     def test_channels_are_not_broadcast(self):
         model = models.Classifier(models.cnn_bn(channels=3), mean=(0.5,), std=(0.5,))
-        with pytest.raises(UsageError, match=r"Normalize: built for images of 1 channel; got 3"):
+        with pytest.raises(UsageError, match=r"Normalize: images must have 1 channel; got 3"):
             model(torch.rand(1, 3, 28, 28))
 
 

@@ -55,7 +55,7 @@ def test_absurd_sizes(size: int | tuple[int, int]) -> None:
 
 
 def test_unknown_words() -> None:
-    with pytest.raises(UsageError, match="resize must be 'stretch' or 'crop' or 'pad', got 'squash'"):
+    with pytest.raises(UsageError, match="resize must be 'stretch' or 'crop' or 'pad'; got 'squash'"):
         Framing.of(size=8, resize="squash", color="auto")
-    with pytest.raises(UsageError, match="color must be 'auto' or 'grey' or 'rgb', got 'gray'"):
+    with pytest.raises(UsageError, match="color must be 'auto' or 'grey' or 'rgb'; got 'gray'"):
         Framing.of(size=8, resize="crop", color="gray")

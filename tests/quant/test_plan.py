@@ -146,7 +146,7 @@ class TestValues:
             Plan.named("w4a4", **options)
 
     def test_no_rules(self) -> None:
-        with pytest.raises(UsageError, match="Plan empty: needs at least one rule"):
+        with pytest.raises(UsageError, match="Plan empty: rules must be one or more; got none"):
             Plan("empty", ())
 
 

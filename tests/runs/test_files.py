@@ -67,7 +67,7 @@ def test_another_version_is_refused(kind, value, version):
 def test_keys_that_are_missing_or_of_another_type_are_named(kind, value, keys):
     with pytest.raises(RunError) as caught:
         kind.from_json(value, path=Path("f"), repair="repair it")
-    assert str(caught.value) == f"f: must hold what Glassbit writes there, and does not ({keys}); repair it"
+    assert str(caught.value) == f"f: must hold what Glassbit writes there; got other values ({keys}); repair it"
 
 
 def test_files_are_written_and_read(tmp_path):
@@ -75,14 +75,14 @@ def test_files_are_written_and_read(tmp_path):
     Result.from_json(RESULT, path=path, repair="").write(path)
     assert path.read_text() == (OLD / "result.json").read_text()
     path.write_text("{")
-    with pytest.raises(RunError, match=r"result\.json: must be readable JSON, and is not .*; repair it"):
+    with pytest.raises(RunError, match=r"result\.json: must be readable JSON; got: .*; repair it"):
         Result.read(path, repair="repair it")
     append_epoch(tmp_path / "log.jsonl", EPOCH)
     append_epoch(tmp_path / "log.jsonl", {**EPOCH, "epoch": 2})
     assert [epoch.epoch for epoch in read_log(tmp_path / "log.jsonl", repair="")] == [1, 2]
     assert read_log(tmp_path / "none.jsonl", repair="") == ()
     (tmp_path / "log.jsonl").write_text("[\n")
-    with pytest.raises(RunError, match=r"log\.jsonl: must be lines of JSON, and is not .*; repair it"):
+    with pytest.raises(RunError, match=r"log\.jsonl: must be lines of JSON; got: .*; repair it"):
         read_log(tmp_path / "log.jsonl", repair="repair it")
 
 

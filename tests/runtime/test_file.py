@@ -165,6 +165,7 @@ def test_a_missing_extra_says_how_to_install_it(missing, monkeypatch):
     }
     for call in calls[missing]:
         with pytest.raises(
-            UsageError, match=rf"needs the package {missing}: pip install 'onnx>=1\.20' 'onnxruntime>=1\.24'"
+            UsageError,
+            match=rf"{missing} must be installed; got no such package; pip install 'onnx>=1\.20' 'onnxruntime>=1\.24'",
         ):
             call()

@@ -54,5 +54,5 @@ def test_so_does_the_executor_of_qonnx():
 
 
 def test_sums_that_float32_cannot_hold_are_refused():
-    with pytest.raises(UsageError, match=r"accumulators must stay below 2\^24, .*; fc: reaches 37307521 with its bias"):
+    with pytest.raises(UsageError, match=r"accumulators must be below 2\^24, .*; got 37307521 in fc, with its bias"):
         qonnx_model(CASES["saturating"]())

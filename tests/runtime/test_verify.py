@@ -92,7 +92,7 @@ def test_a_file_of_another_network_differs(graph, no_web, tmp_path):
     rows = verify(graph, images_for(graph, 2), model=path)
     assert {row.outcome for row in rows[:-1]} == {"failed"}
     assert "images must be uint8" in rows[0].note
-    with pytest.raises(ArtifactError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="must be a readable file; got: "):
         verify(graph, images_for(graph, 2), model=tmp_path / "none.onnx")
     path.write_bytes(b"abc")
     for check in (partial(verify, graph), partial(verify_settings)):
@@ -149,11 +149,12 @@ def test_without_the_extra(graph, no_web, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     rows = verify(graph, images)
     assert [(row.backend, row.outcome) for row in rows] == [("ONNX Runtime", "missing"), ("onnxruntime-web", "missing")]
-    assert rows[0].note == "ONNX Runtime needs the package onnxruntime: pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
+    text = "onnxruntime must be installed; got no such package; pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
+    assert rows[0].note == f"ONNX Runtime: {text}"
     monkeypatch.setitem(sys.modules, "onnx", None)
     rows = verify(graph, images)
     assert [row.note for row in rows] == [
-        "An ONNX file needs the package onnx: pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
+        "An ONNX file: onnx must be installed; got no such package; pip install 'onnx>=1.20' 'onnxruntime>=1.24'"
     ] * 2
 
 

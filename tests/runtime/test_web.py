@@ -57,5 +57,5 @@ def test_what_is_missing_is_said(tmp_path, monkeypatch):
         monkeypatch.setenv("GLASSBIT_WEB", str(tmp_path))
         assert find_web().version == "1.2.3"
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match=r"needs Node\.js 18 or newer; there is no program called node"):
+    with pytest.raises(UsageError, match=r"Node\.js 18 or newer must be installed; got no program called node"):
         find_web(tmp_path)

@@ -83,7 +83,7 @@ def test_a_study_goes_on_with_its_own_images_only(
     with np.load(images) as file:
         changed, labels = 255 - file["train_images"], file["train_labels"]
     rewrite(images, train_images=changed)
-    with pytest.raises(RunError, match=r"is finished, but tiny has other images since \(other training"):
+    with pytest.raises(RunError, match=r"must have the images of its training; got another tiny \(other training"):
         run_study(recipe("seeds: [0]"), out, progress=False)
     rewrite(images, train_images=changed[:100], train_labels=labels[:100])
     with pytest.raises(RunError, match="120 training images then, 100 now"):
@@ -105,7 +105,7 @@ def test_a_study_goes_on_with_its_own_images_only(
     assert run_study(recipe("seeds: [0]"), out, progress=False).skipped
     outcome = run_study(recipe("seeds: [0, 1]"), out, progress=False)
     (text,) = outcome.failed.values()
-    assert "must hold probe images of the data set as it is now; it has other digest_train" in text
+    assert "must hold probe images of the data set as it is now; got other digest_train" in text
 
 
 def test_a_start_from_other_classes_is_refused_and_from_another_order_is_matched(

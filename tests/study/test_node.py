@@ -21,10 +21,11 @@ def test_a_node_that_sees_everything_has_no_problem(tmp_path: Path) -> None:
 
 
 def test_a_node_names_everything_that_it_lacks(tmp_path: Path) -> None:
-    assert look(str(tmp_path / "s" / "token"), str(tmp_path / "away"), "99") == (
-        f"must have glassbit 99 installed, and has {VERSION}",
-        f"must see the study's folder {tmp_path / 's'}; use storage that every node sees (--out)",
-        f"must see the current folder {tmp_path / 'away'}; start the study in a folder that every node sees",
+    away = tmp_path / "away"
+    assert look(str(tmp_path / "s" / "token"), str(away), "99") == (
+        f"must have glassbit 99 installed; got {VERSION}; install that version",
+        f"must see the study's folder {tmp_path / 's'}; got no such folder; use storage that every node sees (--out)",
+        f"must see the current folder {away}; got no such folder; start the study in a folder that every node sees",
     )
 
 

@@ -163,9 +163,9 @@ def test_nodes_that_cannot_do_it_are_named_before_anything_runs(
     with pytest.raises(UsageError) as caught:
         study(recipe(""), tmp_path)
     assert str(caught.value).splitlines() == [
-        "--on ray://head:10001: some nodes cannot do the runs",
+        "--on ray://head:10001: every node must be able to do the runs; got 2 problems; repair or remove nodes:",
         "  - 10.0.0.0: must see the study's folder",
-        "  - 10.0.0.2: must answer, and does not (WorkerCrashedError)",
+        "  - 10.0.0.2: must answer; got WorkerCrashedError",
     ]
     assert [task.node for task in ray.tasks] == ["n0", "n2"]
     assert ray.events[-1] == "shutdown"
@@ -201,7 +201,9 @@ def test_without_ray_the_error_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError) as caught:
         run_study(recipe(""), tmp_path, on="ray")
-    assert str(caught.value) == "--on: needs Ray, which is not installed; pip install 'ray[client]>=2.40'"
+    assert (
+        str(caught.value) == "--on: Ray must be installed; got no package of that name; pip install 'ray[client]>=2.40'"
+    )
 
 
 def test_runs_go_on_with_their_threads_where_the_largest_node_is_lost(
@@ -234,5 +236,5 @@ def test_a_cluster_that_loses_every_node_ends_the_study(ray: FakeRay, recipe: Ma
         return real(*words, **options)
 
     ray.wait = lose  # type: ignore[method-assign]
-    with pytest.raises(RunError, match="has lost the last one; add one and call the same command again"):
+    with pytest.raises(RunError, match="got none, as the last one is lost; add one and call the same command again"):
         study(recipe(""), tmp_path)

@@ -168,7 +168,9 @@ def test_another_run_in_the_folder_is_refused_by_name_of_what_changed(one: Make,
     other = one("training: {epochs: 1, batch_size: 30, device: cpu}\nseeds: [4]")
     with pytest.raises(RunError) as caught:
         run_one(other, tmp_path, progress=False)
-    assert "holds a run with other settings (seed: 0 -> 4; training.batch_size: 20 -> 30)" in str(caught.value)
+    assert "must hold a run with these settings; got others (seed: 0 -> 4; training.batch_size: 20 -> 30)" in str(
+        caught.value
+    )
 
 
 def test_a_damaged_folder_is_refused(one: Make, tmp_path: Path) -> None:
@@ -180,23 +182,24 @@ def test_a_damaged_folder_is_refused(one: Make, tmp_path: Path) -> None:
 def test_start_needs_a_finished_full_precision_run(one: Make, tmp_path: Path) -> None:
     run = one("arms: [fp32, pact]\nplans: w4a4\ntraining: {epochs: 1, batch_size: 20, device: cpu, start: float}")
     with pytest.raises(
-        UsageError, match="starts from the weights of tiny-cnn-bn-width-2-fp32-s0; name that run's folder"
+        UsageError,
+        match="start must be the folder of tiny-cnn-bn-width-2-fp32-s0, whose weights it starts from; got none; name",
     ):
         run_one(run, tmp_path / "run", progress=False)
-    with pytest.raises(RunError, match="is not finished in"):
+    with pytest.raises(RunError, match=r"must be the finished run .*; got .*, which is not finished; finish it first"):
         run_one(run, tmp_path / "run", start=tmp_path / "other", progress=False)
 
 
 @pytest.mark.parametrize(
     ("other", "holds"),
-    [("seeds: [1]", "fp32-s1 with 0.1"), ("data: {{name: {images}, validation: 0.2}}", "fp32-s0 with 0.2")],
+    [("seeds: [1]", "fp32-s1 and 0.1"), ("data: {{name: {images}, validation: 0.2}}", "fp32-s0 and 0.2")],
 )
 def test_a_start_that_trained_on_other_images_is_refused(
     one: Make, images: Path, tmp_path: Path, other: str, holds: str
 ) -> None:
     run = one("arms: [fp32, pact]\nplans: w4a4\ntraining: {epochs: 1, batch_size: 20, device: cpu, start: float}")
     run_one(one(other.format(images=images)), tmp_path / "other", progress=False)
-    with pytest.raises(RunError, match=f"fp32-s0 with data.validation 0.1; .* holds tiny-cnn-bn-width-2-{holds}"):
+    with pytest.raises(RunError, match=f"fp32-s0 with data.validation 0.1; got .* with tiny-cnn-bn-width-2-{holds}"):
         run_one(run, tmp_path / "run", start=tmp_path / "other", progress=False)
     assert not (tmp_path / "run" / "run.json").exists()
 
@@ -223,7 +226,7 @@ def test_a_saved_run_comes_back_without_its_data(one: Make, images: Path, tmp_pa
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"must be the folder of a run.*no run\.json"):
+    with pytest.raises(RunError, match=r"must be the folder of a run.*without run\.json"):
         saved_run(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RunError, match="must hold what Glassbit writes there"):

@@ -34,8 +34,8 @@ def test_a_run_that_fits_nowhere_is_refused_with_what_there_is() -> None:
     with pytest.raises(UsageError) as caught:
         share(nodes((8, 1), (4, 2)), runs=1, device="cuda", devices=3)
     assert str(caught.value) == (
-        "the cluster must have a node with 3 CPUs and 3 GPUs, for a run with `device: cuda` and `devices: 3`; 10.0.0.0 "
-        "has 8 and 1; 10.0.0.1 has 4 and 2; change these two keys, or add a node"
+        "the cluster must have a node with 3 CPUs and 3 GPUs, for a run with `device: cuda` and `devices: 3`; got "
+        "10.0.0.0 with 8 and 1, 10.0.0.1 with 4 and 2; change these two keys, or add a node"
     )
-    with pytest.raises(UsageError, match="it has no node"):
+    with pytest.raises(UsageError, match="got no node"):
         share([], runs=1, device="cpu", devices=1)

@@ -184,7 +184,7 @@ def test_storage_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
     fcntl = pytest.importorskip("fcntl", reason="locks of POSIX")
     monkeypatch.setattr(fcntl, "flock", refuse)
-    text = r"must be on storage with file locks, and this has none \(No locks available\)"
+    text = r"must be on storage with file locks; got one without \(No locks available\)"
     with pytest.raises(RunError, match=text), locked(tmp_path):
         pass
 

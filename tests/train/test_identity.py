@@ -97,7 +97,9 @@ def test_quantizers_are_described_as_in_older_checkpoints(
 def test_another_run_in_the_folder_is_named(
     trained: Path, objective: dict[str, Any], data: dict[str, Any], what: str
 ) -> None:
-    with pytest.raises(RunError, match=f"holds another run .*{what}.*; choose another folder, or delete this one"):
+    with pytest.raises(
+        RunError, match=f"must hold this run; got another one .*{what}.*; choose another folder, or delete this one"
+    ):
         start(trained, network(**objective), images(**data))
 
 

@@ -15,7 +15,7 @@ from glassbit.runtime import from_logits
 
 def _needs_torch() -> None:
     if importlib.util.find_spec("torch") is None:
-        raise UsageError("it is not installed")
+        raise UsageError("torch must be installed; got no such package")
 
 
 def _pytorch(graph: IntGraph, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:

@@ -55,7 +55,8 @@ def build_network(
     twice = sorted(given.keys() & recipe.arguments.keys())
     if twice:
         raise UsageError(
-            f"model {recipe.name}: arguments must not contain {', '.join(twice)}, which the data decides; delete it"
+            f"model {recipe.name}: arguments must not contain keys that the data decides; got {', '.join(twice)}; "
+            "delete them"
         )
     arguments = {**given, **recipe.arguments}
     _check_signature(recipe.name, make, arguments)
@@ -121,7 +122,7 @@ def _check_signature(name: str, make: Callable[..., nn.Module], arguments: dict[
     except TypeError as error:
         known = ", ".join(signature.parameters)
         raise UsageError(
-            f"model {name}: must take {', '.join(arguments)}; it takes {known or 'nothing'} ({error})"
+            f"model {name}: must take {', '.join(arguments)}; got {known or 'nothing'} ({error})"
         ) from None
 
 

@@ -41,7 +41,7 @@ def fetch_(
 
     known = [entry.name for entry in datasets.catalogue()]
     if not names:
-        raise UsageError(f"data fetch: needs at least one name; known are {', '.join(known)}")
+        raise UsageError(f"data fetch: NAME must be one or more of {', '.join(known)}; got none")
     for name in names:
         paths = datasets.fetch(name, progress=not quiet)
         line(f"{name}: {paths[0].parent if paths else 'comes with Glassbit'}")

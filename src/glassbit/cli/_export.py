@@ -78,7 +78,8 @@ def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain
             check_file(path)
     if explain and onnx is None:
         raise UsageError(
-            "--explain: has an effect only with --onnx; any .glassbit file can be explained by `glassbit predict`"
+            "--explain: must be used with --onnx; got no --onnx; add --onnx FILE, or leave it out (`glassbit predict` "
+            "explains any .glassbit file)"
         )
     from glassbit.runtime import need
 
@@ -93,16 +94,18 @@ def _result(saved: SavedRun) -> Result:
 
     if saved.run.plan is None:
         raise UsageError(
-            f"{saved.folder}: is in full precision, and only quantized networks can be written as integers; train one "
-            "with e.g. --plan w4a4 (and --start with this run's folder, to start from its weights)"
+            f"{saved.folder}: must be quantized, to be written as integers; got full precision; train it with e.g. "
+            "--plan w4a4 (and --start with this run's folder, to start from its weights)"
         )
     if saved.run.plan.edges == "full":
         raise UsageError(
-            f"{saved.folder}: its first and last layer are in full precision (edges: full), and every layer must be "
-            "integers; train it again with --edges 8"
+            f"{saved.folder}: every layer must be quantized; got a first and last layer in full precision (edges: "
+            "full); train it again with --edges 8"
         )
     if not (saved.folder / RESULT).is_file():
-        raise RunError(f"{saved.folder}: is not finished; the command that started it goes on where it stopped")
+        raise RunError(
+            f"{saved.folder}: must be finished; got an unfinished run; call the command that started it, which goes on"
+        )
     return read_result(saved.folder)
 
 
@@ -127,8 +130,8 @@ def _converted(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
     differing = changes(saved, data, parts=("train",))
     if differing:
         raise RunError(
-            f"{saved.folder}: must be converted with the images of its training; {data.name} has "
-            f"{'; '.join(differing)}. Bring the old images back, or train it again"
+            f"{saved.folder}: must be converted with the images of its training; got another {data.name} "
+            f"({'; '.join(differing)}); bring the old images back, or train it again"
         )
     train, held = data.train, data.train
     if recipe.validation:

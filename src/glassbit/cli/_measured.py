@@ -89,15 +89,15 @@ def find(text: str, *, trust: bool = False) -> Place:
         network = open_network(path)
         if network.saliency is None:
             raise UsageError(
-                f"{text}: this .onnx file returns no saliency maps; write it again with `glassbit export --onnx FILE "
-                "--explain`, or measure the .glassbit file"
+                f"{text}: must return saliency maps; got an .onnx file without them; write it again with `glassbit "
+                "export RUN --onnx FILE --explain`, or measure the .glassbit file"
             )
         return Place(text, None, None, network.preprocessing, lambda _: _artifact(path), {})
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", text):
         return Place(text, None, None, None, lambda data: _own(text, data), {})
     raise UsageError(
         f"{text}: must be the folder of a run, a {ARTIFACT} or {ONNX} file, or package.module:callable that returns a "
-        "trained torch network"
+        "trained torch network; got none of these; check the path"
     )
 
 
@@ -114,7 +114,7 @@ def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) ->
 
     run = next((saved_run(place).run for place in places if place.folder is not None), None)
     if data is None and run is None:
-        raise UsageError("--data: is needed where no run is named, to know which images to measure on")
+        raise UsageError("--data: must be given where no run is named, to know which images to measure on; got none")
     recipe = run.data if data is None and run is not None else recipe_of({"data": {"name": data}}).data
     if data_dir is not None:
         recipe = recipe.model_copy(update={"dir": str(data_dir)})
@@ -151,12 +151,14 @@ def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: 
         differing = changes(saved, with_classes(data, saved.classes, network=str(place.folder)), parts=("test",))
     if not differing:
         return
-    text = f"{place.folder}: {recipe.name} has changed since its training ({'; '.join(differing)})"
+    found = "; ".join(differing)
     if not named:
         raise RunError(
-            f"{text}. Bring the old images back, or measure on what is there now with --data {recipe.name}; some of "
-            "these images may have been trained on"
+            f"{place.folder}: must be measured on the images of its training; got another {recipe.name} ({found}); "
+            f"bring the old images back, or measure on the new ones with --data {recipe.name}; some of these may have "
+            "been trained on"
         )
+    text = f"{place.folder}: {recipe.name} has changed since its training ({found})"
     warnings.warn(f"{text}; some of its test images may have been trained on", GlassbitWarning, stacklevel=3)
 
 
@@ -226,7 +228,7 @@ def compared(
     from glassbit.report import write_comparison
 
     if a == b:
-        raise UsageError(f"compare: needs two networks; got {a} twice")
+        raise UsageError(f"compare: A and B must be two networks; got {a} twice")
     first, second = find(a, trust=trust), find(b, trust=trust)
     third = _twin(first, trust) if other_seed is None else find(other_seed, trust=trust)
     places = [place for place in (first, second, third) if place is not None]

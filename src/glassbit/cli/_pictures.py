@@ -44,7 +44,8 @@ def probe_pictures(saved: SavedRun) -> Pictures:
     path = next((path for path in places if path.is_file()), None)
     if path is None:
         looked = ", ".join(map(str, places))
-        raise RunError(f"{saved.folder}: has no probe images (looked for {looked}); name some with --images FOLDER")
+        must = f"{saved.folder}: must have probe images in {looked}"
+        raise RunError(f"{must}; got none; name some with --images FOLDER")
     try:
         file = read_arrays(path)
         images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
@@ -53,7 +54,9 @@ def probe_pictures(saved: SavedRun) -> Pictures:
     except OSError as error:
         raise RunError(f"{path}: must be readable; got: {error.strerror}; name some with --images FOLDER") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: must hold the probe images, and is damaged; name some with --images FOLDER") from error
+        raise RunError(
+            f"{path}: must hold the probe images; got a damaged file; name some with --images FOLDER"
+        ) from error
     fits = (
         images.dtype == torch.uint8
         and labels.dtype == torch.int64
@@ -61,7 +64,7 @@ def probe_pictures(saved: SavedRun) -> Pictures:
     )
     fits = fits and classes == saved.classes and digest == saved.digests.get("test", digest)
     if not fits or labels.shape != images.shape[:1] or not all(0 <= i < len(saved.classes) for i in labels.tolist()):
-        raise RunError(f"{path}: must hold the images of this run's data; name some others with --images FOLDER")
+        raise RunError(f"{path}: must hold the images of this run's data; got others; name some with --images FOLDER")
     return Pictures(images, tuple(f"{i} {saved.classes[label]}" for i, label in enumerate(labels.tolist())), labels)
 
 

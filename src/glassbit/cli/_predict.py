@@ -35,12 +35,13 @@ def predict(
     from glassbit.pictures import Framing, decoded, settle, write_index
 
     if not images:
-        raise UsageError("predict: needs at least one image, or a folder of images, after FILE")
+        raise UsageError("predict: images must be named after FILE; got none; name files or a folder")
     network = open_network(file)
     chosen = _target(target, network, explaining=explain is not None)
     if explain is not None and network.saliency is None:
         raise UsageError(
-            f"--explain: {file} returns no saliency map; `glassbit export RUN --onnx FILE --explain` writes one"
+            f"--explain: {file} must return saliency maps; got a file without; write one with `glassbit export RUN "
+            "--onnx FILE --explain`"
         )
     if explain is not None:
         check_folder(explain)
@@ -77,7 +78,7 @@ def _target(target: str | None, network: Network, *, explaining: bool) -> int | 
     if target is None:
         return None
     if not explaining:
-        raise UsageError("--target: has an effect only with --explain; add --explain DIR, or leave it out")
+        raise UsageError("--target: must be used with --explain; got no --explain; add --explain DIR, or leave it out")
     if target not in network.classes:
         raise UsageError(f"--target: must be one of {', '.join(network.classes)}; got {target!r}")
     return network.classes.index(target)

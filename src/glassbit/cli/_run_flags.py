@@ -73,8 +73,8 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
         source = file or source
     if given.get("training", {}).get("deploy_epochs") and "plan" not in given:
         raise UsageError(
-            "--deploy-epochs: has an effect only with --plan, for a network that integers can compute; add a plan, or "
-            "leave it out"
+            "--deploy-epochs: must be used with --plan, for a network that integers can compute; got no --plan; add a "
+            "plan, or leave it out"
         )
     _masking(given, values.get("masking", {}))
     if start is not None:
@@ -95,7 +95,7 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tup
     """The plan as a mapping, the file that it is from, and the lines of its keys there."""
     if "name" not in options:
         flags = ", ".join(f"--{name}" for name in options)
-        raise UsageError(f"{flags}: has an effect only with --plan; add e.g. --plan w4a4, or leave it out")
+        raise UsageError(f"{flags}: must be used with --plan; got no --plan; add e.g. --plan w4a4, or leave it out")
     path = Path(options["name"])
     if path.suffix not in (".yaml", ".yml"):
         return dict(options), None, {}
@@ -107,7 +107,7 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tup
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
     if not path.exists():
-        raise UsageError(f"--plan: must be the name of a plan or a YAML file; there is no file {path}")
+        raise UsageError(f"--plan: must be the name of a plan or a YAML file; got {path}, which does not exist")
     return yaml_values(read_text(path), f"--plan: {path}")
 
 
@@ -121,8 +121,9 @@ def _start(given: dict[str, Any], arm: str) -> None:
         given[objective] = {**given.get(objective, {}), "start": "trained"}
     else:
         raise UsageError(
-            "--start: has an effect only with --plan, for a quantized network that starts from full-precision weights, "
-            "or with --objective sgt or random, which start from those of cross-entropy; add one, or leave it out"
+            "--start: must be used with --plan, for a quantized network that starts from full-precision weights, or "
+            "with --objective sgt or random, which start from those of cross-entropy; got neither; add one, or leave "
+            "it out"
         )
 
 
@@ -140,5 +141,7 @@ def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
     if useless:
         flags = ", ".join(map(MASKING.flag, useless))
         others = " or ".join(f"--objective {name}" for name in MASKED if known[name].keys() >= set(useless))
-        raise UsageError(f"{flags}: has no effect with --objective {objective}; use {others}, or leave it out")
+        raise UsageError(
+            f"{flags}: must be used with {others}; got --objective {objective}; use one of those, or leave it out"
+        )
     given[objective if objective in MASKED else "sgt"] = options

@@ -55,7 +55,7 @@ def verify(
     if not 1 <= images <= _MOST:
         raise UsageError(f"--images: must be 1 to {_MOST}; got {images}; choose a number in between")
     if data is None and data_dir is not None:
-        raise UsageError("--data-dir: has an effect only with --data; add --data NAME, or leave it out")
+        raise UsageError("--data-dir: must be used with --data; got no --data; add --data NAME, or leave it out")
     plan = _plan(file, artifact)
     chosen = _images(plan, file, data, data_dir, images)
     rows = _compared(plan.compare, chosen.pixels, file)
@@ -114,7 +114,7 @@ class _Chosen:
 def _plan(file: Path, artifact: Path | None) -> _Plan:
     kind = kind_of(file)
     if kind == ARTIFACT and artifact is not None:
-        raise UsageError(f"--artifact: has an effect only where FILE is an {ONNX} file; got {file}")
+        raise UsageError(f"--artifact: must be used with FILE that ends with {ONNX}; got {file}")
     if artifact is not None and kind_of(artifact) != ARTIFACT:
         raise UsageError(f"--artifact: must end with {ARTIFACT}; got {artifact}")
     if kind == ONNX and artifact is None:
@@ -148,7 +148,7 @@ def _fits(file: Path, graph: IntGraph) -> None:
 
     session = Session(file)
     if (session.classes, session.preprocessing) != (graph.classes, graph.preprocessing):
-        raise UsageError(f"--artifact: must be of the same network as {file}; its classes or its images differ")
+        raise UsageError(f"--artifact: must be of the same network as {file}; got other classes or images")
 
 
 def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
@@ -161,7 +161,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
         why = "need torch" if shape == (1, 28, 28) else "have another size; --data names a data set"
         return _Chosen(random, "image", f"random pixels (those of {_EMBEDDED} {why})")
     if not torch:
-        raise UsageError("--data: reading a data set needs PyTorch, which is not installed; leave it out")
+        raise UsageError("--data: PyTorch must be installed, to read a data set; got no such package; leave it out")
     from glassbit import datasets
 
     name = data or _EMBEDDED

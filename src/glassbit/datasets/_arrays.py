@@ -76,9 +76,8 @@ def read_npz(source: Path | io.BytesIO, *, name: str, collect: Collect) -> Conte
             members = archive.names
             absent = [key for key in KEYS if key not in members]
             if absent:
-                raise DataError(
-                    f"{name} has no {', '.join(absent)}; it holds {', '.join(sorted(members)) or 'nothing'}."
-                )
+                got = ", ".join(sorted(members)) or "nothing"
+                raise DataError(f"{name}: must hold {', '.join(KEYS)}; got {got}; add {', '.join(absent)}")
             heads = {key: archive.head(key) for key in (*KEYS, REGIONS, "classes") if key in members}
             _complain(name, _object_problems(heads))
             problems = [text for part in ("train", "test") for text in _problems(part, heads, archive)]
@@ -100,7 +99,9 @@ def read_npz(source: Path | io.BytesIO, *, name: str, collect: Collect) -> Conte
     except GlassbitError:
         raise
     except (OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be read as .npz: {error}") from error
+        raise DataError(
+            f"{name}: must be a readable .npz file; got: {error}; save it again with numpy.savez"
+        ) from error
     return Contents(Arrays(train, labels["train"]), Arrays(test, labels["test"], regions), classes, known.rule)
 
 
@@ -121,9 +122,9 @@ def _levels(archive: Archive, heads: dict[str, ArrayHead]) -> Levels | str:
     parts = [heads[f"{part}_images"] for part in ("train", "test")]
     kinds = [head.dtype for head in parts]
     if kinds[0] != kinds[1]:
-        return f"train_images and test_images must have one type, got {kinds[0]} and {kinds[1]}; save both as uint8"
+        return f"train_images and test_images must have one type; got {kinds[0]} and {kinds[1]}; save both as uint8"
     if not is_number(kinds[0]):
-        return f"train_images and test_images must be numbers, got {kinds[0]}; save them as uint8, 0 ... 255"
+        return f"train_images and test_images must be numbers; got {kinds[0]}; save them as uint8, 0 ... 255"
     if kinds[0] == np.uint8 or not all(head.shape and math.prod(head.shape) for head in parts):
         return levels(np.dtype(np.uint8), Range(0, 0), Range(0, 0))
     train, test = (look(archive.chunks(f"{part}_images", CHUNK)) for part in ("train", "test"))
@@ -132,7 +133,7 @@ def _levels(archive: Archive, heads: dict[str, ArrayHead]) -> Levels | str:
     if isinstance(known, Levels):
         return known
     return (
-        f"train_images and test_images must be uint8, 0 ... 255, got {kinds[0]} from {every.low:.6g} to "
+        f"train_images and test_images must be uint8, 0 ... 255; got {kinds[0]} from {every.low:.6g} to "
         f"{every.high:.6g}; {known}"
     )
 
@@ -160,7 +161,7 @@ def _problems(part: str, heads: dict[str, ArrayHead], archive: Archive) -> list[
         problems.append(f"{part}_labels has {counted(labels.shape[0], 'label')} for {counted(shape[0], 'image')}")
     other = heads["train_images"].shape
     if part == "test" and shape[1:] != other[1:]:
-        problems.append(f"test_images must have the shape of train_images, got {shape[1:]} and {other[1:]}")
+        problems.append(f"test_images must have the shape of train_images; got {shape[1:]} and {other[1:]}")
     return problems
 
 
@@ -185,20 +186,20 @@ def _name_problems(head: ArrayHead) -> list[str]:
     """What is wrong with the class names, before any of them is read."""
     if len(head.shape) != 1 or not head.shape[0]:
         cure = "np.ravel(classes)" if math.prod(head.shape) else "one name for each class, or leave classes out"
-        return [f"classes must be names (k,), one for each class, got the shape {head.shape}; save {cure}"]
+        return [f"classes must be names (k,), one for each class; got the shape {head.shape}; save {cure}"]
     if head.dtype.kind not in "USiu":
-        return [f"classes must be text, got {head.dtype}; save the names as np.array(classes, str)"]
+        return [f"classes must be text; got {head.dtype}; save the names as np.array(classes, str)"]
     count, longest = math.prod(head.shape), head.dtype.itemsize
     if count <= CLASSES and longest <= 16 * NAME:
         return []
     got = f"{count} of {longest} bytes each"
-    return [f"classes must be at most {CLASSES} names of at most {NAME} characters, got {got}; shorten them"]
+    return [f"classes must be at most {CLASSES} names of at most {NAME} characters; got {got}; shorten them"]
 
 
 def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
     """What is wrong with class numbers by themselves, before there is anything for each of them."""
     return [
-        f"{part}_labels must be class numbers below {CLASSES}, got {found.min()} ... {found.max()}; {_NUMBERING}"
+        f"{part}_labels must be class numbers below {CLASSES}; got {found.min()} ... {found.max()}; {_NUMBERING}"
         for part, found in labels.items()
         if int(found.max()) >= CLASSES
     ]
@@ -206,13 +207,13 @@ def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
 
 def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     problems = [
-        f"{part}_labels must lie in 0 ... {classes - 1}, got {found.min()} ... {found.max()}; {_NUMBERING}"
+        f"{part}_labels must lie in 0 ... {classes - 1}; got {found.min()} ... {found.max()}; {_NUMBERING}"
         for part, found in labels.items()
         if found.min() < 0 or found.max() >= classes
     ]
     absent = sorted(set(range(classes)) - set(np.unique(labels["train"]).tolist()))
     if classes < 2:
-        problems.append("there must be two classes or more, got one")
+        problems.append("there must be two classes or more; got one")
     elif absent and not problems:
         problems.append(
             f"every class needs training images, but there are none of class {listed(absent)}; {_NUMBERING}"
@@ -226,20 +227,21 @@ def _region_problems(heads: dict[str, ArrayHead]) -> list[str]:
     found, images = heads[REGIONS], heads["test_images"].shape
     if found.dtype != np.uint8 or len(found.shape) != 3:
         got = f"{found.dtype} {found.shape}"
-        return [f"{REGIONS} must be uint8 (n, h, w), got {got}; save regions.astype(np.uint8), one for each image"]
+        return [f"{REGIONS} must be uint8 (n, h, w); got {got}; save regions.astype(np.uint8), one for each image"]
     seen = readings(images)
     wanted = (*images[:1], *seen[0].shape[1:]) if seen else ()
     if wanted and found.shape != wanted:
-        return [f"{REGIONS} must be {wanted}, one for each pixel of test_images, got {found.shape}"]
+        return [f"{REGIONS} must be {wanted}, one for each pixel of test_images; got {found.shape}"]
     return []
 
 
 def _region_values(regions: np.ndarray | None) -> list[str]:
     if regions is None or regions.max() <= SHORTCUT:
         return []
-    return [f"{REGIONS} must hold 0 (background), 1 (the object) or 2 (a shortcut), got {regions.max()}"]
+    return [f"{REGIONS} must hold 0 (background), 1 (the object) or 2 (a shortcut); got {regions.max()}"]
 
 
 def _complain(name: str, problems: list[str]) -> None:
     if problems:
-        raise DataError("\n".join([f"{name} cannot be used:", *(f"  - {problem}" for problem in problems)]))
+        text = f"{name}: must hold images and labels; got {counted(len(problems), 'problem')}:"
+        raise DataError("\n".join([text, *(f"  - {problem}" for problem in problems)]))

@@ -11,7 +11,6 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from glassbit._arguments import shown
-from glassbit._count import counted
 from glassbit._errors import UsageError
 from glassbit._random import derive
 from glassbit._takes import SWITCH, WHOLE, check_kind, instance, optional, takes, whole
@@ -88,11 +87,11 @@ class Batches:
     ) -> None:
         if batch_size < 1 or batch_size % world:
             raise UsageError(
-                f"batch_size must be a positive multiple of the number of processes ({world}), got {batch_size}"
+                f"batch_size must be a positive multiple of the number of processes ({world}); got {batch_size}"
             )
         if len(split) < world:
             raise UsageError(
-                f"{counted(len(split), 'training image is', 'training images are')} too few for {world} processes"
+                f"training images must be at least {world}, one per process; got {len(split)}; use fewer processes"
             )
         self._device = _device(device)
         held = self._device.type != "cpu" and split.nbytes <= limit

@@ -45,7 +45,7 @@ class CifarFiles:
         try:
             return {name: read_plain(path, most=LARGEST) for name, path in paths.items()}
         except OSError as error:
-            raise DataError(f"{error.filename} cannot be read: {error.strerror}. Get it again.") from error
+            raise DataError(f"{error.filename}: must be readable; got: {error.strerror}; get it again") from error
 
 
 def find_cifar(folder: Path) -> tuple[CifarFiles | None, list[str]]:
@@ -81,10 +81,10 @@ def read_archive(path: Path, suffix: str) -> dict[str, bytes]:
                 if file is not None:
                     batches[name] = file.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. The archive is damaged: get it again.") from error
+        raise DataError(f"{path}: must be a readable archive; got: {error}; get it again") from error
     absent = [f"{name}{suffix}" for name in BATCHES if name not in batches]
     if absent:
-        raise DataError(f"{path} has no {', '.join(absent)}: it is not the official archive.")
+        raise DataError(f"{path}: must be the official archive; got one without {', '.join(absent)}; get it again")
     return batches
 
 
@@ -102,13 +102,13 @@ def records(data: bytes, *, suffix: str, source: str) -> UInt8[np.ndarray, "n 30
     if suffix == ".bin":
         if not data or len(data) % RECORD:
             raise DataError(
-                f"{source} must hold a whole number of {RECORD}-byte records, but is {len(data)} bytes: get it again."
+                f"{source}: must hold a whole number of {RECORD}-byte records; got {len(data)} bytes; get it again"
             )
         rows = np.frombuffer(bytearray(data), np.uint8).reshape(-1, RECORD)
     else:
         rows = _from_pickle(data, source=source)
     if rows[:, 0].max() > 9:
-        raise DataError(f"{source} must hold labels 0 ... 9, but holds {rows[:, 0].max()}: it is not CIFAR-10.")
+        raise DataError(f"{source}: labels must be 0..9, as in CIFAR-10; got {rows[:, 0].max()}; get it again")
     return rows
 
 
@@ -119,7 +119,7 @@ def _from_pickle(data: bytes, *, source: str) -> UInt8[np.ndarray, "n 3073"]:
         pixels, labels = batch["data"].array(), np.array(batch["labels"], np.uint8)
         return np.concatenate([labels[:, None], pixels.reshape(len(labels), RECORD - 1)], axis=1)
     except Exception as error:  # a damaged pickle can raise anything
-        text = f"{source} is not a Python batch of CIFAR-10: {error or type(error).__name__}. Get it again."
+        text = f"{source}: must be a Python batch of CIFAR-10; got: {error or type(error).__name__}; get it again"
         raise DataError(text) from error
 
 
@@ -135,7 +135,7 @@ class _Array:
     def array(self) -> UInt8[np.ndarray, "..."]:
         _, shape, kind, by_columns, data = self._state
         if kind.code not in ("u1", b"u1"):
-            raise ValueError(f"pixels must be unsigned bytes (u1), got {kind.code}")
+            raise ValueError(f"pixels must be unsigned bytes (u1); got {kind.code}")
         return np.frombuffer(data, np.uint8).reshape(shape, order="F" if by_columns else "C")
 
 

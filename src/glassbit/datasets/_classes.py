@@ -56,8 +56,8 @@ def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tup
         place = {name: i for i, name in enumerate(ours)}
         return tuple(place[name] for name in theirs)
     raise UsageError(
-        f"{network}: its classes must be those of {data.name}, in any order; it has {_counted(ours, theirs)}; "
-        f"{data.name} has {_counted(theirs, ours)}. {_repair(ours, theirs)}"
+        f"{network}: its classes must be those of {data.name}, in any order; got {_counted(ours, theirs)}, where "
+        f"{data.name} has {_counted(theirs, ours)}; {_repair(ours, theirs)}"
     )
 
 
@@ -93,10 +93,10 @@ def _numbers(names: Sequence[str]) -> bool:
 def _repair(ours: Sequence[str], theirs: Sequence[str]) -> str:
     if sorted(ours) == sorted(theirs) and (_numbers(ours) or _numbers(theirs)):
         return (
-            "The order differs, and one of them counts its classes: whether 1 is a name or a number cannot be told. "
-            "Rename them, such as class-1, and train again"
+            "the order differs, and one of them counts its classes, so 1 may be a name or a number; rename them, such "
+            "as class-1, and train again"
         )
-    return "Give the images the names that the network knows, or train again on these"
+    return "give the images the names that the network knows, or train again on these"
 
 
 def _counted(names: Sequence[str], others: Sequence[str]) -> str:

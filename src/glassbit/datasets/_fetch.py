@@ -44,7 +44,7 @@ def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = Fa
     """
     known = entry(name)
     if known is None:
-        raise UsageError(f"no data set of the catalogue is called {name!r}: {', '.join(e.name for e in catalogue())}")
+        raise UsageError(f"name must be one of {', '.join(e.name for e in catalogue())}; got {name!r}")
     cache = cache_folder(cache_dir)
     if known.included:
         return ()
@@ -63,7 +63,10 @@ def missing(known: Entry, search: Search, *, why: tuple[str, ...] = ()) -> NotHe
         "idx": "each with or without .gz",
         "cifar": "or Python's batches of the same names without .bin, or the archive of either",
     }
-    lines = [f"{known.name} is not here.", f"  files:      {needed} ({forms[known.layout]})"]
+    lines = [
+        f"{known.name}: must be on this machine; got no complete copy; get it as below.",
+        f"  files:      {needed} ({forms[known.layout]})",
+    ]
     lines += [f"  looked in:  {search.looked[0]}", *(f"              {place}" for place in search.looked[1:])]
     lines += [f"  found:      {note}" for note in search.notes]
     lines += [f"  download:   {reason}" for reason in why]
@@ -126,6 +129,8 @@ def _unpack(known: Entry, archive: Path, folder: Path) -> None:
     for name, right in known.contents:
         data = batches[name.removesuffix(".bin")]
         if sha256(data) != right:
-            raise DataError(f"{archive}: {name} is not the published one (its SHA-256 differs). Delete the archive.")
+            raise DataError(
+                f"{archive}: {name} must be the published file; got one with another SHA-256; delete the archive"
+            )
         with replacing(folder / name) as temporary:
             temporary.write_bytes(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from glassbit._count import counted
 from glassbit._errors import DataError, GlassbitWarning
 from glassbit._plain_files import no_file
 from glassbit._random import derive
@@ -62,9 +63,9 @@ def scan(root: Path) -> Listing:
         return _one_part(root, folders)
     if "test" not in named:
         raise DataError(
-            f"{root} has {named['train'].name}, but no test beside it (only "
-            f"{listed(folder.name for folder in folders)}). Make {root / 'test'} with the same class folders, or give "
-            f"{named['train']}: a fifth of it is kept for testing."
+            f"{root}: must hold a folder test beside {named['train'].name}; got only "
+            f"{listed(folder.name for folder in folders)}; make {root / 'test'} with the same class folders, or name "
+            f"{named['train']}, of which a fifth is kept for testing"
         )
     beside = [folder.name for folder in folders if folder not in named.values()]
     if beside:
@@ -98,7 +99,7 @@ def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
         if part not in ("train", "test") or not (_folders(folder) or part == "test"):
             continue
         if part in found:
-            raise DataError(f"{root} must have one folder {part}, got {found[part].name} and {folder.name}; join them")
+            raise DataError(f"{root}: must have one folder {part}; got {found[part].name} and {folder.name}; join them")
         found[part] = folder
     return found
 
@@ -106,11 +107,13 @@ def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
 def _one_part(root: Path, folders: list[Path]) -> Listing:
     given = [folder.name for folder in folders]
     if folders and {name.lower() for name in given} <= _PARTS:
-        raise DataError(f"{root} has {listed(given)}, but no class folders in train")
+        raise DataError(
+            f"{root}: train must hold class folders; got none, only {listed(given)}; make one folder per class"
+        )
     if folders and {name.lower() for name in given} <= _PARTS | _ALIKE and all(map(_folders, folders)):
         raise DataError(
-            f"{root} must hold train and test, or a folder for each class; {listed(given)} look like parts of a data "
-            "set: rename them train and test"
+            f"{root}: must hold train and test, or one folder per class; got {listed(given)}, which look like parts of "
+            "a data set; rename them train and test"
         )
     walks = _walks(root, root)
     classes = _files(walks)
@@ -138,13 +141,13 @@ def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -
     if len(classes) < 2:
         inside = [folder for name in classes for folder in _folders(root / name)]
         cure = (
-            f" Did you mean {printable(root / next(iter(classes)))}, which holds {listed(f.name for f in inside)}?"
+            f"did you mean {printable(root / next(iter(classes)))}, which holds {listed(f.name for f in inside)}?"
             if inside
-            else ""
+            else "make one folder per class"
         )
         found = f"one class folder, {next(iter(classes))!r}" if classes else "no class folders"
         layout = "ROOT/CLASS/IMAGE or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
-        raise DataError(f"{root} must hold two class folders or more ({layout}), but holds {found}.{cure}")
+        raise DataError(f"{root}: must hold two class folders or more ({layout}); got {found}; {cure}")
     _refuse(root, problems)
 
 
@@ -152,7 +155,8 @@ def _refuse(root: Path, problems: list[str]) -> None:
     if problems:
         lines = [f"  - {problem}" for problem in problems[:10]]
         more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
-        raise DataError("\n".join([f"{root} cannot be used:", *lines, *more]))
+        text = f"{root}: must hold images in class folders; got {counted(len(problems), 'problem')}:"
+        raise DataError("\n".join([text, *lines, *more]))
 
 
 def _refuse_links(root: Path, folders: list[Path]) -> None:

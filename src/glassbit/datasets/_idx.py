@@ -43,7 +43,9 @@ def content(path: Path) -> bytearray:
             raise OSError(f"it holds more than {LARGEST} bytes")
         return whole
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. The file is damaged or cut short: get it again.") from error
+        raise DataError(
+            f"{path}: must be a readable file; got: {error}; it is damaged or cut short, get it again"
+        ) from error
 
 
 def read_idx(path: Path, *, dimensions: int) -> UInt8[np.ndarray, "..."]:
@@ -63,14 +65,14 @@ def read_idx(path: Path, *, dimensions: int) -> UInt8[np.ndarray, "..."]:
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes((0, 0, 8, dimensions)):
         raise DataError(
-            f"{path} is not an IDX file of unsigned bytes in {dimensions} dimensions: "
-            f"it must begin with 00 00 08 0{dimensions}, but begins with {data[:4].hex(' ') or 'nothing'}."
+            f"{path}: must be an IDX file of unsigned bytes in {dimensions} dimensions, which begins with 00 00 08 "
+            f"0{dimensions}; got {data[:4].hex(' ') or 'nothing'}; get the file again"
         )
     shape = tuple(int.from_bytes(data[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(dimensions))
     count = int(np.prod(shape, dtype=object))
     if len(data) - start != count or count == 0:
         raise DataError(
-            f"{path} must hold {' x '.join(map(str, shape))} = {count} bytes of data after its header, "
-            f"but holds {len(data) - start}. The file is damaged or cut short: get it again."
+            f"{path}: must hold {' x '.join(map(str, shape))} = {count} bytes of data after its header; "
+            f"got {len(data) - start}, so it is damaged or cut short; get it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

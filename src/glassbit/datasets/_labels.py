@@ -22,7 +22,7 @@ def label_problems(key: str, head: ArrayHead, archive: Archive) -> list[str]:
     """
     if head.dtype.kind in "iu" and len(head.shape) == 1:
         return []
-    return [f"{key} must be whole numbers (n,), got {head.dtype} {head.shape}; {_repair(key, head, archive)}"]
+    return [f"{key} must be whole numbers (n,); got {head.dtype} {head.shape}; {_repair(key, head, archive)}"]
 
 
 def _repair(key: str, head: ArrayHead, archive: Archive) -> str:

@@ -167,7 +167,7 @@ class _Holder:
         if self.framing.size not in (None, own):
             raise UsageError(
                 f"{self.name}: its images must keep their height and width, {own[0]} x {own[1]}, because it says of "
-                f"every pixel what it is; got {self.framing.size[0]} x {self.framing.size[1]}. Leave size out"
+                f"every pixel what it is; got {self.framing.size[0]} x {self.framing.size[1]}; leave size out"
             )
         return torch.from_numpy(arrays.regions)
 
@@ -209,7 +209,9 @@ def _from_folder(root: Path, *, framing: Framing, cache_dir: Path, progress: boo
         every = [path for items in parts.values() for path, _ in items]
         stamps = _stamps(every)
     except OSError as error:
-        raise DataError(f"{error.filename or root}: cannot be read: {error.strerror or error}; allow it") from error
+        raise DataError(
+            f"{error.filename or root}: must be readable; got: {error.strerror or error}; allow it"
+        ) from error
 
     @cache
     def settled() -> Framing:
@@ -240,8 +242,8 @@ def _apart(name: str, train: Split, test: Split, classes: tuple[str, ...], limit
         return test
     if not kept.any():
         raise DataError(
-            f"{name}: every image that was kept for testing is a training image too, pixel for pixel; remove the "
-            "copies, or make train and test folders"
+            f"{name}: test images must not all be training images too; got only copies, pixel for pixel, among those "
+            "kept for testing; remove the copies, or make train and test folders"
         )
     gone = lost(classes, test.labels.numpy(), kept)
     warnings.warn(
@@ -262,11 +264,15 @@ def _stamps(paths: Sequence[Path]) -> list[str]:
 def _unknown(name: str, path: Path) -> Exception:
     names = [known.name for known in catalogue()]
     if path.is_file():
-        return DataError(f"{path} is neither a folder of class folders nor an .npz file")
+        return DataError(
+            f"{path}: must be a folder of class folders or an .npz file; got another kind of file; name one of those"
+        )
     if path.suffix == ".npz" or "/" in name or "\\" in name or name.startswith("~"):
-        return DataError(f"{path} does not exist: name a folder of class folders or an .npz file")
+        return DataError(
+            f"{path}: must be an existing folder of class folders or .npz file; got no such path; check it"
+        )
     close = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = f"did you mean {close[0]!r}?" if close else "check the name"
     return UsageError(
-        f"no data set is called {name!r}, and no such folder or .npz file exists.{hint} Known: {', '.join(names)}"
+        f"data set must be one of {', '.join(names)}, or an existing folder or .npz file; got {name!r}; {hint}"
     )

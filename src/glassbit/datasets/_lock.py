@@ -21,6 +21,6 @@ def locked(path: Path) -> Iterator[None]:
         try:
             stack.enter_context(_locked(path.with_name(f".{path.name}.lock")))
         except OSError as error:
-            text = f"{path.parent} cannot be written to ({error}): set GLASSBIT_CACHE to a folder that can"
+            text = f"{path.parent}: must be writable; got: {error}; set GLASSBIT_CACHE to a writable folder"
             raise DataError(text) from error
         yield

@@ -41,7 +41,7 @@ def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
             pages = _pages(file)
     except Exception as error:  # what a damaged header makes NumPy raise has no end
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-        text = f"{path}: must be images that Glassbit keeps, and cannot be read ({why}); delete it, and call again"
+        text = f"{path}: must hold images that Glassbit keeps; got: {why}; delete it, and call again"
         raise DataError(text) from error
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

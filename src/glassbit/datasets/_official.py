@@ -89,7 +89,7 @@ def read(entry: Entry, search: Search) -> tuple[Arrays, Arrays]:
     train, test = (_read_idx(entry, search.files, part) for part in ("train", "t10k"))
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join("x".join(map(str, part.images.shape[2:])) for part in (train, test))
-        raise DataError(f"the training and test images of {entry.name} have different sizes: {sizes}")
+        raise DataError(f"{entry.name}: training and test images must have one size; got {sizes}; get the files again")
     return train, test
 
 
@@ -119,10 +119,13 @@ def _read_idx(entry: Entry, files: dict[str, Path], part: str) -> Arrays:
     images = read_idx(files[f"{part}-images-idx3-ubyte"], dimensions=3)
     labels = read_idx(files[f"{part}-labels-idx1-ubyte"], dimensions=1)
     if len(images) != len(labels):
-        many = f"{counted(len(images), 'image')}, but {counted(len(labels), 'label')}"
-        raise DataError(f"{files[f'{part}-images-idx3-ubyte']} has {many}.")
+        many = f"{counted(len(images), 'image')} and {counted(len(labels), 'label')}"
+        raise DataError(
+            f"{files[f'{part}-images-idx3-ubyte']}: must have one label per image; got {many}; get it again"
+        )
     if labels.max() >= len(entry.classes):
-        raise DataError(f"{files[f'{part}-labels-idx1-ubyte']} must hold labels 0 ... 9, but holds {labels.max()}.")
+        file = files[f"{part}-labels-idx1-ubyte"]
+        raise DataError(f"{file}: labels must be 0..{len(entry.classes) - 1}; got {labels.max()}; get it again")
     return Arrays(images[:, None], labels.astype(np.int64))
 
 

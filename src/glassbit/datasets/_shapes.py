@@ -42,18 +42,18 @@ def shape_problem(shape: tuple[int, ...]) -> str:
         return ""
     if len(found) > 1:
         return (
-            f"must say which axis is the channels, got {shape}; save images[:, 0] where it is the first, or "
+            f"must say which axis is the channels; got {shape}; save images[:, 0] where it is the first, or "
             "images[..., 0] where it is the last: grey images need none"
         )
     wanted = "must be (n, h, w), (n, h, w, c) or (n, c, h, w) with c = 1 or 3"
     if len(shape) == 2:
-        return f"{wanted}, got {shape}; save images.reshape(-1, HEIGHT, WIDTH), or images[:, None] for rows of pixels"
+        return f"{wanted}; got {shape}; save images.reshape(-1, HEIGHT, WIDTH), or images[:, None] for rows of pixels"
     if len(shape) == 4 and not {1, 3} & {shape[1], shape[3]}:
-        return f"{wanted}, got {shape}{_channels(shape)}"
+        return f"{wanted}; got {shape}{_channels(shape)}"
     if len(shape) in (3, 4):
         sides = shape[1:] if len(shape) == 3 else shape[2:] if shape[1] in _CHANNELS else shape[1:3]
-        return f"must have {SMALLEST} ... {LARGEST} pixels per side, or 1 on one of the two, got {sides}"
-    return f"{wanted}, got {shape}"
+        return f"must have {SMALLEST} ... {LARGEST} pixels per side, or 1 on one of the two; got {sides}"
+    return f"{wanted}; got {shape}"
 
 
 def _fits(sides: tuple[int, ...]) -> bool:

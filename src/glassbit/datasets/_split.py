@@ -49,7 +49,7 @@ class Split:
                 raise UsageError(f"Split: {name} must be a dense tensor, int64 (n,); got {_told(values)}; pass one")
         if len(images if rows is None else rows) != len(labels):
             many = counted(len(images if rows is None else rows), "image")
-            raise UsageError(f"{many} but {counted(len(labels), 'label')}")
+            raise UsageError(f"labels must be one per image; got {many} and {counted(len(labels), 'label')}")
         self._stored, self._labels, self._rows = images, labels, rows
 
     def __len__(self) -> int:
@@ -259,10 +259,12 @@ def split_validation(
         UsageError: the fraction is out of range, or no class has two images.
     """
     if not 0 < fraction < 1:
-        raise UsageError(f"split_validation: fraction must lie between 0 and 1; got {fraction}; pass one, such as 0.1")
+        raise UsageError(f"split_validation: fraction must be between 0 and 1; got {fraction}; pass one, such as 0.1")
     chosen = validation_rows(train, fraction=fraction, seed=seed)
     if not chosen.any():
-        raise UsageError("no image is left for validation: at least one class needs two training images")
+        raise UsageError(
+            "validation: a class must have two training images or more; got none; add images, or validate on others"
+        )
     rest, part = (~chosen).nonzero().flatten(), chosen.nonzero().flatten()
     return train.subset(rest, limit=limit), train.subset(part, limit=limit)
 

@@ -61,8 +61,8 @@ def _build(path: Path, images: Images) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < images.nbytes:
         raise DataError(
-            f"the images take {images.nbytes / 1e9:.1f} GB, but {path.parent} has {free / 1e9:.1f} GB left: make room, "
-            "set GLASSBIT_CACHE to a folder on another disk, or ask for a smaller size"
+            f"{path.parent}: must have {images.nbytes / 1e9:.1f} GB free for the images; got {free / 1e9:.1f} GB; make "
+            "room, set GLASSBIT_CACHE to a folder on another disk, or ask for a smaller size"
         )
     header = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
     with replacing(path) as temporary, temporary.open("wb") as file:

@@ -89,7 +89,7 @@ def lower(
     deployed = copied("lower", deployed).cpu().eval()
     for name, tensor in deployed.state_dict().items():
         if not tensor.isfinite().all():
-            raise UsageError(f"lower: {name} holds values that are not finite; its training diverged")
+            raise UsageError(f"lower: {name} must hold finite values; got NaN or infinity, as its training diverged")
     nodes = integer_nodes(deployed)
     readout = nodes[-1]
     assert isinstance(readout, intgraph.Logits)
@@ -158,14 +158,14 @@ def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preproces
     if images is not None:
         return Deployed(copied("lower", model), images)
     if preprocessing is None:
-        raise UsageError("lower: needs images, or preprocessing, to know what size of images the network reads")
+        raise UsageError("lower: images or preprocessing must be given, to know the size of images; got neither")
     shape = (preprocessing.channels, preprocessing.height, preprocessing.width)
     deployed = Deployed(copied("lower", model), _noise(shape))
     summed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
     if summed:
         raise UsageError(
-            f"lower: needs images to find the range of what is summed ({', '.join(summed)}); pass a few hundred, "
-            "or make a Deployed from them and train it"
+            f"lower: images must be given, to find the range of what is summed ({', '.join(summed)}); got none; pass a "
+            "few hundred, or make a Deployed from them and train it"
         )
     return deployed
 

@@ -36,7 +36,9 @@ def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         UsageError: another dtype, or a device without float64.
     """
     if images.device.type == "mps":
-        raise UsageError("deployed arithmetic needs float64, which mps lacks; use the device cpu or cuda")
+        raise UsageError(
+            "device must compute in float64, as deployed arithmetic does; got mps, which lacks it; use cpu or cuda"
+        )
     if images.dtype == torch.uint8:
         return images.to(torch.float32)
     if not images.is_floating_point():

@@ -60,7 +60,7 @@ def reestimate_(model: nn.Module, batches: Iterable[Tensor]) -> None:
                     model(in_precision_of(model, some.to(device)))
                 count += 1
         if not count:
-            raise UsageError("reestimate_: needs at least one batch of images; got none")
+            raise UsageError("reestimate_: batches must be one or more; got none")
     except BaseException:
         for norm, _, buffers in before:
             for buffer, old in zip(norm.buffers(), buffers, strict=True):

@@ -62,7 +62,10 @@ def _followed(
     model: nn.Module, images: Tensor, zero: int, *, keep: bool
 ) -> Iterator[tuple[Program, tuple[tuple[Symbol, Tensor], ...]]]:
     if next(quantizers(model), None) is None:
-        raise UsageError("deploy: the network is not quantized; call quantize_(model.network, plan) and train it first")
+        raise UsageError(
+            "deploy: the network must be quantized; got one that is not; call quantize_(model.network, plan) and "
+            "train it"
+        )
     network = model.network if isinstance(model, Classifier) else model
     device = next((parameter.device for parameter in model.parameters()), images.device)
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]

@@ -212,7 +212,7 @@ class Comparison:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
-                f"{folder / _NAME}.json: must hold a comparison ({_stored.fault(error)}); {_AGAIN}"
+                f"{folder / _NAME}.json: must hold a comparison; got: {_stored.fault(error)}; {_AGAIN}"
             ) from error
 
 

@@ -100,7 +100,7 @@ def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: i
     """
     check(level, draws)
     if not len(values):
-        raise UsageError("interval: needs the values of at least one seed, a row each; got none")
+        raise UsageError("interval: values must have one row per seed; got no rows")
     known = values[:, ~np.isnan(values).any(0)].astype(np.float64)
     seeds, images = known.shape
     if images == 0:

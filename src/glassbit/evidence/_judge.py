@@ -45,7 +45,7 @@ class Policy:
         limits = {field.name: getattr(self, field.name) for field in fields(self)}
         if all(limit is None for limit in limits.values()):
             raise UsageError(
-                f"policy: at least one of {', '.join(limits)} must be a number; a gate without one passes all"
+                f"policy: {', '.join(limits)} must not all be null; got no limit; set one, or the gate passes all"
             )
         for name, limit in limits.items():
             most = 100 if name == "accuracy_drop" else 1

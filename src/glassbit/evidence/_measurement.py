@@ -165,7 +165,7 @@ class Measurement:
             )
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
             raise RunError(
-                f"{folder / _NAME}.json: must hold a measurement ({_stored.fault(error)}); {_AGAIN}"
+                f"{folder / _NAME}.json: must hold a measurement; got: {_stored.fault(error)}; {_AGAIN}"
             ) from error
 
 

@@ -64,12 +64,12 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
             return _checked(folder, name, version, again, summary, file)
     except FileNotFoundError as error:
         missing = Path(error.filename).name
-        raise RunError(f"{folder}: must hold {name}.json and {name}.npz; no {missing}; {again}") from error
+        raise RunError(f"{folder}: must hold {name}.json and {name}.npz; got no {missing}; {again}") from error
     except OSError as error:
         kind, repair = (UnreadableError, "allow it") if is_kept_back(error) else (RunError, again)
         raise kind(f"{error.filename or folder}: must be readable; got: {error.strerror}; {repair}") from error
     except ValueError as error:
-        raise RunError(f"{path}: must be readable JSON, and is not ({json_fault(error)}); {again}") from error
+        raise RunError(f"{path}: must be readable JSON; got: {json_fault(error)}; {again}") from error
 
 
 def _checked(
@@ -82,15 +82,18 @@ def _checked(
         raise RunError(f"{path}: its format must be 'glassbit-{name}'; got {str(found)[:80]!r}; {again}")
     if summary.get("version") != version:
         raise RunError(
-            f"{path}: format version {str(summary.get('version'))[:80]}; this Glassbit reads version {version}; update "
-            f"Glassbit, or {again}"
+            f"{path}: format version must be {version}; got {str(summary.get('version'))[:80]}; update Glassbit, or "
+            f"{again}"
         )
     if summary.get("arrays") != hashlib.file_digest(file, "sha256").hexdigest():
-        raise RunError(f"{folder}: {name}.npz is damaged, or not of the same time as {name}.json; {again}")
+        raise RunError(
+            f"{folder}: {name}.npz must be the file that was written with {name}.json; got a damaged or another one; "
+            f"{again}"
+        )
     try:
         return summary, read_arrays(file, most=LARGEST)
     except ValueError as error:
-        raise RunError(f"{folder / name}.npz: must hold arrays, and is damaged ({error}); {again}") from error
+        raise RunError(f"{folder / name}.npz: must hold arrays; got a damaged file ({error}); {again}") from error
 
 
 def number(value: float) -> float | None:

@@ -100,7 +100,7 @@ def _count_classes(model: nn.Module, x: Float[Tensor, "1 c h w"]) -> int:
         logits = model(x)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise UsageError(f"saliency: the model must return logits (n, classes); for one image it returned {got}")
+        raise UsageError(f"saliency: the model must return logits (n, classes); got {got} for one image")
     return logits.shape[1]
 
 

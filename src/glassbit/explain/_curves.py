@@ -119,7 +119,7 @@ def _right(
 
 def _check(n: int, labels: Tensor, fills: Sequence[str]) -> None:
     if not n:
-        raise UsageError("masking_curves: needs at least one image; got none")
+        raise UsageError("masking_curves: images must be one or more; got none")
     check_labels("masking_curves", labels, n, meta=False)
     if len(set(fills)) != len(fills):
         raise UsageError(f"masking_curves: fills must be some of {', '.join(FILLS)}, each once; got {tuple(fills)}")

@@ -72,8 +72,8 @@ def _feature_layer(model: nn.Module, x: Float[Tensor, "1 c h w"], name: str | No
         usable = [module for _, module, shape in seen if _is_map(shape) and not isinstance(module, _NO_FEATURES)]
         if not usable:
             raise UsageError(
-                "grad-cam: no layer of the model gives feature maps larger than 1 x 1; use gradient, smoothgrad, "
-                "integrated-gradients or occlusion"
+                "grad-cam: the model must have a layer with feature maps larger than 1 x 1; got none; use gradient, "
+                "smoothgrad, integrated-gradients or occlusion"
             )
         return usable[-1]
     found = [(module, shape) for layer, module, shape in seen if layer == name]

@@ -47,8 +47,8 @@ def input_gradient(
     logits = model(x)
     if not logits.requires_grad:
         raise UsageError(
-            "saliency: the model's logits are cut off from the image (by a no_grad or a detach inside it?); "
-            "method='occlusion' does without one"
+            "saliency: the model's logits must have a gradient to the image; got logits without one; look for a "
+            "no_grad or detach in the model, or use method='occlusion', which needs no gradient"
         )
     (found,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), x, materialize_grads=True)
     return found

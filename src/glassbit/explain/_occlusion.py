@@ -51,7 +51,7 @@ def occlusion(
     stride = max(1, window // 2) if stride is None else int(stride)
     if not 1 <= stride <= window <= side:
         raise UsageError(
-            f"occlusion: must have 1 <= stride <= window <= {side}, the image's shorter side; "
+            f"occlusion: stride and window must be 1 <= stride <= window <= {side}, the image's shorter side; "
             f"got stride {stride} and window {window}"
         )
     squares = math.prod(-(-(size - window) // stride) + 1 for size in images.shape[2:])

@@ -153,7 +153,7 @@ def _check(
     if not methods or len(set(methods)) != len(methods):
         raise UsageError(f"explain_images: methods must be one or more names, each once; got {tuple(methods)}")
     if not len(images):
-        raise UsageError("explain_images: needs at least one image; got none")
+        raise UsageError("explain_images: images must be one or more; got none")
     if len(names) != len(images):
         raise UsageError(f"explain_images: names must be {len(images)}, one per image; got {len(names)}")
     return None if labels is None else check_labels("explain_images", labels, len(images), meta=False)

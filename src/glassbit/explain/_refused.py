@@ -45,8 +45,7 @@ def check_method(model: nn.Module, method: str) -> None:
         raise UsageError(f"saliency: method must be one of {use}; got {shown(method)}; pass one of them")
     reason = _REASONS[method]
     if is_quantized(model):
-        raise UsageError(f"saliency: {method} would be wrong on this quantized network: {reason}; use one of {use}")
-    raise UsageError(
-        f"saliency: {method} is not offered, because its maps could not be compared with those of a quantized network, "
-        f"where {reason}; use one of {use}"
-    )
+        must = "saliency: method must be correct on quantized networks, as this one is"
+    else:
+        must = "saliency: method must be correct on quantized networks too, so that maps can be compared"
+    raise UsageError(f"{must}; got {method}: {reason}; use one of {use}")

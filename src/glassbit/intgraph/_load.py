@@ -52,40 +52,44 @@ def load(path: str | Path) -> IntGraph:
         certificate = _expand("certificate", metadata)
     except GraphError as error:
         told = GraphError([printable(problem) for problem in error.problems])
-        raise ArtifactError(f"{path}: holds a network that breaks rules; export it again\n{told}") from error
+        raise ArtifactError(
+            f"{path}: must hold a valid network; got one that breaks rules; export it again\n{told}"
+        ) from error
     except (ValueError, RecursionError, safetensors.SafetensorError) as error:
         text = excerpt(error, _LONGEST_MESSAGE)
-        raise ArtifactError(f"{path}: holds no network that can be read: {text}; export it again") from error
+        raise ArtifactError(f"{path}: must hold a readable network; got: {text}; export it again") from error
     if metadata["version"] != str(version_of(graph.nodes)):
         raise ArtifactError(
             f"{path}: format version must be {version_of(graph.nodes)}, which its nodes need; got "
             f"{metadata['version']}; export it again"
         )
     if certificate != plain(graph.certificate):
-        raise ArtifactError(f"{path}: the certificate is not that of the network in the file; export it again")
+        raise ArtifactError(
+            f"{path}: certificate must be that of the network in the file; got another one; export it again"
+        )
     return graph
 
 
 def _metadata(path: Path, data: bytes) -> dict[str, str]:
-    foreign = f"{path}: is not a Glassbit network, or its beginning is damaged"
+    must, repair = f"{path}: must be a Glassbit network", "it is foreign, or its beginning is damaged; export it again"
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or size > len(data) - 8:
-        raise ArtifactError(f"{foreign}: it is shorter than its header says")
+        raise ArtifactError(f"{must}; got a file shorter than its header says; {repair}")
     if size > TEXT:
-        raise ArtifactError(f"{foreign}: headers have at most {TEXT} bytes; got {size}")
+        raise ArtifactError(f"{must}, whose header has at most {TEXT} bytes; got {size}; {repair}")
     try:
         metadata = _json(data[8 : 8 + size])["__metadata__"]
         found, version = str(metadata["format"]), int(str(metadata["version"]))
     except (ValueError, RecursionError, LookupError, TypeError) as error:
-        raise ArtifactError(f"{foreign}: its header is not that of a network") from error
+        raise ArtifactError(f"{must}; got another header; {repair}") from error
     if found != FORMAT:
-        raise ArtifactError(f"{foreign}: its format must be {FORMAT!r}; got {found[:80]!r}")
+        raise ArtifactError(f"{must} with the format {FORMAT!r}; got {found[:80]!r}; {repair}")
     if not all(isinstance(text, str) for text in metadata.values()):
-        raise ArtifactError(f"{foreign}: its header is not that of a network")
+        raise ArtifactError(f"{must}; got another header; {repair}")
     if version not in VERSIONS:
         raise ArtifactError(
-            f"{path}: format version {version}; this Glassbit reads versions up to {VERSIONS[-1]}; update Glassbit, "
-            "or export the network again"
+            f"{path}: format version must be at most {VERSIONS[-1]}; got {version}; update Glassbit, or export the "
+            "network again"
         )
     return dict(metadata)
 
@@ -95,7 +99,9 @@ def _check_digest(path: Path, data: bytes, metadata: dict[str, str]) -> None:
     end = begin + len(NO_DIGEST)
     found = hashlib.sha256(data[:begin] + NO_DIGEST + data[end:]).hexdigest()
     if metadata.get("digest") != found or data[begin:end] != found.encode():
-        raise ArtifactError(f"{path}: damaged: its bytes do not match its SHA-256 digest; copy or export it again")
+        raise ArtifactError(
+            f"{path}: must match its SHA-256 digest; got other bytes, so it is damaged; copy or export it again"
+        )
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:

@@ -97,6 +97,6 @@ def _check(a: Measurement, other: Measurement) -> None:
     ]
     if differing:
         raise UsageError(
-            f"{a.name} and {other.name} must be measured on the same images in the same way to be compared; they have "
-            f"other {', '.join(differing)}; measure both again with the same data and the same number of images"
+            f"{a.name} and {other.name} must be measured on the same images in the same way; got different "
+            f"{', '.join(differing)}; measure both again with the same data and the same number of images"
         )

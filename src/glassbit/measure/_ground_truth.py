@@ -81,8 +81,8 @@ def _checked(name: str, maps: np.ndarray, region: np.ndarray) -> np.ndarray:
     """The maps in float64, all NaN where not all is finite."""
     if maps.shape != region.shape or maps.ndim != 3:
         raise UsageError(
-            f"{name}: maps and region must have one shape (n, h, w), got {maps.shape} and {region.shape}; both must be "
-            "of the same images"
+            f"{name}: maps and region must have one shape (n, h, w); got {maps.shape} and {region.shape}; pass both "
+            "for the same images"
         )
     if (maps < 0).any():
         raise UsageError(f"{name}: maps must be >= 0; got {np.nanmin(maps):.3g}; take the size of a signed map first")

@@ -74,8 +74,8 @@ def infidelity(
     """
     if subject.model is None:
         raise UsageError(
-            f"infidelity: needs the signed gradient, and {subject.name} is a file, whose maps have sizes only; "
-            "measure the network that it was made from"
+            f"infidelity: {subject.name} must be a network with a signed gradient; got a file, whose maps have no "
+            "signs; measure the network that it was made from"
         )
     targets = check_asked("infidelity", subject, images, targets)
     found = [np.zeros(0)]

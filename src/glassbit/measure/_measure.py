@@ -149,7 +149,7 @@ def _check(subject: Subject, data: Dataset) -> None:
         takes = f"{counted(subject.classes, 'class', 'classes')} of images {_by(subject.image_shape)}"
         raise UsageError(
             f"{subject.name}: must fit {data.name}, which has {counted(len(data.classes), 'class', 'classes')} "
-            f"of images {_by(shape)}; it takes {takes}"
+            f"of images {_by(shape)}; got a network that takes {takes}"
         )
 
 

@@ -79,10 +79,9 @@ def randomisation(
     """
     check_images("randomisation", images, shape=subject.image_shape, empty=True, meta=False)
     if len(images) < 2:
-        raise UsageError(f"randomisation: needs at least two images; got {len(images)}")
-    model = copied(
-        "randomisation", _checked(subject)
-    ).eval()  # as a whole: what training froze settles on the images too
+        raise UsageError(f"randomisation: images must be two or more; got {len(images)}")
+    # as a whole: what training froze settles on the images too
+    model = copied("randomisation", _checked(subject)).eval()
     parts = [*_parts(model)]
     x = _inputs(model, images)
     original = gradient(model, images, targets).cpu().numpy()
@@ -107,22 +106,22 @@ def _checked(subject: Subject) -> nn.Module:
     """The network, where all of it can be re-drawn."""
     if subject.model is None:
         raise UsageError(
-            f"randomisation: {subject.name} is a file, whose weights are fixed; "
-            "measure the network that it was made from"
+            f"randomisation: {subject.name} must be a network with weights to re-draw; got a file, whose weights are "
+            "fixed; measure the network that it was made from"
         )
     if any(isinstance(module, Deployed) for module in subject.model.modules()):
         raise UsageError(
-            f"randomisation: {subject.name} computes in deployed arithmetic, whose ranges were set for the trained "
-            "weights; measure the quantized network that it was made from (`deployed.classifier`)"
+            f"randomisation: {subject.name} must be the quantized network; got deployed arithmetic, whose ranges were "
+            "set for the trained weights; measure the network that it was made from (`deployed.classifier`)"
         )
     parts = [(name, module) for name, module in _parts(subject.model) if not isinstance(module, ActivationQuantizer)]
     if not parts:
-        raise UsageError(f"randomisation: {subject.name} has no parameters that could be re-drawn")
+        raise UsageError(f"randomisation: {subject.name} must have parameters to re-draw; got none")
     lacking = [f"{name} ({type(module).__name__})" for name, module in parts if not _is_drawn(module)]
     if lacking:
         raise UsageError(
-            f"randomisation: {subject.name} has parameters that it cannot re-draw: {', '.join(lacking)}; "
-            "give each such module a method reset_parameters() that draws its parameters anew"
+            f"randomisation: {subject.name} must be able to re-draw all its parameters; got modules that cannot: "
+            f"{', '.join(lacking)}; give each one a method reset_parameters() that draws its parameters anew"
         )
     return subject.model
 

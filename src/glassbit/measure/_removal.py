@@ -62,8 +62,8 @@ class Removal:
         missing = [fraction for fraction in ROAD_FRACTIONS if fraction not in self.fractions]
         if missing:
             raise UsageError(
-                f"road: needs the answers at {_listed(ROAD_FRACTIONS)} of the pixels removed; {_listed(missing)} not "
-                "measured; leave `fractions` at its default"
+                f"road: fractions must include {_listed(ROAD_FRACTIONS)}; got none of {_listed(missing)}; leave "
+                "`fractions` at its default"
             )
         steps = [self.fractions.index(fraction) for fraction in ROAD_FRACTIONS]
         accuracy = self.right[FILLS.index("linear")][:, steps].mean(1)

@@ -154,7 +154,7 @@ class TorchSubject(Subject):
             logits = self._forward(blank)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise UsageError(f"{name}: the model must return logits (n, classes); for one image it returned {got}")
+            raise UsageError(f"{name}: the model must return logits (n, classes); got {got} for one image")
         super().__init__(
             name=name, classes=logits.shape[1], image_shape=image_shape, batch=batch, class_names=class_names
         )
@@ -245,8 +245,8 @@ class ArtifactSubject(Subject):
     def _saliency(self, images: Tensor, targets: Tensor) -> Tensor:
         if self._explain is None:
             raise UsageError(
-                f"{self.name}: this .onnx file returns no saliency maps; write it again with `glassbit export --onnx "
-                "FILE --explain`, or measure the .glassbit file"
+                f"{self.name}: must return saliency maps; got an .onnx file without them; write it again with "
+                "`glassbit export RUN --onnx FILE --explain`, or measure the .glassbit file"
             )
         return torch.from_numpy(self._explain(_pixels(images), targets.numpy())).float()
 

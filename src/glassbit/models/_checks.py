@@ -52,8 +52,8 @@ def check_size(network: str, images: Float[Tensor, "n c h w"], channels: int, le
     _, found, height, width = images.shape
     if found != channels:
         raise UsageError(
-            f"{network}: built for images of {counted(channels, 'channel')}, got {found}; "
-            f"build it with channels={found}"
+            f"{network}: images must have {counted(channels, 'channel')}; got {found}; "
+            f"build the network with channels={found}"
         )
     if height < least or width < least:
         raise UsageError(

@@ -97,9 +97,7 @@ class Normalize(Fussy):
             must, repair = f"on the device of the network, {self.mean.device}", "move them there, images.to(device)"
             raise UsageError(f"Normalize: images must be {must}; got {x.device}; {repair}")
         if x.shape[-3] != self.mean.shape[1]:
-            raise UsageError(
-                f"Normalize: built for images of {counted(self.mean.shape[1], 'channel')}; got {x.shape[-3]}"
-            )
+            raise UsageError(f"Normalize: images must have {counted(self.mean.shape[1], 'channel')}; got {x.shape[-3]}")
         return (x - self.mean) / self.std
 
     def wrong_values(self) -> Iterator[str]:

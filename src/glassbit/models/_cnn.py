@@ -50,8 +50,8 @@ class CNN(nn.Module):
         check_size("cnn", x, self.channels, _SMALLEST_CNN)
         if tuple(x.shape[2:]) != self.size:
             raise UsageError(
-                f"cnn: built for images of {_by(self.size)} pixels, got {_by(x.shape[2:])}; "
-                f"build it with size={tuple(x.shape[2:])}"
+                f"cnn: images must have {_by(self.size)} pixels; got {_by(x.shape[2:])}; "
+                f"build the network with size={tuple(x.shape[2:])}"
             )
         x = self.relu1(self.conv1(x))
         x = self.relu2(self.conv2(x))

@@ -199,9 +199,8 @@ def _one_color(facts: dict[Path, Facts]) -> Literal["grey", "rgb"]:
     if 0 < len(grey) < len(facts):
         other = [printable(path.name) for path, fact in facts.items() if fact.mode != "L"]
         raise DataError(
-            f"{counted(len(grey), 'image is', 'images are')} grey (such as {', '.join(grey[:3])}) and "
-            f"{counted(len(other), 'is', 'are')} in colour "
-            f"(such as {', '.join(other[:3])}): choose color='grey' or color='rgb' for all of them"
+            f"images must be all grey or all in colour; got {len(grey)} grey (such as {', '.join(grey[:3])}) and "
+            f"{len(other)} in colour (such as {', '.join(other[:3])}); choose color='grey' or color='rgb' for all"
         )
     return "grey" if grey else "rgb"
 
@@ -211,13 +210,13 @@ def _one_size(facts: dict[Path, Facts]) -> tuple[int, int]:
     if len(sizes) > 1:
         common = ", ".join(f"{width} x {height} ({count})" for (height, width), count in sizes.most_common(3))
         raise DataError(
-            f"the images have {len(sizes)} sizes, width x height: {common}{', ...' if len(sizes) > 3 else ''}. "
-            "Choose one for all of them, such as size=64"
+            f"images must have one size; got {len(sizes)} sizes, width x height: {common}"
+            f"{', ...' if len(sizes) > 3 else ''}; choose one for all of them, such as size=64"
         )
     size = next(iter(sizes))
     if max(size) > LARGEST:
         raise DataError(
-            f"the images have {size[1]} x {size[0]} pixels, more than {LARGEST} a side: choose size=, e.g. 224"
+            f"images must have at most {LARGEST} pixels per side; got {size[1]} x {size[0]}; choose size=, e.g. 224"
         )
     return size
 
@@ -236,7 +235,7 @@ def _reason(error: Exception) -> str:
 
 def _complain(problems: Sequence[tuple[Path, str]]) -> None:
     if problems:
-        count = counted(len(problems), "file cannot", "files cannot")
+        count = counted(len(problems), "file that is not", "files that are not")
         lines = [f"  - {printable(path)}: {reason}" for path, reason in problems[:10]]
         more = [f"  ... and {len(problems) - 10} more"] if len(problems) > 10 else []
-        raise DataError("\n".join([f"{count} be used; repair or remove:", *lines, *more]))
+        raise DataError("\n".join([f"images must be readable files; got {count}; repair or remove:", *lines, *more]))

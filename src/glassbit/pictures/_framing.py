@@ -41,12 +41,12 @@ class Framing:
         """
         for option, value, choices in (("resize", resize, get_args(Resize)), ("color", color, get_args(Color))):
             if not is_word(value, choices):
-                raise UsageError(f"{option} must be {' or '.join(map(repr, choices))}, got {value!r}")
+                raise UsageError(f"{option} must be {' or '.join(map(repr, choices))}; got {value!r}")
         pair: Any = (size, size) if isinstance(size, int) else size
         sides = pair if isinstance(pair, tuple | list) else ()
         if pair is not None and not (len(sides) == 2 and all(is_whole(side, SMALLEST, LARGEST) for side in sides)):
             raise UsageError(
-                f"size must be a number of pixels, or height and width, from {SMALLEST} to {LARGEST} each, got {size!r}"
+                f"size must be a number of pixels, or height and width, from {SMALLEST} to {LARGEST} each; got {size!r}"
             )
         return cls(pair and (pair[0], pair[1]), cast(Resize, resize), cast(Color, color))
 

@@ -108,7 +108,9 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
         must, repair = "quantize_: plan must be a glassbit.Plan", 'pass one, such as Plan.named("w4a4")'
         raise UsageError(f"{must}; got {shown(plan)}; {repair}")
     if next(quantizers(model), None) is not None:
-        raise UsageError("quantize_: the model is quantized already; call dequantize_(model) first")
+        raise UsageError(
+            "quantize_: the model must not be quantized yet; got one that is; call dequantize_(model) first"
+        )
     check_sound("quantize_", model, empty=True)
     try:
         calls = see(model, example, is_activation=_is_activation, is_weighted=_is_weighted)
@@ -119,7 +121,7 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
     refuse(model, _replaced(model, conversion, calls), plan)
     if not conversion.layers:
         raise UsageError(
-            f"quantize_: {type(model).__name__} has no Conv2d, Linear or ReLU inside that could be replaced; "
+            f"quantize_: the model must contain a Conv2d, Linear or ReLU; got {type(model).__name__} without one; "
             "wrap a bare layer in nn.Sequential"
         )
     bits = {layer.name: layer.bits for layer in conversion.layers}

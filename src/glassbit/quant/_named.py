@@ -29,11 +29,11 @@ def activation_kind(activations: Activations) -> type[ActivationQuantizer]:
 
 
 def why_not(choice: object, names: tuple[str, ...], contract: type) -> str | None:
-    """Return what a plan must name instead of `choice`; None where it is a name, or a complete class of its own."""
+    """Return what a plan must name instead of `choice`, as follows "must be"; None where `choice` is right."""
     if isinstance(choice, type):
         complete = issubclass(choice, contract) and not inspect.isabstract(choice)
-        return None if complete else f"must be a complete subclass of glassbit.quant.{contract.__name__}"
-    return None if is_word(choice, names) else f"must be one of {', '.join(names)}"
+        return None if complete else f"a complete subclass of glassbit.quant.{contract.__name__}"
+    return None if is_word(choice, names) else f"one of {', '.join(names)}"
 
 
 def _load(named: Named) -> type:

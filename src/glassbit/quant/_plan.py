@@ -99,14 +99,14 @@ class Plan:
             ("activations", self.activations, tuple(ACTIVATIONS), ActivationQuantizer),
         ):
             if must := why_not(value, choices, contract):
-                raise UsageError(f"Plan {self.name}: {field} {must}; got {shown(value)}")
+                raise UsageError(f"Plan {self.name}: {field} must be {must}; got {shown(value)}")
         if not is_word(self.alpha, ("data",)) and not (is_real(self.alpha, 0) and float(self.alpha) > 0):
             raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {shown(self.alpha)}')
         if not isinstance(self.rules, tuple | list) or not all(isinstance(rule, Rule) for rule in self.rules):
             must, repair = "rules must be a tuple of glassbit.quant.Rule", 'e.g. (Rule("*", 4, 4),)'
             raise UsageError(f"Plan {self.name}: {must}; got {shown(self.rules)}; {repair}")
         if not self.rules:
-            raise UsageError(f'Plan {self.name}: needs at least one rule, e.g. Rule("*", 4, 4)')
+            raise UsageError(f'Plan {self.name}: rules must be one or more; got none; add one, e.g. Rule("*", 4, 4)')
 
     @classmethod
     def named(

@@ -78,5 +78,5 @@ def read_log(path: Path, *, repair: str) -> tuple[Epoch, ...]:
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and is_kept_back(error):
             raise UnreadableError(f"{path}: must be readable; got: {error.strerror}; allow it") from error
-        raise RunError(f"{path}: must be lines of JSON, and is not ({json_fault(error)}); {repair}") from error
+        raise RunError(f"{path}: must be lines of JSON; got: {json_fault(error)}; {repair}") from error
     return tuple(Epoch.from_json(line, path=path, repair=repair) for line in lines)

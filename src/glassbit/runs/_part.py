@@ -80,7 +80,7 @@ class Stored(Part):
             keys = dict.fromkeys(".".join(map(str, problem["loc"])) or "all of it" for problem in error.errors())
             listed = ", ".join(list(keys)[:_SHOWN]) + (" and others" if len(keys) > _SHOWN else "")
             raise RunError(
-                f"{path}: must hold what Glassbit writes there, and does not ({listed}); {repair}"
+                f"{path}: must hold what Glassbit writes there; got other values ({listed}); {repair}"
             ) from error
 
     @classmethod

@@ -55,7 +55,9 @@ def described(data: bytes, source: str) -> Described:
     model = parsed(data, source)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if metadata.get("format") != FORMAT:
-        raise ArtifactError(f"{source}: not an ONNX file that Glassbit has written; `glassbit export` writes them")
+        raise ArtifactError(
+            f"{source}: must be an ONNX file that Glassbit wrote; got another one; write one with `glassbit export`"
+        )
     version = metadata.get("format_version", "")
     if version not in READ_VERSIONS:
         newer = re.fullmatch("[1-9][0-9]{0,5}", version) and int(version) > max(map(int, READ_VERSIONS))
@@ -65,17 +67,22 @@ def described(data: bytes, source: str) -> Described:
             f"{'install a newer Glassbit' if newer else 'export it again'}"
         )
     if len(metadata) != len(model.metadata_props):
-        raise ArtifactError(f"{source}: its metadata have a key twice; export it again")
+        raise ArtifactError(f"{source}: metadata must have each key once; got one twice; export it again")
     try:
         classes = _classes(_read(metadata, "classes"))
         preprocessing = _preprocessing(_read(metadata, "preprocessing"))
     except (TypeError, ValueError) as error:
         raise ArtifactError(
-            f"{source}: its classes or preprocessing are damaged ({short(error)}); export it again"
+            f"{source}: classes and preprocessing must be as exported; got: {short(error)}; export it again"
         ) from error
-    wrong = _wrong_ends(model, len(classes), preprocessing) or _structure.problem(model)
+    must = _wrong_ends(model, len(classes), preprocessing)
+    if must:
+        raise ArtifactError(f"{source}: {must}; export it again")
+    wrong = _structure.problem(model)
     if wrong:
-        raise ArtifactError(f"{source}: {wrong}; export it again")
+        raise ArtifactError(
+            f"{source}: must be as `glassbit export` writes it; got a file that {wrong}; export it again"
+        )
     explains = SALIENCY in {output.name for output in model.graph.output}
     return Described(metadata, classes, preprocessing, explains)
 

@@ -24,4 +24,4 @@ def need(package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except (ImportError, ValueError) as error:
-        raise UsageError(f"{purpose} needs the package {package}: {install('onnx')}") from error
+        raise UsageError(f"{purpose}: {package} must be installed; got no such package; {install('onnx')}") from error

@@ -81,12 +81,12 @@ def _check(graph: IntGraph) -> None:
     """Every accumulator, with its bias, is an integer that float32 holds."""
     tensors = graph.tensors()
     wide = [
-        f"{node.input}: reaches {reach} with its bias"
+        f"{reach} in {node.input}, with its bias"
         for node in graph.nodes
         if isinstance(node, Requantize | Logits)
         and (reach := tensors[node.input].bound + int(np.abs(node.bias.astype(np.int64)).max())) >= EXACT
     ]
     if wide:
         raise UsageError(
-            f"QONNX: accumulators must stay below {power(EXACT)}, because QONNX computes in float32; {'; '.join(wide)}"
+            f"QONNX: accumulators must be below {power(EXACT)}, as QONNX computes in float32; got {', '.join(wide)}"
         )

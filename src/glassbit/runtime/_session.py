@@ -93,7 +93,9 @@ class Session:
                 class.
         """
         if not self.explains:
-            raise UsageError("this ONNX file returns no saliency map; export it with explain=True (`--explain`)")
+            raise UsageError(
+                "saliency: the ONNX file must return maps; got one without; export it with explain=True (`--explain`)"
+            )
         self._check(images)
         logits, saliency = self._run([LOGITS, SALIENCY], self._feeds(images, target))
         return logits, saliency
@@ -113,7 +115,7 @@ class Session:
         except Exception as error:
             # its errors derive from Exception alone
             raise ArtifactError(
-                f"{self._source}: ONNX Runtime cannot run it: {short(error)}; export it again"
+                f"{self._source}: must run in ONNX Runtime; got: {short(error)}; export it again"
             ) from error
         size = (self.preprocessing.height, self.preprocessing.width)
         for name, values in zip(names, found, strict=True):
@@ -125,7 +127,9 @@ class Session:
                 )
             if not np.isfinite(values).all():
                 image = int(np.argwhere(~np.isfinite(values))[0, 0])
-                raise ArtifactError(f"{self._source}: {name} of image {image} are not all finite; export it again")
+                raise ArtifactError(
+                    f"{self._source}: {name} must be finite; got NaN or infinity for image {image}; export it again"
+                )
         return found
 
     def _check(self, images: np.ndarray[Any, Any]) -> None:
@@ -200,4 +204,5 @@ def open_session(
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         # its errors derive from Exception alone
-        raise ArtifactError(f"{source}: ONNX Runtime {ort.__version__} cannot load it: {short(error)}") from error
+        must = f"{source}: must load in ONNX Runtime {ort.__version__}"
+        raise ArtifactError(f"{must}; got: {short(error)}; export it again") from error

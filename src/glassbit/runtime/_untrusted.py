@@ -52,17 +52,15 @@ def parsed(data: bytes, source: str) -> onnx.ModelProto:
         model.ParseFromString(data)
     except Exception as error:
         # protobuf's own kinds of errors differ from version to version
-        raise ArtifactError(
-            f"{source}: must be an ONNX file; it cannot be read ({short(error)}); export it again"
-        ) from error
+        raise ArtifactError(f"{source}: must be a readable ONNX file; got: {short(error)}; export it again") from error
     for message in _messages(model):
         if isinstance(message, TensorProto) and (
             message.external_data or message.data_location == TensorProto.EXTERNAL
         ):
             place = next((entry.value for entry in message.external_data if entry.key == "location"), "another file")
             raise ArtifactError(
-                f"{source}: must hold all of its data; the tensor {short(message.name)} is in {short(place)}, which is "
-                "not read; export it again"
+                f"{source}: must hold all of its data; got the tensor {short(message.name)} in {short(place)}, which "
+                "is not read; export it again"
             )
     return model
 
@@ -82,7 +80,7 @@ def check_rest(data: bytes, source: str) -> None:
     )
     if len(data) - tensors > _LARGEST_REST:
         raise ArtifactError(
-            f"{source}: beside its weights a network takes at most {_LARGEST_REST} bytes; got {len(data) - tensors}; "
+            f"{source}: must have at most {_LARGEST_REST} bytes beside its weights; got {len(data) - tensors}; "
             "export it again"
         )
 

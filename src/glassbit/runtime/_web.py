@@ -82,7 +82,8 @@ class Web:
         command = [str(self.node), str(script), str(job)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RunError(f"{PACKAGE} {self.version} in {self.node} failed:\n{done.stderr.strip()[-2000:]}")
+            must, said = f"{PACKAGE} {self.version}: must run in {self.node}", done.stderr.strip()[-2000:]
+            raise RunError(f"{must}; got the exit code {done.returncode}; repair what it says:\n{said}")
         answer: list[list[dict[str, list[int]]]] = json.loads(done.stdout.splitlines()[-1])
         return answer
 
@@ -101,12 +102,12 @@ def find_web(folder: str | Path | None = None) -> Web:
     place = Path(folder or os.environ.get(FOLDER) or Path("~/.cache/glassbit/web")).expanduser()
     node = shutil.which("node")
     if node is None:
-        raise UsageError(f"{PACKAGE} needs Node.js 18 or newer; there is no program called node on the path")
+        raise UsageError(f"{PACKAGE}: Node.js 18 or newer must be installed; got no program called node on the path")
     description = place / "node_modules" / PACKAGE / "package.json"
     if not description.exists():
         raise UsageError(
-            f"{PACKAGE} is not in {place}; install it with `npm install --prefix {place} {PACKAGE}`, or name another "
-            f"folder in the environment variable {FOLDER}"
+            f"{PACKAGE}: must be in {place}; got no such package; install it with `npm install --prefix {place} "
+            f"{PACKAGE}`, or name another folder in the environment variable {FOLDER}"
         )
     return Web(Path(node), place, json.loads(description.read_text(encoding="utf-8"))["version"])
 

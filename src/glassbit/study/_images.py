@@ -60,8 +60,8 @@ def check_finished(folders: Sequence[Path], data: Dataset | None) -> None:
         differing = changes(saved, with_classes(data, saved.classes, network=saved.run.id))
         if differing:
             raise RunError(
-                f"{saved.folder}: is finished, but {data.name} has other images since ({'; '.join(differing)}). Bring "
-                "the old images back, choose another folder, or delete this one"
+                f"{saved.folder}: a finished run must have the images of its training; got another {data.name} "
+                f"({'; '.join(differing)}); bring the old images back, choose another folder, or delete this one"
             )
 
 

@@ -37,13 +37,13 @@ def locked(folder: Path, *, wait: float = 5.0) -> Iterator[None]:
                 stack.enter_context(_locked(file, wait=wait))
             except TimeoutError:
                 raise RunError(
-                    f"{folder}: must not be in use, but another process is working in it; wait, or choose another"
+                    f"{folder}: must not be in use; got another process working in it; wait, or choose another folder"
                 ) from None
             except OSError as error:
                 if error.errno not in _NONE:
                     raise
                 raise RunError(
-                    f"{folder}: must be on storage with file locks, and this has none ({error.strerror}); mount it "
-                    "with them (`flock`), or choose another"
+                    f"{folder}: must be on storage with file locks; got one without ({error.strerror}); mount it "
+                    "with them (`flock`), or choose another folder"
                 ) from error
         yield

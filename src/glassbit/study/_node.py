@@ -32,14 +32,16 @@ def look(token: str, here: str, version: str) -> tuple[str, ...]:
     except metadata.PackageNotFoundError:
         mine = "no version"
     if mine != version:
-        problems.append(f"must have glassbit {version} installed, and has {mine}")
+        problems.append(f"must have glassbit {version} installed; got {mine}; install that version")
     folder = Path(token).parent
     if not Path(token).is_file():
-        problems.append(f"must see the study's folder {folder}; use storage that every node sees (--out)")
+        text = f"must see the study's folder {folder}; got no such folder"
+        problems.append(f"{text}; use storage that every node sees (--out)")
     elif not os.access(folder, os.W_OK):
-        problems.append(f"must be allowed to write into the study's folder {folder}")
+        problems.append(f"must be allowed to write into the study's folder {folder}; got no permission; allow it")
     if not Path(here).is_dir():
-        problems.append(f"must see the current folder {here}; start the study in a folder that every node sees")
+        text = f"must see the current folder {here}; got no such folder"
+        problems.append(f"{text}; start the study in a folder that every node sees")
     return tuple(problems)
 
 

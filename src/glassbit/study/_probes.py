@@ -67,9 +67,8 @@ class Probes:
         differing = [name for name, value in arrays.items() if name in there and not np.array_equal(value, there[name])]
         if differing:
             raise RunError(
-                f"{path}: must hold probe images of the data set as it is now; it has other {', '.join(differing)}. "
-                "The images or their labels changed since the first run here: bring the old ones back, or choose "
-                "another folder"
+                f"{path}: must hold probe images of the data set as it is now; got other {', '.join(differing)}: "
+                "images or labels changed since the first run here; bring the old ones back, or choose another folder"
             )
 
     def maps(self, model: nn.Module) -> tuple[Float[Tensor, "p h w"], Float[Tensor, "p k"]]:

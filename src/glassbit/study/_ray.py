@@ -10,6 +10,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
+from glassbit._count import counted
 from glassbit._errors import GlassbitWarning, RunError, UsageError
 from glassbit._packages import install
 from glassbit.runs import RESULT, Result
@@ -117,9 +118,9 @@ class Cluster(Workshop):
         except (ConnectionError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise UsageError(
-                f"--on {self.address}: must be a Ray cluster that can be reached ({reason}); start one with `ray start "
-                "--head`, correct the address or its token (RAY_AUTH_TOKEN), or leave --on out and train here with "
-                "--jobs"
+                f"--on {self.address}: must be a Ray cluster that can be reached; got: {reason}; start one with `ray "
+                "start --head`, correct the address or its token (RAY_AUTH_TOKEN), or leave --on out and train here "
+                "with --jobs"
             ) from error
         return True
 
@@ -143,9 +144,11 @@ class Cluster(Workshop):
             try:
                 problems += [f"  - {node.address}: {problem}" for problem in self._ray.get(answer, timeout=0)]
             except self._ray.exceptions.RayError as error:
-                problems.append(f"  - {node.address}: must answer, and does not ({type(error).__name__})")
+                problems.append(f"  - {node.address}: must answer; got {type(error).__name__}")
         if problems:
-            raise UsageError("\n".join([f"--on {self.address}: some nodes cannot do the runs", *problems]))
+            count = counted(len(problems), "problem")
+            text = f"--on {self.address}: every node must be able to do the runs; got {count}; repair or remove nodes:"
+            raise UsageError("\n".join([text, *problems]))
 
     def _share_out(self, jobs: Sequence[Job], nodes: Sequence[Node]) -> None:
         """Decide what each task asks of its node."""
@@ -166,8 +169,8 @@ class Cluster(Workshop):
         """
         if not left:
             raise RunError(
-                f"--on {self.address}: must keep a node that can do the runs, and has lost the last one; add one and "
-                "call the same command again, which goes on"
+                f"--on {self.address}: must keep a node that can do the runs; got none, as the last one is lost; add "
+                "one and call the same command again, which goes on"
             )
         warnings.warn(
             f"no node with {cpus} CPUs is left; the runs go on where there are {left}, with {threads} threads as they "
@@ -227,7 +230,7 @@ def _ray() -> Any:
     try:
         ray: Any = import_module("ray")
     except ImportError:
-        raise UsageError(f"--on: needs Ray, which is not installed; {install('ray')}") from None
+        raise UsageError(f"--on: Ray must be installed; got no package of that name; {install('ray')}") from None
     for module in (_node, _process):
         ray.cloudpickle.register_pickle_by_value(module)
     return ray

@@ -266,17 +266,19 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
         return None
     if start is None:
         raise UsageError(
-            f"{run.id}: starts from the weights of {run.starts_from}; name that run's folder, or use `start: scratch`"
+            f"{run.id}: start must be the folder of {run.starts_from}, whose weights it starts from; got none; name "
+            "that folder, or use `start: scratch`"
         )
     if not (start / RESULT).is_file():
         raise RunError(
-            f"{run.id}: starts from the weights of {run.starts_from}, which is not finished in {start}; finish it first"
+            f"{run.id}: start must be the finished run {run.starts_from}, whose weights it starts from; got {start}, "
+            "which is not finished; finish it first"
         )
     there = saved_run(start).run
     if there.id != run.starts_from or there.data.validation != run.data.validation:
         raise RunError(
-            f"{run.id}: starts from the weights of {run.starts_from} with data.validation {run.data.validation}; "
-            f"{start} holds {there.id} with {there.data.validation}, which may have seen the validation images"
+            f"{run.id}: start must be {run.starts_from} with data.validation {run.data.validation}; got {start} with "
+            f"{there.id} and {there.data.validation}, which may have seen the validation images; name that run's folder"
         )
     return start / "best.pt"
 
@@ -293,9 +295,9 @@ def _as_in(start: Path, data: Dataset) -> Dataset:
     differing = changes(there, data)
     if differing:
         raise RunError(
-            f"{start}: must be trained on the images that {data.name} has now, to start from its weights; it is not "
-            f"({'; '.join(differing)}), and may have seen the validation or test images. Bring the old images back, or "
-            "train it again"
+            f"{start}: must be trained on the images that {data.name} has now, to start from its weights; got others "
+            f"({'; '.join(differing)}), so it may have seen the validation or test images; bring the old images back, "
+            "or train it again"
         )
     return data
 

@@ -36,8 +36,8 @@ def state(folder: Path, run: RunRecipe) -> State:
     changes = changed(folder, run)
     if changes:
         raise RunError(
-            f"{folder}: holds a run with other settings ({'; '.join(changes)}); change them back, choose another "
-            "folder, or delete this one"
+            f"{folder}: must hold a run with these settings; got others ({'; '.join(changes)}); change them back, "
+            "choose another folder, or delete this one"
         )
     if not (folder / HEAD).is_file():
         return "new"
@@ -103,7 +103,8 @@ def saved_run(folder: Path) -> SavedRun:
     """
     if not (folder / HEAD).is_file():
         raise RunError(
-            f"{folder}: must be the folder of a run, as `glassbit train` or `glassbit study` leaves it; no run.json"
+            f"{folder}: must be the folder of a run, as `glassbit train` or `glassbit study` leaves it; got one "
+            "without run.json; check the path"
         )
     images = _head(folder).images or Images()
     classes, channels, size, mean, std = images.classes, images.channels, images.size, images.mean, images.std
@@ -133,7 +134,7 @@ def _head(folder: Path) -> Head:
 
 
 def _not_whole(folder: Path, keys: str) -> RunError:
-    return RunError(f"{folder / HEAD}: must hold what Glassbit writes there, and does not ({keys}); {_AGAIN}")
+    return RunError(f"{folder / HEAD}: must hold what Glassbit writes there; got other values ({keys}); {_AGAIN}")
 
 
 @contextmanager
@@ -206,7 +207,7 @@ def _load(model: nn.Module, path: Path) -> None:
     folder = path.parent
     if not path.exists() and not (folder / "last.pt").exists() and (folder / RESULT).is_file():
         raise RunError(
-            f"checkpoint {path}: must exist, and does not, nor does last.pt; delete {folder / RESULT} and call "
-            "what made the run again, which trains it anew"
+            f"checkpoint {path}: must exist; got neither it nor last.pt; delete {folder / RESULT} and call what made "
+            "the run again, which trains it anew"
         )
     load_weights(model, path, "the network of run.json")

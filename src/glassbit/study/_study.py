@@ -164,7 +164,7 @@ def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callabl
             f"  - {'; '.join(found)} (in {', '.join(ids[:3])}{' and others' if len(ids) > 3 else ''})"
             for found, ids in differing.items()
         ]
-        text = "holds runs with other settings; change them back, choose another name or folder, or delete this one"
+        text = "must hold runs with these settings; got others; change them back, choose another folder, or delete it"
         raise RunError("\n".join([f"{out}: {text}", *lines]))
     folders = {run.id: out / "runs" / run.id for run in runs}
     finished = []

@@ -97,8 +97,8 @@ def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool, tru
     differing = changes(saved, with_classes(data, saved.classes, network=saved.run.id), parts=("test",))
     if differing:
         raise RunError(
-            f"{folder}: must be measured on the test images of its training; {data.name} has {'; '.join(differing)}. "
-            "Bring the old images back, or delete the folder to train on the new ones"
+            f"{folder}: must be measured on the test images of its training; got {'; '.join(differing)} in "
+            f"{data.name}; bring the old images back, or delete the folder to train on the new ones"
         )
     facts = {**run_facts(saved), "asked": images}
     with as_it_began(folder, saved.run):

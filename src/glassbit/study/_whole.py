@@ -76,7 +76,7 @@ def read_result(folder: Path) -> Result:
         raise
     except RunError as error:
         raise RunError(
-            f"{folder / RESULT}: must be the result of a run, and is missing or damaged; {_AGAIN}"
+            f"{folder / RESULT}: must be the result of a run; got a missing or damaged file; {_AGAIN}"
         ) from error
     if not (folder / HEAD).is_file():
         return found

@@ -59,8 +59,8 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise RunError(
-            f"checkpoint {path}: must exist, and does not; train the run, or call what made it again, which makes the "
-            "file anew"
+            f"checkpoint {path}: must exist; got no such file; train the run, or call what made it again, which makes "
+            "the file anew"
         )
     odd = no_file(path)
     if odd is not None:
@@ -125,7 +125,8 @@ def put_weights(model: nn.Module, state: dict[str, Tensor], must: str) -> None:
     try:
         model.load_state_dict(state)
     except Exception as problem:
-        raise RunError(f"{must}; got another one ({_difference(model.state_dict(), state)})") from problem
+        found = _difference(model.state_dict(), state)
+        raise RunError(f"{must}; got another one ({found}); use the checkpoint of this network") from problem
 
 
 def _difference(wanted: dict[str, Tensor], got: dict[str, Tensor]) -> str:

@@ -82,8 +82,8 @@ class Objective(nn.Module, ABC):
             logits: Tensor = self.model(x)
         if logits.shape[:-1] != x.shape[:1]:
             raise UsageError(
-                f"{type(self).__name__}: the model must return logits (n, classes); for images {tuple(x.shape)} it "
-                f"returned {tuple(logits.shape)}; pool and flatten its maps before the last layer"
+                f"{type(self).__name__}: the model must return logits (n, classes); got {tuple(logits.shape)} for "
+                f"images {tuple(x.shape)}; pool and flatten its maps before the last layer"
             )
         check_labels(type(self).__name__, labels, len(x), logits.shape[1], values=self._looks)
         return logits

@@ -36,7 +36,7 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
         return None
     saved = load_checkpoint(out / "last.pt")
     if not all(isinstance(saved.get(part), dict) for part in ("settings", "optimizer")):
-        raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer, and does not; {AGAIN}")
+        raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer; got no such parts; {AGAIN}")
     begun = saved["epoch"] > settings["epochs"]
     found = {
         name: value
@@ -45,10 +45,12 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     }
     if found:
         listed = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
-        raise RunError(f"{out}: holds a run with other settings ({listed}); choose another folder, or delete this one")
+        must = f"{out}: must hold a run with these settings"
+        raise RunError(f"{must}; got others ({listed}); choose another folder, or delete this one")
     _check_history(saved, settings["epochs"], out / "last.pt")
     if differing := changes(saved.get("identity", {}), who):
-        raise RunError(f"{out}: holds another run ({'; '.join(differing)}); choose another folder, or delete this one")
+        must, repair = f"{out}: must hold this run", "choose another folder, or delete this one"
+        raise RunError(f"{must}; got another one ({'; '.join(differing)}); {repair}")
     return saved
 
 
@@ -66,7 +68,7 @@ def _check_history(saved: dict[str, Any], epochs: int, path: Path) -> None:
         plain = False
     if plain and (len(history) <= epochs or "converted" in history[epochs]):
         return
-    raise RunError(f"checkpoint {path}: must hold a plain record of each of its epochs, and does not; {AGAIN}")
+    raise RunError(f"checkpoint {path}: must hold a plain record of each of its epochs; got another one; {AGAIN}")
 
 
 def with_best(saved: dict[str, Any] | None, out: Path | None, epochs: int, *, first: bool) -> dict[str, Any] | None:
@@ -148,7 +150,7 @@ def resume(
         optimizer.load_state_dict(saved["optimizer"])
     except Exception as problem:
         raise RunError(
-            f"checkpoint {out / 'last.pt'}: its optimizer must be of this network, and is not; {AGAIN}"
+            f"checkpoint {out / 'last.pt'}: its optimizer must be of this network; got another one; {AGAIN}"
         ) from problem
     history: list[dict[str, Any]] = saved["history"]
     if first:

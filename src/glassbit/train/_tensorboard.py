@@ -18,7 +18,9 @@ def open_writer(out: Path, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError(f"tensorboard is not installed; {install('tensorboard')}") from None
+        raise UsageError(
+            f"tensorboard must be installed; got no package of that name; {install('tensorboard')}"
+        ) from None
     return SummaryWriter(str(out / "tensorboard"), purge_step=done + 1)
 
 

@@ -286,7 +286,8 @@ def _means(fabric: Fabric, sums: Tensor, count: int, epoch: int) -> dict[str, fl
     values = torch.as_tensor(fabric.all_reduce(sums / count, reduce_op="mean")).tolist()
     if not all(math.isfinite(value) for value in values):
         raise RunError(
-            f"epoch {epoch}: the training loss is not finite any more; lower the learning rate (lr), or quantizer_lr"
+            f"epoch {epoch}: training loss must be finite; got NaN or infinity; lower the learning rate (lr), or "
+            "quantizer_lr"
         )
     return dict(zip(("loss", "classification", "consistency", "accuracy", "tied"), values, strict=True))
 

@@ -74,5 +74,5 @@ def test_learning_curves(tmp_path, make_study):
 def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_read(tmp_path, monkeypatch):
     (tmp_path / "tables").write_text("")
     monkeypatch.setattr("glassbit.report.pages._write.read_study", lambda _: pytest.fail("the study is read"))
-    with pytest.raises(DiskError, match="tables: must be writable; a file is in the place of its folder"):
+    with pytest.raises(DiskError, match="tables: must be writable; got: a file is in the place of its folder"):
         write_report(tmp_path)

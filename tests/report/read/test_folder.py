@@ -132,9 +132,9 @@ def test_pickled_arrays_are_not_read(tmp_path, make_run):
 
 
 def test_a_folder_that_is_neither_says_what_a_report_needs(tmp_path):
-    with pytest.raises(RunError, match=r"needs a folder with study.json .* or run.json .* found neither"):
+    with pytest.raises(RunError, match=r"must be a folder with study.json .* or run.json .* got neither"):
         read_study(tmp_path)
-    with pytest.raises(RunError, match=r"found no such folder"):
+    with pytest.raises(RunError, match=r"got no such folder"):
         read_study(tmp_path / "nowhere")
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_study_file_is_named(tmp_path: Path, text: str, said: str):
 
 def test_a_run_file_without_its_keys_is_named(tmp_path):
     (tmp_path / "run.json").write_text('{"id": "x"}')
-    text = r"run\.json: must hold what Glassbit writes there, and does not \(arm, seed, data and others\)"
+    text = r"run\.json: must hold what Glassbit writes there; got other values \(arm, seed, data and others\)"
     with pytest.raises(RunError, match=text):
         read_study(tmp_path)
 
@@ -189,7 +189,7 @@ def test_runs_on_other_images_or_classes_cannot_stand_in_one_table(tmp_path, mak
     change(0, digests={"train": "a", "test": "b"})
     assert len(read_study(tmp_path).runs) == 2  # a run of an earlier version has none
     change(1, digests={"train": "x", "test": "b"})
-    text = "must have the same images; fashion-mini-cnn-bn-fp32-s1 was trained on other {} than fashion-mini-cnn-bn-fp"
+    text = "must have the same images; got fashion-mini-cnn-bn-fp32-s1 with other {} than fashion-mini-cnn-bn-fp"
     with pytest.raises(RunError, match=text.format("images")):
         read_study(tmp_path)
     change(1, digests={"train": "a", "test": "b"}, classes=["other"] * 10)

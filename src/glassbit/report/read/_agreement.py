@@ -58,7 +58,8 @@ def read_pairs(group: Group) -> Pairs:
     value = read_object(path, _AGAIN)
     pairs, images = value.get("pairs"), value.get("images")
     if not isinstance(pairs, list) or not all(map(_whole, pairs)):
-        raise RunError(f"{path}: must list pairs, each with a, b and a kind of {', '.join(KINDS)}; {_AGAIN}")
+        must = f"{path}: must list pairs, each with a, b and a kind of {', '.join(KINDS)}"
+        raise RunError(f"{must}; got other values; {_AGAIN}")
     ids = {run.id for run in group.runs if run.finished and _is_of(run, value.get("of"))}
     made = (Pair(pair["a"], pair["b"], pair["kind"], _values(pair)) for pair in pairs)
     return Pairs(tuple(pair for pair in made if {pair.a, pair.b} <= ids), images if isinstance(images, int) else None)

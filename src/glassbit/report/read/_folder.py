@@ -44,8 +44,8 @@ def read_study(folder: Path) -> Study:
         recipe = run.head.recipe_text or _pretty(run.head.config)
         return _study(folder, run.head, [run], list(_unfinished(run)), name=run.id, recipe=recipe, single=True)
     raise RunError(
-        f"{folder}: a report needs a folder with study.json (made by `glassbit study`) or run.json (made by "
-        f"`glassbit train`), found {'neither' if folder.is_dir() else 'no such folder'}; give the folder that holds one"
+        f"{folder}: must be a folder with study.json (made by `glassbit study`) or run.json (made by "
+        f"`glassbit train`); got {'neither' if folder.is_dir() else 'no such folder'}; name the folder that holds one"
     )
 
 
@@ -86,7 +86,7 @@ def _check_images(folder: Path, runs: list[Run]) -> None:
         if other:
             first = told[0][0]
             raise RunError(
-                f"{folder}: its runs on {first.head.data_name} must have the same images; {other[0].id} was trained on "
+                f"{folder}: its runs on {first.head.data_name} must have the same images; got {other[0].id} with "
                 f"other {'classes' if what == 'classes' else 'images'} than {first.id}; train one of them again"
             )
 

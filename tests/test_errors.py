@@ -1,0 +1,176 @@
+"""Error texts follow one template: `NAME must be WHAT; got WHAT; REPAIR`.
+
+A text is read from the source: f-strings, local variables and functions that return one are filled in.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import glassbit
+from glassbit import _errors
+
+ROOT = Path(glassbit.__file__).parent
+ERRORS = {name for name, kind in vars(_errors).items() if isinstance(kind, type) and "__init__" not in vars(kind)} - {
+    "GlassbitWarning"
+}
+"""Errors with one text. The others (`RecipeError`, `GraphError`, `ExportError`) list problems under a heading."""
+
+EXCEPTIONS = {
+    "_files.py": "`_REPAIRS` has what was found and the repair of each error of the system",
+}
+"""Files with a text that cannot be read from the source, and why."""
+
+HOLE = "\0"
+TEXT = re.compile(r".* must .*; got[ :].*", re.DOTALL)
+REPAIR = re.compile(r".*; got[ :].*(; .+|:)", re.DOTALL)
+
+
+def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("*.py"))}
+LIBRARY = {
+    name: node
+    for path in FILES.values()
+    for name, node in functions(ast.parse(path.read_text())).items()
+    if not name.startswith("_")
+}
+
+
+class Reader(ast.NodeVisitor):
+    """The texts of the errors in one file: `found` has their lines, classes and wordings."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.functions = LIBRARY | functions(tree)
+        self.scopes: list[ast.FunctionDef] = []
+        self.found: list[tuple[int, str, list[str]]] = []
+        self.visit(tree)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self.scopes.append(node)
+        self.generic_visit(node)
+        self.scopes.pop()
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
+            self.found.append((node.lineno, node.func.id, [*self.texts(node.args[0])]))
+        self.generic_visit(node)
+
+    def texts(self, node: ast.expr) -> Iterator[str]:
+        """All wordings of an expression; what cannot be told is a hole."""
+        match node:
+            case ast.Constant(value=str(text)):
+                yield text
+            case ast.JoinedStr(values=parts):
+                yield from map("".join, itertools.product(*([*self.texts(part)] for part in parts)))
+            case ast.FormattedValue(value=value):
+                yield from self.texts(value)
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                yield from map("".join, itertools.product([*self.texts(left)], [*self.texts(right)]))
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from self.texts(body)
+                yield from self.texts(orelse)
+            case ast.Call(func=ast.Attribute(attr="join"), args=[parts]):
+                yield from self.texts(parts)
+            case ast.List(elts=[first, *_]) | ast.ListComp(elt=first):
+                yield from self.texts(first)
+            case ast.BoolOp(values=values):
+                for value in values:
+                    yield from self.texts(value)
+            case ast.Constant(value=None):
+                pass
+            case ast.Call(func=ast.Name(id=name)) if name in self.functions:
+                yield from self.returned(self.functions[name])
+            case ast.Name(id=name):
+                yield from self.assigned(name)
+            case _:
+                yield HOLE
+
+    def returned(self, function: ast.FunctionDef) -> Iterator[str]:
+        if function in self.scopes:
+            yield HOLE
+            return
+        self.scopes.append(function)
+        values = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
+        texts = [text for value in values for text in self.texts(value)]
+        self.scopes.pop()
+        yield from texts or [HOLE]
+
+    def assigned(self, name: str) -> Iterator[str]:
+        """The wordings that a name has in the innermost function; a parameter `must` is the beginning of the text."""
+        if not self.scopes:
+            yield HOLE
+            return
+        scope = self.scopes[-1]
+        if name == "must" and any(argument.arg == name for argument in scope.args.args):
+            yield "NAME must be WHAT"
+            return
+        values = [value for node in ast.walk(scope) for value in _values(node, name)]
+        texts = [text for value in values if not _mentions(value, name) for text in self.texts(value)]
+        yield from dict.fromkeys(texts) or [HOLE]
+
+
+def _values(node: ast.AST, name: str) -> Iterator[ast.expr]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
+            yield value
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)) if len(names) == len(values):
+            for target, value in zip(names, values, strict=True):
+                if isinstance(target, ast.Name) and target.id == name:
+                    yield value
+
+
+def _mentions(node: ast.expr, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+
+
+def complaints(source: str) -> list[str]:
+    """Where the texts of `source` leave the template; an error of use needs no repair, as it says what is allowed."""
+    found = []
+    for line, kind, texts in Reader(ast.parse(source)).found:
+        for text in texts:
+            shown = text.replace(HOLE, "{}")
+            if not TEXT.fullmatch(text):
+                found.append(f"{line}: must be 'NAME must be WHAT; got WHAT'; got {shown!r}")
+            elif kind != "UsageError" and not REPAIR.fullmatch(text):
+                found.append(f"{line}: must end with a repair; got {shown!r}")
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in EXCEPTIONS])
+def test_every_error_says_what_must_be_what_was_found_and_the_repair(name: str):
+    assert [f"{name}:{problem}" for problem in complaints(FILES[name].read_text())] == []
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_is_still_needed(name: str):
+    assert len(complaints(FILES[name].read_text())) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ('raise UsageError("size must be 8; got 9")', 0),
+        ('raise UsageError("needs a size")', 1),
+        ('raise UsageError("size must be 8")', 1),
+        ('raise DataError("a.png must be an image; got text")', 1),
+        ('raise DataError("a.png must be an image; got text; remove it")', 0),
+        ('def f(x):\n  must = f"{x} must be 8"\n  raise UsageError(f"{must}; got 9")', 0),
+        ('def f(x):\n  must, fix = f"{x} is wrong", "do"\n  raise UsageError(f"{must}; got 9; {fix}")', 1),
+        ('def f(must, x):\n  raise UsageError(f"{must}; got {x}")', 0),
+        ('def f(x):\n  raise UsageError(g(x))\ndef g(x):\n  return f"{x} must be 8; got 9"', 0),
+        ('def f(x):\n  raise UsageError(g(x))\ndef g(x):\n  return "no" if x else "x must be 8; got 9"', 1),
+        ('def f(x):\n  raise UsageError("\\n".join(["x must be 8; got 9:", *x]))', 0),
+        ("def f(x):\n  raise UsageError(x)", 1),
+    ],
+)
+def test_texts_are_read_from_the_source(source: str, count: int):
+    assert len(complaints(source)) == count
