@@ -92,9 +92,9 @@ def writing(path: Path, temporary: Path | None = None) -> Iterator[None]:
             raise
         why = error.strerror or str(error) or type(error).__name__
         reason = _REPAIRS.get(error.errno or 0, f"{why}; choose another folder")
-        found = DiskError(f"{path}: must be writable; got: {reason}")
-        found.errno, found.filename = error.errno, str(path)
-        raise found from error
+        error_of_ours = DiskError(f"{path}: must be writable; got: {reason}")
+        error_of_ours.errno, error_of_ours.filename = error.errno, str(path)
+        raise error_of_ours from error
 
 
 def check_folder(folder: Path) -> None:

@@ -66,16 +66,16 @@ def naming_outsiders() -> Iterator[None]:
 
 def outsider(error: BaseException) -> str | None:
     """The function that raised an error, called by torch within Glassbit, where it is of neither; None elsewhere."""
-    found, through_torch = None, False
+    place, through_torch = None, False
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__", ""))
         top = module.partition(".")[0]
         if top == "glassbit":
-            return found if through_torch else None
+            return place if through_torch else None
         if top == "torch":
-            through_torch = through_torch or found is not None
-        elif found is None and top not in _LIBRARIES and top not in sys.stdlib_module_names:
-            found = printable(f"{module}.{frame.f_code.co_qualname}")
+            through_torch = through_torch or place is not None
+        elif place is None and top not in _LIBRARIES and top not in sys.stdlib_module_names:
+            place = printable(f"{module}.{frame.f_code.co_qualname}")
     return None
 
 

@@ -43,8 +43,8 @@ def excerpt(text: object, most: int, *, keep: str = "") -> str:
         >>> excerpt("a" * 100, 12)
         'aaaaaaaaa...'
     """
-    found = printable(str(text)[: most + 1], keep=keep)
-    return found if len(found) <= most else f"{found[: most - 3]}..."
+    shown = printable(str(text)[: most + 1], keep=keep)
+    return shown if len(shown) <= most else f"{shown[: most - 3]}..."
 
 
 def bounded(text: str) -> str:

@@ -98,17 +98,17 @@ def _import(name: str) -> Callable[..., nn.Module]:
             f"model {name}: the module {module_name} cannot be imported from the current folder or the installed "
             "packages:"
         ):
-            found: Any = importlib.import_module(module_name)
+            named: Any = importlib.import_module(module_name)
     finally:
         sys.path.remove(here)
     for part in path.split("."):
         with calling(f"model {name}: reading {path} of {module_name}, it raised"):
-            found = getattr(found, part, _NOTHING)
-        if found is _NOTHING:
+            named = getattr(named, part, _NOTHING)
+        if named is _NOTHING:
             raise UsageError(f"model {name}: {module_name} has no {path}; check the name after the colon")
-    if not callable(found):
-        raise UsageError(f"model {name}: must be callable with classes=, channels=; got {type(found).__name__}")
-    make: Callable[..., nn.Module] = found
+    if not callable(named):
+        raise UsageError(f"model {name}: must be callable with classes=, channels=; got {type(named).__name__}")
+    make: Callable[..., nn.Module] = named
     return make
 
 

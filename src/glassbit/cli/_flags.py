@@ -154,8 +154,8 @@ def _scalar(text: str, kinds: set[Any]) -> Any:
 
 
 def _pair(flag: str, item: str) -> tuple[str, Any]:
-    key, found, value = item.partition("=")
-    if not found or not key.strip():
+    key, equals, value = item.partition("=")
+    if not equals or not key.strip():
         raise UsageError(f"{flag}: must be key=value,key=value; got {item!r}")
     words: Mapping[str, Any] = {"true": True, "false": False, "null": None}
     return key.strip(), words[value] if value in words else _scalar(value, {int, float})

@@ -35,9 +35,9 @@ def measure(
     check_folder(folder)  # before the images are read
     chosen = dataset((place,), data, data_dir)
     (subject,) = opened((place,), chosen)
-    found = measured(place, subject, chosen, folder, images)
-    write_measurement(folder, found)
-    for each in found.lines():
+    measurement = measured(place, subject, chosen, folder, images)
+    write_measurement(folder, measurement)
+    for each in measurement.lines():
         line(each)
     line(f"report: {folder / 'transparency.html'}")
     return 0

@@ -123,10 +123,10 @@ def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) ->
     if data is not None and wanted is not None:
         color = "grey" if wanted.channels == 1 else "rgb"
         framing = {"size": (wanted.height, wanted.width), "resize": wanted.resize, "color": color}
-    found = build_data(recipe.model_copy(update=framing), download=False, progress=is_first_process())
+    loaded = build_data(recipe.model_copy(update=framing), download=False, progress=is_first_process())
     for place in places:
-        _check_unchanged(place, found, recipe, named=data is not None)
-    return found
+        _check_unchanged(place, loaded, recipe, named=data is not None)
+    return loaded
 
 
 def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: bool) -> None:
@@ -151,14 +151,14 @@ def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: 
         differing = changes(saved, with_classes(data, saved.classes, network=str(place.folder)), parts=("test",))
     if not differing:
         return
-    found = "; ".join(differing)
+    said = "; ".join(differing)
     if not named:
         raise RunError(
-            f"{place.folder}: must be measured on the images of its training; got another {recipe.name} ({found}); "
+            f"{place.folder}: must be measured on the images of its training; got another {recipe.name} ({said}); "
             f"bring the old images back, or measure on the new ones with --data {recipe.name}; some of these may have "
             "been trained on"
         )
-    text = f"{place.folder}: {recipe.name} has changed since its training ({found})"
+    text = f"{place.folder}: {recipe.name} has changed since its training ({said})"
     warnings.warn(f"{text}; some of its test images may have been trained on", GlassbitWarning, stacklevel=3)
 
 
@@ -195,15 +195,15 @@ def measured(place: Place, subject: Subject, data: Dataset, folder: Path, images
     if (folder / "transparency.json").is_file():
         wanted = {"images_digest": draw(data, images).digest, "network_digest": subject.digest}
         try:
-            found = Measurement.load(folder)
+            measurement = Measurement.load(folder)
         except RunError as error:
             text = f"measured anew, as the measurement there cannot be read ({error})"
             warnings.warn(text, GlassbitWarning, stacklevel=2)
         else:
-            same = all(found.facts.get(key) == value for key, value in wanted.items())
-            if same and found.classes == data.classes:
+            same = all(measurement.facts.get(key) == value for key, value in wanted.items())
+            if same and measurement.classes == data.classes:
                 fit_classes(subject, data)
-                return found
+                return measurement
     taken = measure(subject, data, images=images, seed=place.seed, facts=place.facts, progress=is_first_process())
     taken.save(folder)
     return taken
@@ -242,11 +242,11 @@ def compared(
     chosen = dataset(places, data, data_dir)
     subjects = opened(places, chosen)
     asked = zip(places, subjects, folders, strict=True)
-    found = [measured(place, subject, chosen, each, images) for place, subject, each in asked]
+    measurements = [measured(place, subject, chosen, each, images) for place, subject, each in asked]
     comparison = compare(
-        found[0],
-        found[1],
-        floor=found[2] if third is not None else None,
+        measurements[0],
+        measurements[1],
+        floor=measurements[2] if third is not None else None,
         images=draw(chosen, images).pixels.numpy(),
     )
     comparison.save(folder)
@@ -304,8 +304,8 @@ def _twin(place: Place, trust: bool) -> Place | None:
     for folder in sorted(place.folder.resolve().parent.iterdir()):
         if folder == place.folder.resolve() or not (folder / RESULT).is_file():
             continue
-        found = _run(folder, trust)
-        other = saved_run(found).run
+        run_place = _run(folder, trust)
+        other = saved_run(run_place).run
         if other.model_copy(update={"seed": run.seed}).digest == run.digest:
-            return found
+            return run_place
     return None

@@ -44,17 +44,17 @@ def study(
     quiet: Annotated[bool, Parameter(help="no progress, only results", negative="", show_default=False)] = False,
 ) -> int:
     """Run a study and write its report."""
-    found = load(recipe)
-    folder = out or Path("runs") / found.recipe.name
+    loaded = load(recipe)
+    folder = out or Path("runs") / loaded.recipe.name
 
     from glassbit.report import write_report
     from glassbit.study import run_study
     from glassbit.train import keep_freed_memory
 
     silence_libraries()
-    keep_freed_memory(found.recipe.training.device)
+    keep_freed_memory(loaded.recipe.training.device)
 
-    study_recipe = found.recipe
+    study_recipe = loaded.recipe
     if data_dir is not None:
         data = tuple(item.model_copy(update={"dir": str(data_dir)}) for item in study_recipe.data)
         study_recipe = study_recipe.model_copy(update={"data": data})
@@ -62,7 +62,7 @@ def study(
     outcome = run_study(
         study_recipe,
         folder,
-        text=found.text,
+        text=loaded.text,
         command=command_line(),
         processes=jobs,
         on=on,

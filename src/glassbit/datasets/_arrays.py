@@ -88,7 +88,7 @@ def read_npz(source: Path | io.BytesIO, *, name: str, collect: Collect) -> Conte
             assert isinstance(known, Levels)
             given = {part: archive.read(f"{part}_labels") for part in ("train", "test")}
             _complain(name, _number_problems(given))
-            labels = {part: found.astype(np.int64) for part, found in given.items()}
+            labels = {part: numbers.astype(np.int64) for part, numbers in given.items()}
             classes = _classes(archive) if "classes" in members else _numbers(int(labels["train"].max()) + 1)
             regions = archive.read(REGIONS) if REGIONS in members else None
             _complain(name, _class_problems(classes) + _label_problems(labels, len(classes)) + _region_values(regions))
@@ -199,17 +199,17 @@ def _name_problems(head: ArrayHead) -> list[str]:
 def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
     """What is wrong with class numbers by themselves, before there is anything for each of them."""
     return [
-        f"{part}_labels must be class numbers below {CLASSES}; got {found.min()} ... {found.max()}; {_NUMBERING}"
-        for part, found in labels.items()
-        if int(found.max()) >= CLASSES
+        f"{part}_labels must be class numbers below {CLASSES}; got {numbers.min()} ... {numbers.max()}; {_NUMBERING}"
+        for part, numbers in labels.items()
+        if int(numbers.max()) >= CLASSES
     ]
 
 
 def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
     problems = [
-        f"{part}_labels must lie in 0 ... {classes - 1}; got {found.min()} ... {found.max()}; {_NUMBERING}"
-        for part, found in labels.items()
-        if found.min() < 0 or found.max() >= classes
+        f"{part}_labels must lie in 0 ... {classes - 1}; got {numbers.min()} ... {numbers.max()}; {_NUMBERING}"
+        for part, numbers in labels.items()
+        if numbers.min() < 0 or numbers.max() >= classes
     ]
     absent = sorted(set(range(classes)) - set(np.unique(labels["train"]).tolist()))
     if classes < 2:
@@ -224,14 +224,14 @@ def _label_problems(labels: dict[str, np.ndarray], classes: int) -> list[str]:
 def _region_problems(heads: dict[str, ArrayHead]) -> list[str]:
     if REGIONS not in heads:
         return []
-    found, images = heads[REGIONS], heads["test_images"].shape
-    if found.dtype != np.uint8 or len(found.shape) != 3:
-        got = f"{found.dtype} {found.shape}"
+    head, images = heads[REGIONS], heads["test_images"].shape
+    if head.dtype != np.uint8 or len(head.shape) != 3:
+        got = f"{head.dtype} {head.shape}"
         return [f"{REGIONS} must be uint8 (n, h, w); got {got}; save regions.astype(np.uint8), one for each image"]
     seen = readings(images)
     wanted = (*images[:1], *seen[0].shape[1:]) if seen else ()
-    if wanted and found.shape != wanted:
-        return [f"{REGIONS} must be {wanted}, one for each pixel of test_images; got {found.shape}"]
+    if wanted and head.shape != wanted:
+        return [f"{REGIONS} must be {wanted}, one for each pixel of test_images; got {head.shape}"]
     return []
 
 

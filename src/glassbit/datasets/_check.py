@@ -103,11 +103,11 @@ def _shares(regions: UInt8[Tensor, "n h w"]) -> str:
 
 def _repeated(data: Dataset) -> list[str]:
     """Images under several labels, test images that are training images too, and pixels of 0 and 1."""
-    found = marks(data.train), marks(data.test)
-    count = int(shared(*found).sum())
+    marked = marks(data.train), marks(data.test)
+    count = int(shared(*marked).sum())
     both = (
         f"{count} of {counted(len(data.test), 'test image')} are among the training images too, pixel for pixel"
         if count
         else ""
     )
-    return [text for text in (faint(data), both, two_labels(data, found)) if text]
+    return [text for text in (faint(data), both, two_labels(data, marked)) if text]

@@ -31,8 +31,8 @@ def digest(split: Split) -> str:
         'f51daae3b32dfbaa'
     """
     channels, height, width = split.shape
-    found = hashlib.sha256(f"glassbit split 1: {len(split)} uint8 {channels} {height} {width} int64\n".encode())
+    state = hashlib.sha256(f"glassbit split 1: {len(split)} uint8 {channels} {height} {width} int64\n".encode())
     for images, _ in split.chunks(max(1, BYTES // (channels * height * width))):
-        found.update(images.contiguous().cpu().numpy().data)
-    found.update(split.labels.contiguous().cpu().numpy().astype("<i8").data)
-    return found.hexdigest()
+        state.update(images.contiguous().cpu().numpy().data)
+    state.update(split.labels.contiguous().cpu().numpy().astype("<i8").data)
+    return state.hexdigest()

@@ -93,15 +93,15 @@ def scan(root: Path) -> Listing:
 
 def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
     """The folders `train` and `test`, however they are spelled; a class may be called so too, and has no folders."""
-    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     for folder in folders:
         part = folder.name.lower()
         if part not in ("train", "test") or not (_folders(folder) or part == "test"):
             continue
-        if part in found:
-            raise DataError(f"{root}: must have one folder {part}; got {found[part].name} and {folder.name}; join them")
-        found[part] = folder
-    return found
+        if part in parts:
+            raise DataError(f"{root}: must have one folder {part}; got {parts[part].name} and {folder.name}; join them")
+        parts[part] = folder
+    return parts
 
 
 def _one_part(root: Path, folders: list[Path]) -> Listing:
@@ -145,9 +145,9 @@ def _complain(root: Path, classes: dict[str, list[Path]], problems: list[str]) -
             if inside
             else "make one folder per class"
         )
-        found = f"one class folder, {next(iter(classes))!r}" if classes else "no class folders"
+        got = f"one class folder, {next(iter(classes))!r}" if classes else "no class folders"
         layout = "ROOT/CLASS/IMAGE or ROOT/train/CLASS/IMAGE and ROOT/test/CLASS/IMAGE"
-        raise DataError(f"{root}: must hold two class folders or more ({layout}); got {found}; {cure}")
+        raise DataError(f"{root}: must hold two class folders or more ({layout}); got {got}; {cure}")
     _refuse(root, problems)
 
 

@@ -20,15 +20,15 @@ FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 def find_idx(folder: Path) -> dict[str, Path]:
     """Which of the four files are in `folder`, by their official names; also spelt `train-images.idx3-ubyte`."""
-    found = {}
+    files = {}
     for name in FILES:
         spellings = (name, name.replace("-idx", ".idx"))
         paths = [folder / f"{spelling}{suffix}" for spelling in spellings for suffix in ("", ".gz")]
         for path in paths:
             if path.is_file():
-                found[name] = path
+                files[name] = path
                 break
-    return found
+    return files
 
 
 def content(path: Path) -> bytearray:

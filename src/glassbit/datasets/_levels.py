@@ -62,11 +62,11 @@ def is_number(dtype: np.dtype[np.generic]) -> bool:
 
 def look(chunks: Iterable[Values]) -> Range:
     """Read all of an array, a few images at a time."""
-    found: Range | None = None
+    span: Range | None = None
     for values in chunks:
         now = _look(values)
-        found = now if found is None else found | now
-    return found or Range(0, 0)
+        span = now if span is None else span | now
+    return span or Range(0, 0)
 
 
 def levels(dtype: np.dtype[np.generic], train: Range, every: Range) -> Levels | str:

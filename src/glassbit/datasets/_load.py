@@ -112,15 +112,15 @@ def load(
     if not path.is_file() or path.suffix != ".npz":
         raise _unknown(str(name), path)
     holder = _Holder(path.stem, (path,), framing, cache_dir, limit)
-    found = read_npz(path, name=str(path), collect=holder.whole)
-    if found.scaling:
+    contents = read_npz(path, name=str(path), collect=holder.whole)
+    if contents.scaling:
         warnings.warn(
-            f"{path}: its images become 8-bit pixels by `{found.scaling}`, and the network reads only such pixels: do "
-            "the same with whatever it is given",
+            f"{path}: its images become 8-bit pixels by `{contents.scaling}`, and the network reads only such pixels: "
+            "do the same with whatever it is given",
             GlassbitWarning,
             stacklevel=2,
         )
-    return holder.dataset((found.train, found.test), found.classes, scaling=found.scaling)
+    return holder.dataset((contents.train, contents.test), contents.classes, scaling=contents.scaling)
 
 
 def locate(
@@ -184,8 +184,8 @@ class _Holder:
 
 def _included(known: Entry) -> tuple[Arrays, Arrays]:
     source = io.BytesIO((importlib.resources.files("glassbit.datasets") / "fashion_mini.npz").read_bytes())
-    found = read_npz(source, name="fashion_mini.npz", collect=_in_memory)
-    train, test = found.train, found.test
+    contents = read_npz(source, name="fashion_mini.npz", collect=_in_memory)
+    train, test = contents.train, contents.test
     return clutter(train, test, marks=MARKS[known.name]) if known.layout == "generated" else (train, test)
 
 

@@ -97,8 +97,8 @@ def digests(entry: Entry, search: Search) -> dict[str, bool]:
     """For every file of the data set, whether its content is what was published."""
     if isinstance(search.files, CifarFiles):
         copy = search.files
-        found = {f"{name}.bin": records(data, suffix=copy.suffix, source=name) for name, data in copy.read().items()}
-        return {name: sha256(found[name].tobytes()) == right for name, right in entry.contents}
+        files = {f"{name}.bin": records(data, suffix=copy.suffix, source=name) for name, data in copy.read().items()}
+        return {name: sha256(files[name].tobytes()) == right for name, right in entry.contents}
     assert search.files is not None
     return {name: sha256(content(search.files[name])) == right for name, right in entry.contents}
 
@@ -111,8 +111,8 @@ def sha256(data: bytes | bytearray) -> str:
 def _other(entry: Entry, files: dict[str, Path]) -> Entry | None:
     """The other data set that these files belong to, by the digest of their test labels."""
     labels = "t10k-labels-idx1-ubyte"
-    found = sha256(content(files[labels]))
-    return next((other for other in catalogue() if other != entry and (labels, found) in other.contents), None)
+    sha256_here = sha256(content(files[labels]))
+    return next((other for other in catalogue() if other != entry and (labels, sha256_here) in other.contents), None)
 
 
 def _read_idx(entry: Entry, files: dict[str, Path], part: str) -> Arrays:

@@ -28,13 +28,13 @@ def marks(split: Split) -> Marks:
     The first eight bytes of BLAKE2b: among a million images, two different ones share a number once in 30 million data
     sets. Images beyond memory are read once, in order.
     """
-    found = np.empty(len(split), np.uint64)
+    values = np.empty(len(split), np.uint64)
     place = 0
     for images, _ in split.chunks(_CHUNK):
         for image in images.contiguous().cpu().numpy():
-            found[place] = int.from_bytes(hashlib.blake2b(image.data, digest_size=8).digest(), "little")
+            values[place] = int.from_bytes(hashlib.blake2b(image.data, digest_size=8).digest(), "little")
             place += 1
-    return found
+    return values
 
 
 def shared(train: Marks, test: Marks) -> Bool[np.ndarray, " n"]:
@@ -42,14 +42,14 @@ def shared(train: Marks, test: Marks) -> Bool[np.ndarray, " n"]:
     return np.isin(test, train)
 
 
-def two_labels(data: Dataset, found: tuple[Marks, Marks]) -> str:
+def two_labels(data: Dataset, marked: tuple[Marks, Marks]) -> str:
     """A sentence on images that stand under several labels, or nothing.
 
     Args:
         data: the data set.
         found: the marks of its training and of its test images.
     """
-    every = np.concatenate(found)
+    every = np.concatenate(marked)
     labels = np.concatenate([split.labels.cpu().numpy() for split in (data.train, data.test)])
     pairs = np.unique(np.stack([every, labels.astype(np.uint64)]), axis=1)
     images, counts = np.unique(pairs[0], return_counts=True)
@@ -74,16 +74,16 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
         validation: the share of the training images that is kept apart.
         seed: of that choice.
     """
-    found = marks(data.train), marks(data.test)
-    both = int(shared(*found).sum())
-    texts = [faint(data), two_labels(data, found)]
+    marked = marks(data.train), marks(data.test)
+    both = int(shared(*marked).sum())
+    texts = [faint(data), two_labels(data, marked)]
     if both:
         texts.append(
             f"{both} of {len(data.test)} test images are among the training images too, pixel for pixel: the test "
             "accuracy counts what was learned by heart"
         )
     held = validation_rows(data.train, fraction=validation, seed=seed).numpy()
-    again = int(shared(found[0][~held], found[0][held]).sum())
+    again = int(shared(marked[0][~held], marked[0][held]).sum())
     if again:
         texts.append(
             f"{again} of {int(held.sum())} validation images are among the images that are trained on too, pixel for "

@@ -37,10 +37,10 @@ def readings(shape: tuple[int, ...]) -> list[Reading]:
 
 def shape_problem(shape: tuple[int, ...]) -> str:
     """What the array must be instead, or nothing where its shape is clear."""
-    found = readings(shape)
-    if len(found) == 1:
+    possible = readings(shape)
+    if len(possible) == 1:
         return ""
-    if len(found) > 1:
+    if len(possible) > 1:
         return (
             f"must say which axis is the channels; got {shape}; save images[:, 0] where it is the first, or "
             "images[..., 0] where it is the last: grey images need none"

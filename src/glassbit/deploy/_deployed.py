@@ -118,19 +118,19 @@ class Deployed(PixelNetwork):
         folding = self.folding()
         folding.run()
         operands = {step.name: step for step in self.program.steps if isinstance(step, Operand)}
-        found = [0] * len(self.program.peaks)
+        peaks = [0] * len(self.program.peaks)
         for operand in operands.values():
             unit = 1.0 if operand.unit is None else float(folding.scales[operand.unit].step)
             most = _MOST if operand.unit is not None else _MOST_ALONE
             peak = self.program.peaks[operand.slot]
             finest = math.floor(math.log2(_LARGEST * unit / peak)) if 0 < peak < math.inf else 0
-            found[operand.slot] = min(max(finest, -most), most)
+            peaks[operand.slot] = min(max(finest, -most), most)
         for step in self.program.steps:
             if isinstance(step, Sum) and step.left in operands and step.right in operands:
                 left, right = operands[step.left].slot, operands[step.right].slot
-                coarser = min(found[left], found[right])
-                found[left], found[right] = (min(found[side], coarser + _MOST) for side in (left, right))
-        return torch.tensor(found, dtype=torch.int64)
+                coarser = min(peaks[left], peaks[right])
+                peaks[left], peaks[right] = (min(peaks[side], coarser + _MOST) for side in (left, right))
+        return torch.tensor(peaks, dtype=torch.int64)
 
 
 def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:

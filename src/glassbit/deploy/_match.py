@@ -340,12 +340,12 @@ class Builder:
         """`name`, or with a number when it is taken: a layer may be called several times."""
         if not name.isprintable():
             raise RefusedError(f"the name of a layer must be printable; got {name!r}")
-        found, count = name, 1
-        while found in self._names:
+        unused, count = name, 1
+        while unused in self._names:
             count += 1
-            found = f"{name}#{count}"
-        self._names.add(found)
-        return found
+            unused = f"{name}#{count}"
+        self._names.add(unused)
+        return unused
 
 
 def _of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:

@@ -121,20 +121,20 @@ class Comparison:
         """For a terminal: the two networks side by side, every difference with its interval."""
         a, b = self.names
         titles = {metric.key: metric.title for metric in METRICS}
-        rows = {"accuracy": self.accuracy, **{titles[key]: found for key, found in self.metrics.items()}}
+        rows = {"accuracy": self.accuracy, **{titles[key]: paired for key, paired in self.metrics.items()}}
         return [
             f"{b} against {a}: {counted(len(self.rows), 'test image')}, accuracy on all {self.correct.shape[1]:,}",
             f"  {'same prediction':<26} {self.same_prediction.text()}",
             *(f"  {f'maps agree, {measure}':<26} {self._agreed(measure)}" for measure in MEASURES),
             *(
-                f"  {title:<26} {found.a.mean:.3f} -> {found.b.mean:.3f}, difference {found.difference.text()}"
-                for title, found in rows.items()
+                f"  {title:<26} {paired.a.mean:.3f} -> {paired.b.mean:.3f}, difference {paired.difference.text()}"
+                for title, paired in rows.items()
             ),
             BRACKETS,
         ]
 
     def _agreed(self, measure: Measure) -> str:
-        means = {pair: found[measure].mean for pair, found in self.agreements.items()}
+        means = {pair: similarities[measure].mean for pair, similarities in self.agreements.items()}
         seeds = f", another seed {means['floor']:.3f}" if "floor" in means else ""
         return (
             f"{self.agreements['between'][measure].text()}; between chance {means['zero']:.3f} and itself under noise "
@@ -149,15 +149,13 @@ class Comparison:
             "names": list(self.names),
             "accuracy": self.accuracy.to_json(),
             "same_prediction": self.same_prediction.to_json(),
-            "metrics": {key: {**titles[key], **found.to_json()} for key, found in self.metrics.items()},
+            "metrics": {key: {**titles[key], **part.to_json()} for key, part in self.metrics.items()},
             "absent": dict(self.absent),
             "agreement": {
-                pair: {measure: found.to_json() for measure, found in by_measure.items()}
+                pair: {measure: part.to_json() for measure, part in by_measure.items()}
                 for pair, by_measure in self.agreements.items()
             },
-            "relative": {
-                measure: None if found is None else found.to_json() for measure, found in self.relative.items()
-            },
+            "relative": {measure: None if part is None else part.to_json() for measure, part in self.relative.items()},
             "different": [
                 {
                     "row": int(self.rows[place]),
@@ -176,8 +174,8 @@ class Comparison:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         arrays |= {f"{_VALUES}{key}": value for key, value in self.values.items()}
         arrays |= {
-            f"{pair}/{measure}": getattr(found, measure)
-            for pair, found in self.agreement.items()
+            f"{pair}/{measure}": getattr(similarities, measure)
+            for pair, similarities in self.agreement.items()
             for measure in MEASURES
         }
         if self.images is not None:

@@ -109,11 +109,11 @@ def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: i
     if images == 1:
         return Interval(mean, math.nan, math.nan, seeds, 1)
     generator = np.random.default_rng(derive("interval", seed))
-    (found,) = resampled_means(known.mean(0, keepdims=True), draws=draws, generator=generator)
+    (means,) = resampled_means(known.mean(0, keepdims=True), draws=draws, generator=generator)
     if seeds > 1:
         shares = (generator.permutation(draws) + 0.5) / draws
-        found += stdtrit(seeds - 1, shares) * known.mean(1).std(ddof=1) / math.sqrt(seeds)
-    low, high = ends(found, level)
+        means += stdtrit(seeds - 1, shares) * known.mean(1).std(ddof=1) / math.sqrt(seeds)
+    low, high = ends(means, level)
     return Interval(mean, low, high, seeds, images)
 
 
@@ -143,9 +143,9 @@ def difference(
     return interval(b.astype(np.float64) - a.astype(np.float64), level=level, draws=draws, seed=seed)
 
 
-def ends(found: Float[np.ndarray, " draws"], level: float) -> tuple[float, float]:
+def ends(means: Float[np.ndarray, " draws"], level: float) -> tuple[float, float]:
     """The quantiles between which the middle share `level` of the draws lies."""
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

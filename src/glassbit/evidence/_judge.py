@@ -139,21 +139,22 @@ def _checks(comparison: Comparison, policy: Policy) -> Iterator[Check]:
 
 
 def _accuracy(comparison: Comparison, limit: float) -> Check:
-    found = comparison.accuracy
+    paired = comparison.accuracy
     guessing = 1 / len(comparison.classes)
-    if found.a.low <= guessing:
+    if paired.a.low <= guessing:
         return _cannot_tell(
             "accuracy_drop",
             limit,
-            f"the accuracy of {comparison.names[0]}, {_percent(found.a.mean, 2)} [{_percent(found.a.low, 2)}, "
-            f"{_percent(found.a.high, 2)}], is not clearly above guessing among {len(comparison.classes)} classes "
+            f"the accuracy of {comparison.names[0]}, {_percent(paired.a.mean, 2)} [{_percent(paired.a.low, 2)}, "
+            f"{_percent(paired.a.high, 2)}], is not clearly above guessing among {len(comparison.classes)} classes "
             f"({_percent(guessing, 2)}), so there is nothing to lose, and the candidate has "
-            f"{_percent(found.b.mean, 2)}; check that these are the images it was trained for, or measure more of them",
+            f"{_percent(paired.b.mean, 2)}; check that these are the images it was trained for, or measure more of "
+            "them",
         )
-    mean, low, high = (100 * end for end in (found.difference.mean, found.difference.low, found.difference.high))
+    mean, low, high = (100 * end for end in (paired.difference.mean, paired.difference.low, paired.difference.high))
     text = f"{mean:+.2f} points [{low:+.2f}, {high:+.2f}]"
     reason = (
-        f"{text}, from {_percent(found.a.mean, 2)} to {_percent(found.b.mean, 2)}; at most {limit:.2f} may be lost"
+        f"{text}, from {_percent(paired.a.mean, 2)} to {_percent(paired.b.mean, 2)}; at most {limit:.2f} may be lost"
         f"{_unsure(low, -limit, high)}{_one_class(comparison)}"
     )
     return Check("accuracy_drop", -mean <= limit + _ROUNDING, -mean, limit, text, reason)
@@ -190,21 +191,21 @@ def _kept(comparison: Comparison, name: str, key: str, what: str, limit: float) 
     if key not in comparison.metrics:
         reason = comparison.absent.get(key, "one of the two does not have it")
         return _cannot_tell(name, limit, f"{what} was not measured ({reason})")
-    found = comparison.metrics[key]
-    if found.ratio is None:
+    paired = comparison.metrics[key]
+    if paired.ratio is None:
         return _cannot_tell(
             name,
             limit,
-            f"{what} of {comparison.names[0]} is not clearly above 0 ({found.a.text()}), and a share of that says "
+            f"{what} of {comparison.names[0]} is not clearly above 0 ({paired.a.text()}), and a share of that says "
             "nothing; measure more images, or compare with another network",
         )
-    return _at_least(name, found.ratio, limit, f"of {what} is kept: {found.b.mean:.3f} of {found.a.mean:.3f}")
+    return _at_least(name, paired.ratio, limit, f"of {what} is kept: {paired.b.mean:.3f} of {paired.a.mean:.3f}")
 
 
-def _at_least(name: str, found: Interval, limit: float, what: str) -> Check:
-    text = f"{_percent(found.mean)} [{_percent(found.low)}, {_percent(found.high)}]"
-    reason = f"{text} {what}; at least {_percent(limit)} must be{_unsure(found.low, limit, found.high)}"
-    return Check(name, found.mean >= limit - _ROUNDING, found.mean, limit, text, reason)
+def _at_least(name: str, interval: Interval, limit: float, what: str) -> Check:
+    text = f"{_percent(interval.mean)} [{_percent(interval.low)}, {_percent(interval.high)}]"
+    reason = f"{text} {what}; at least {_percent(limit)} must be{_unsure(interval.low, limit, interval.high)}"
+    return Check(name, interval.mean >= limit - _ROUNDING, interval.mean, limit, text, reason)
 
 
 def _cannot_tell(name: str, limit: float, why: str) -> Check:

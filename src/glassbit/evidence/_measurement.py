@@ -95,8 +95,8 @@ class Measurement:
             if metric.key in self.values:
                 chance = regions.get(metric.key.partition("_")[0])
                 note = arrows[metric.better] if chance is None else f"{arrows[metric.better]}; chance is {chance:.3f}"
-                found = interval(self.values[metric.key][None])
-                rows.append(f"  {metric.title:<26} {found.text():<26} {note}".rstrip())
+                known = interval(self.values[metric.key][None])
+                rows.append(f"  {metric.title:<26} {known.text():<26} {note}".rstrip())
         accuracy = interval(self.correct[None].astype(np.float64))
         return [
             f"{self.name}: {counted(len(self.rows), 'test image')}, accuracy on all {len(self.correct):,}",

@@ -78,8 +78,8 @@ def _checked(
     """The summary and the arrays, where they belong together; see `load`."""
     path = folder / f"{name}.json"
     if not isinstance(summary, dict) or summary.get("format") != f"glassbit-{name}":
-        found = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
-        raise RunError(f"{path}: its format must be 'glassbit-{name}'; got {str(found)[:80]!r}; {again}")
+        kind = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
+        raise RunError(f"{path}: its format must be 'glassbit-{name}'; got {str(kind)[:80]!r}; {again}")
     if summary.get("version") != version:
         raise RunError(
             f"{path}: format version must be {version}; got {str(summary.get('version'))[:80]}; update Glassbit, or "

@@ -61,8 +61,8 @@ def grad_cam(
         for x, labels in batches(model, images, target, batch=batch):
             if method is None:
                 method = LayerGradCam(model, _feature_layer(model, on_model(model, images[:1]), layer))
-            found = method.attribute(x.requires_grad_(), target=labels, relu_attributions=True)
-            maps.append(F.interpolate(found.detach(), x.shape[2:], mode="bilinear", align_corners=False)[:, 0])
+            attributed = method.attribute(x.requires_grad_(), target=labels, relu_attributions=True)
+            maps.append(F.interpolate(attributed.detach(), x.shape[2:], mode="bilinear", align_corners=False)[:, 0])
     return joined(maps, images)
 
 
@@ -76,11 +76,11 @@ def _feature_layer(model: nn.Module, x: Float[Tensor, "1 c h w"], name: str | No
                 "smoothgrad, integrated-gradients or occlusion"
             )
         return usable[-1]
-    found = [(module, shape) for layer, module, shape in seen if layer == name]
-    if not found or not _is_map(found[-1][1]):
+    shapes = [(module, shape) for layer, module, shape in seen if layer == name]
+    if not shapes or not _is_map(shapes[-1][1]):
         maps = dict.fromkeys(layer for layer, _, shape in seen if _is_map(shape))
         raise UsageError(f"grad-cam: layer must be one of {', '.join(maps) or 'none'}; got {name!r}")
-    return found[-1][0]
+    return shapes[-1][0]
 
 
 def _is_map(shape: torch.Size) -> bool:

@@ -50,5 +50,5 @@ def input_gradient(
             "saliency: the model's logits must have a gradient to the image; got logits without one; look for a "
             "no_grad or detach in the model, or use method='occlusion', which needs no gradient"
         )
-    (found,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), x, materialize_grads=True)
-    return found
+    (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), x, materialize_grads=True)
+    return gradient

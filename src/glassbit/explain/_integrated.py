@@ -80,15 +80,15 @@ def integrated_gradients(
     with undisturbed(model):
         method = IntegratedGradients(model)
         for x, labels in batches(model, images, target, batch=min(batch, max(1, batch // steps))):
-            found = method.attribute(
+            attributed = method.attribute(
                 x, baselines=baseline, target=labels, n_steps=steps, internal_batch_size=max(batch, len(x))
             ).detach()
             with torch.no_grad():
                 ends = model(torch.cat([x, torch.full_like(x, baseline)])).gather(1, labels.repeat(2)[:, None])
             change = ends[: len(x), 0] - ends[len(x) :, 0]
-            maps.append(found.abs().sum(1))
+            maps.append(attributed.abs().sum(1))
             changes.append(change)
-            gaps.append(found.sum((1, 2, 3)) - change)
+            gaps.append(attributed.sum((1, 2, 3)) - change)
     none = torch.zeros(0, device=images.device)
     change, gap = (torch.cat(parts).to(images.device) if parts else none for parts in (changes, gaps))
     return Integrated(joined(maps, images), change, gap)

@@ -59,7 +59,7 @@ def occlusion(
     with undisturbed(model):
         method = Occlusion(model)
         for x, labels in batches(model, images, target, batch=batch):
-            found = method.attribute(
+            attributed = method.attribute(
                 x,
                 sliding_window_shapes=(channels, window, window),
                 strides=(channels, stride, stride),
@@ -67,5 +67,5 @@ def occlusion(
                 target=labels,
                 perturbations_per_eval=max(1, min(batch // len(x), squares)),
             )
-            maps.append(found[:, 0].abs().to(x.dtype))
+            maps.append(attributed[:, 0].abs().to(x.dtype))
     return joined(maps, images)

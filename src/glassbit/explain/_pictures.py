@@ -79,7 +79,7 @@ def explain_images(
     confidences, predictions = logits.softmax(1).max(1)
     maps, integrated = _all_maps(model, images, explained, methods, batch)
 
-    found: list[Explained] = []
+    pictures: list[Explained] = []
     entries: list[dict[str, Any]] = []
     for i, name in enumerate(names):
         folder = out_dir / folder_name(i, name)
@@ -95,12 +95,12 @@ def explain_images(
         )
         if integrated is not None:
             entry["completeness"] = {"change": _finite(integrated.change[i]), "gap": _finite(integrated.gap[i])}
-        found.append(one)
+        pictures.append(one)
         entries.append(entry)
         if done is not None:
             done(name)
     write_index(out_dir, entries, methods=methods, quantized=is_quantized(model))
-    return tuple(found)
+    return tuple(pictures)
 
 
 def _predict(

@@ -79,11 +79,11 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
         raise ArtifactError(f"{must}, whose header has at most {TEXT} bytes; got {size}; {repair}")
     try:
         metadata = _json(data[8 : 8 + size])["__metadata__"]
-        found, version = str(metadata["format"]), int(str(metadata["version"]))
+        kind, version = str(metadata["format"]), int(str(metadata["version"]))
     except (ValueError, RecursionError, LookupError, TypeError) as error:
         raise ArtifactError(f"{must}; got another header; {repair}") from error
-    if found != FORMAT:
-        raise ArtifactError(f"{must} with the format {FORMAT!r}; got {found[:80]!r}; {repair}")
+    if kind != FORMAT:
+        raise ArtifactError(f"{must} with the format {FORMAT!r}; got {kind[:80]!r}; {repair}")
     if not all(isinstance(text, str) for text in metadata.values()):
         raise ArtifactError(f"{must}; got another header; {repair}")
     if version not in VERSIONS:
@@ -97,8 +97,8 @@ def _metadata(path: Path, data: bytes) -> dict[str, str]:
 def _check_digest(path: Path, data: bytes, metadata: dict[str, str]) -> None:
     begin = data.find(DIGEST_KEY) + len(DIGEST_KEY)
     end = begin + len(NO_DIGEST)
-    found = hashlib.sha256(data[:begin] + NO_DIGEST + data[end:]).hexdigest()
-    if metadata.get("digest") != found or data[begin:end] != found.encode():
+    computed = hashlib.sha256(data[:begin] + NO_DIGEST + data[end:]).hexdigest()
+    if metadata.get("digest") != computed or data[begin:end] != computed.encode():
         raise ArtifactError(
             f"{path}: must match its SHA-256 digest; got other bytes, so it is damaged; copy or export it again"
         )
@@ -147,9 +147,9 @@ def _json(data: bytes) -> Any:
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        made = dict(pairs)
+        if len(made) < len(pairs):
             raise ValueError("a key occurs twice")
-        return found
+        return made
 
     return json.loads(data, object_pairs_hook=unique, parse_int=whole_number)

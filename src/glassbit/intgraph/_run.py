@@ -163,8 +163,8 @@ def _convolve(x: Int64[np.ndarray, "n c h w"], node: Conv) -> Int64[np.ndarray, 
         for rows in blocks(height, weights[0].size * n * width):
             some = part[:, :, rows]
             columns = some.transpose(1, 4, 5, 0, 2, 3).reshape(weights[0].size, -1)
-            found = exact_matmul(weights[group * out : (group + 1) * out].reshape(out, -1), columns)
-            sums[:, :, rows] = found.reshape(out, n, some.shape[2], width).transpose(1, 0, 2, 3)
+            products = exact_matmul(weights[group * out : (group + 1) * out].reshape(out, -1), columns)
+            sums[:, :, rows] = products.reshape(out, n, some.shape[2], width).transpose(1, 0, 2, 3)
         parts.append(sums)
     return np.concatenate(parts, axis=1)
 

@@ -77,7 +77,7 @@ def _of_the_nodes(nodes: Sequence[Node]) -> Iterator[str]:
         for name in inputs(node):
             if name not in known:
                 yield f"{node.name}: reads {name!r}, which no earlier node makes"
-        found = None
+        reached = None
         reads = [read for name in inputs(node) if (read := known.get(name))]
         if len(reads) == len(inputs(node)) and not geometry and own.has_a_shape:
             rules = beside(node, reads)
@@ -85,11 +85,11 @@ def _of_the_nodes(nodes: Sequence[Node]) -> Iterator[str]:
             if not problems:
                 made = infer(node, reads, values=not values)
                 problems = list(of_the_tensor(node, made, reads))
-                found = None if problems else made
+                reached = None if problems else made
             yield from problems
             if not problems and not values:
                 yield from rules.sums
-        known[node.name] = found
+        known[node.name] = reached
 
 
 def _of_the_fit(node: Node, reads: Sequence[TensorInfo], rules: Beside) -> Iterator[str]:

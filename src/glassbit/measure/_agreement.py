@@ -63,14 +63,14 @@ def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, s
             f"agreement: maps must have at least {WINDOW} x {WINDOW} pixels, the window of SSIM; got {size}"
         )
     ties = torch.Generator().manual_seed(derive("agreement ties", seed))
-    found = np.full((3, len(a)), np.nan)
+    similarities = np.full((3, len(a)), np.nan)
     for start in range(0, len(a), _CHUNK):
         x, y = (maps[start : start + _CHUNK].astype(np.float64) for maps in (a, b))
         places = start + np.flatnonzero(_varied(x) & _varied(y))
         x, y = x[places - start], y[places - start]
         if len(places):
-            found[:, places] = spearman(x, y), _ssim(x, y), _iou(x, y, ties)
-    return Agreement(*found)
+            similarities[:, places] = spearman(x, y), _ssim(x, y), _iou(x, y, ties)
+    return Agreement(*similarities)
 
 
 @takes(a=MAPS, b=MAPS)
@@ -83,8 +83,8 @@ def spearman(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"]) -> Fl
     x, y = (ranks - ranks.mean(1, keepdims=True) for ranks in ranked)
     size = np.sqrt((x**2).sum(1) * (y**2).sum(1))
     known = _varied(a) & _varied(b)
-    found: Float64[np.ndarray, " n"] = np.divide((x * y).sum(1), size, out=np.full(len(a), np.nan), where=known)
-    return found
+    correlation: Float64[np.ndarray, " n"] = np.divide((x * y).sum(1), size, out=np.full(len(a), np.nan), where=known)
+    return correlation
 
 
 @takes(subject=SUBJECT, sd=number(0, 1, usual=0.02), seed=WHOLE)
@@ -141,8 +141,8 @@ def _check_alike(metric: str, a: np.ndarray, b: np.ndarray) -> None:
 
 def _varied(maps: Float[np.ndarray, "n h w"]) -> Bool[np.ndarray, " n"]:
     flat = maps.reshape(len(maps), -1)
-    found: Bool[np.ndarray, " n"] = np.isfinite(flat).all(1) & (flat != flat[:, :1]).any(1)
-    return found
+    varied: Bool[np.ndarray, " n"] = np.isfinite(flat).all(1) & (flat != flat[:, :1]).any(1)
+    return varied
 
 
 def _ssim(a: Float64[np.ndarray, "n h w"], b: Float64[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:

@@ -55,8 +55,8 @@ def compare(
     }
     if floor is not None:
         others["floor"] = floor.maps
-    found = {pair: agreement(a.maps, maps, seed=seed) for pair, maps in others.items()}
-    shown = found["between"].spearman.round(9).argsort(kind="stable")[:SHOWN]  # without the rounding of float64
+    agreements = {pair: agreement(a.maps, maps, seed=seed) for pair, maps in others.items()}
+    shown = agreements["between"].spearman.round(9).argsort(kind="stable")[:SHOWN]  # without the rounding of float64
     both = [metric.key for metric in METRICS if metric.key in a.values and metric.key in b.values]
     return Comparison(
         names=(a.name, b.name),
@@ -67,7 +67,7 @@ def compare(
         correct=np.stack([a.correct, b.correct]),
         values={key: np.stack([a.values[key], b.values[key]]) for key in both},
         absent={**dict(_absent(b)), **dict(_absent(a))},
-        agreement=found,
+        agreement=agreements,
         shown=shown,
         maps=np.stack([a.maps[shown], b.maps[shown]]),
         images=None if images is None else images[shown],

@@ -78,14 +78,14 @@ def infidelity(
             "signs; measure the network that it was made from"
         )
     targets = check_asked("infidelity", subject, images, targets)
-    found = [np.zeros(0)]
+    parts = [np.zeros(0)]
     together = max(1, _AT_ONCE // samples)
     for start in range(0, len(images), together):
         some, classes = images[start : start + together], targets[start : start + together]
         slope = _gradient(subject.model, some, classes)
-        found.append(_measured(subject, some, classes, slope, _draws(some, sd, samples, seed, start)))
+        parts.append(_measured(subject, some, classes, slope, _draws(some, sd, samples, seed, start)))
         progress(len(some))
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def _measured(
@@ -101,16 +101,16 @@ def _measured(
     samples = len(drawn) // len(images)
     changes = (images.repeat_interleave(samples, 0).double() - drawn) / 255
 
-    found: dict[int, Float64[Tensor, " _"]] = {}
+    by_count: dict[int, Float64[Tensor, " _"]] = {}
 
     def logit(x: UInt8[Tensor, "_ c h w"]) -> Float64[Tensor, " _"]:
         times = len(x) // len(targets)  # called once for the images, once for all their copies
         each = targets.repeat_interleave(times)
-        found[times] = subject.logits(x).gather(1, each[:, None])[:, 0].double()
-        return found[times]
+        by_count[times] = subject.logits(x).gather(1, each[:, None])[:, 0].double()
+        return by_count[times]
 
     values = by_captum(logit, lambda _: (changes, drawn), images, slope, n_perturb_samples=samples, normalize=True)
-    moved = (found[1][:, None] - found[samples].view(len(images), samples)).square().mean(1)
+    moved = (by_count[1][:, None] - by_count[samples].view(len(images), samples)).square().mean(1)
     return np.asarray(torch.where(moved > 0, values / moved, torch.nan).numpy())
 
 
@@ -123,8 +123,8 @@ def _gradient(
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
         x = to_unit(images.to(like.device)).to(like.dtype).requires_grad_()
         logits = model(x).gather(1, targets.to(like.device)[:, None])
-        (found,) = torch.autograd.grad(logits.sum(), x)
-    return found.double().cpu()
+        (gradient,) = torch.autograd.grad(logits.sum(), x)
+    return gradient.double().cpu()
 
 
 def _draws(

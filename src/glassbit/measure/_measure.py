@@ -99,8 +99,8 @@ def measure(
     layers: tuple[tuple[str, float], ...] = ()
     with step("random weights, layers", None) as advance, _noting(absent, "randomisation"):
         few = subject, chosen.pixels[:_RANDOMISED], asked[2][:_RANDOMISED]
-        found = randomisation(*few, progress=advance)
-        layers = tuple(zip(found.layers, map(_mean, found.spearman), strict=True))
+        randomised = randomisation(*few, progress=advance)
+        layers = tuple(zip(randomised.layers, map(_mean, randomised.spearman), strict=True))
     grounded, shares = _ground_truth(maps.numpy(), chosen, absent)
     labels = data.test.labels.numpy()
     return Measurement(
@@ -155,12 +155,12 @@ def _check(subject: Subject, data: Dataset) -> None:
 
 def _predictions(subject: Subject, data: Dataset, step: Step) -> Int64[np.ndarray, " m"]:
     """The predicted class of every test image."""
-    found = []
+    parts = []
     with step("all test images", len(data.test)) as advance:
         for pixels, _ in data.test.chunks(_CHUNK):
-            found.append(subject.logits(pixels).argmax(1).numpy())
+            parts.append(subject.logits(pixels).argmax(1).numpy())
             advance(len(pixels))
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def _mean(values: Float64[np.ndarray, " n"]) -> float:

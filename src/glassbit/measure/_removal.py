@@ -160,8 +160,8 @@ def remove(
             count = round(fraction * pixels)
             orders = places if 0 < count < pixels else places[:1]
             filled = _filled(x, orders < count, added)
-            found, chance = _answers(subject, filled, y)
-            right[:, :, step, where] = found
+            answers, chance = _answers(subject, filled, y)
+            right[:, :, step, where] = answers
             probability[:, :, step, where] = chance
         progress(len(x))
     return Removal(tuple(fractions), right, probability)

@@ -72,13 +72,13 @@ def max_sensitivity(
         repair = "pass at least one step of a pixel, 1/255"
         raise UsageError(f"max_sensitivity: radius must be 1/255 to 1; got {radius}; {repair}")
     targets = check_asked("max_sensitivity", subject, images, targets)
-    found = [np.zeros(0)]
+    parts = [np.zeros(0)]
     together = max(1, _AT_ONCE // samples)
     for start in range(0, len(images), together):
         some, classes = images[start : start + together], targets[start : start + together]
-        found.append(_measured(subject, some, classes, _draws(some, radius, samples, seed, start)))
+        parts.append(_measured(subject, some, classes, _draws(some, radius, samples, seed, start)))
         progress(len(some))
-    return np.concatenate(found)
+    return np.concatenate(parts)
 
 
 def _measured(

@@ -79,8 +79,8 @@ class Subject(ABC):
         """
         self._check(images)
         starts = range(0, len(images), self._batch)
-        found = [self._logits(images[start : start + self._batch]) for start in starts]
-        return torch.cat(found) if found else torch.zeros(0, self.classes)
+        parts = [self._logits(images[start : start + self._batch]) for start in starts]
+        return torch.cat(parts) if parts else torch.zeros(0, self.classes)
 
     def saliency(self, images: Shaped[Tensor, "n c h w"], targets: Int64[Tensor, " n"]) -> Float32[Tensor, "n h w"]:
         """How much each pixel matters to the logit of the target, on the CPU.
@@ -97,8 +97,8 @@ class Subject(ABC):
         self._check(images)
         targets = self._check_targets(len(images), targets)
         places = [slice(start, start + self._batch) for start in range(0, len(images), self._batch)]
-        found = [self._saliency(images[place], targets[place]) for place in places]
-        return torch.cat(found) if found else torch.zeros(0, *self.image_shape[1:])
+        parts = [self._saliency(images[place], targets[place]) for place in places]
+        return torch.cat(parts) if parts else torch.zeros(0, *self.image_shape[1:])
 
     @abstractmethod
     def _logits(self, images: Shaped[Tensor, "n c h w"]) -> Float32[Tensor, "n k"]:
@@ -162,12 +162,12 @@ class TorchSubject(Subject):
     @property
     def digest(self) -> str:
         """SHA-256 of the names and values of its parameters and buffers."""
-        found = hashlib.sha256()
+        state = hashlib.sha256()
         for name, value in self._model.state_dict().items():
-            found.update(name.encode())
+            state.update(name.encode())
             if isinstance(value, Tensor):
-                found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+                state.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return state.hexdigest()
 
     @property
     def model(self) -> nn.Module:

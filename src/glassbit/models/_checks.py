@@ -49,11 +49,11 @@ def check_size(network: str, images: Float[Tensor, "n c h w"], channels: int, le
         raise UsageError(
             f"{network}: images must have the shape (n, channels, height, width); got {tuple(images.shape)}"
         )
-    _, found, height, width = images.shape
-    if found != channels:
+    _, channels_here, height, width = images.shape
+    if channels_here != channels:
         raise UsageError(
-            f"{network}: images must have {counted(channels, 'channel')}; got {found}; "
-            f"build the network with channels={found}"
+            f"{network}: images must have {counted(channels, 'channel')}; got {channels_here}; "
+            f"build the network with channels={channels_here}"
         )
     if height < least or width < least:
         raise UsageError(

@@ -75,9 +75,12 @@ def write_explained(
     write_png(folder / "image.png", enlarged(picture, _SIDE))
     files: dict[str, Any] = {"image": f"{folder.name}/image.png", "panel": f"{folder.name}/panel.png", "methods": {}}
     columns = []
-    for method, found in maps.items():
+    for method, explained in maps.items():
         column = Column(
-            method, colored(found, colors=colors), overlay(image, found, colors=colors), (notes or {}).get(method, "")
+            method,
+            colored(explained, colors=colors),
+            overlay(image, explained, colors=colors),
+            (notes or {}).get(method, ""),
         )
         write_png(folder / f"{method}-map.png", enlarged(column.saliency, _SIDE))
         write_png(folder / f"{method}-overlay.png", enlarged(column.overlay, _SIDE))

@@ -135,9 +135,9 @@ def give_bits(
     return tuple(layers), tuple(dict.fromkeys(rule.layers for rule in without))
 
 
-def _sequence(found: Sequence[Activation], calls: Calls | None) -> list[str]:
+def _sequence(activations_seen: Sequence[Activation], calls: Calls | None) -> list[str]:
     """The names of all calls, activations by their call."""
-    owner = {place.name: activation for activation in found for place in activation.places}
+    owner = {place.name: activation for activation in activations_seen for place in activation.places}
     counts: Counter[str] = Counter()
     names: list[str] = []
     for name in calls.order if calls else ():
@@ -157,13 +157,13 @@ def _in_order(defined: Sequence[str], called: Sequence[str]) -> list[str]:
 
 def _before(order: Sequence[str], weights: set[str]) -> dict[str, str]:
     """The layer with weights in front of each activation; an empty name where there is none."""
-    producer, found = "", {}
+    producer, before = "", {}
     for name in order:
         if name in weights:
             producer = name
         else:
-            found[name] = producer
-    return found
+            before[name] = producer
+    return before
 
 
 def _feeding(order: Sequence[str], weights: set[str], last: str) -> str | None:

@@ -198,8 +198,8 @@ def assign(model: nn.Module, plan: Plan, *, example: Example | None = None) -> C
 
 
 def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
-    found = activations(model, calls, _is_activation)
-    by_place = {activation.name: activation for activation in found}
+    seen = activations(model, calls, _is_activation)
+    by_place = {activation.name: activation for activation in seen}
     rows: list[Row] = []
     left: list[tuple[str, str]] = []
     for place in walk(model, _is_activation):
@@ -216,7 +216,7 @@ def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
             and not any(name.startswith(f"{parent}.") for parent, _ in left)
         ):
             left.append((name, reason))
-    layers, unmatched = give_bits(rows, found, calls, plan)
+    layers, unmatched = give_bits(rows, seen, calls, plan)
     return Conversion(layers, tuple(left), unmatched)
 
 
@@ -224,8 +224,8 @@ def _replaced(model: nn.Module, conversion: Conversion, calls: Calls | None) -> 
     """The names of the modules that a conversion replaces."""
     bits = {layer.name: layer.bits for layer in conversion.layers}
     names = {name for name, width in bits.items() if width != FLOAT_BITS}
-    found = activations(model, calls, _is_activation)
-    shared = {id(activation.module) for activation in found if names.intersection(activation.sites)}
+    places = activations(model, calls, _is_activation)
+    shared = {id(activation.module) for activation in places if names.intersection(activation.sites)}
     return [name for name, module in model.named_modules() if name in names or id(module) in shared]
 
 

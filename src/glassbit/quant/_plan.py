@@ -139,8 +139,8 @@ class Plan:
         Raises:
             UsageError: one of them is not what it must be.
         """
-        found = [rule for rule in self.rules if rule.matches(names, depth)]
-        return (found[-1].weight, found[-1].activation) if found else (FLOAT_BITS, FLOAT_BITS)
+        matching = [rule for rule in self.rules if rule.matches(names, depth)]
+        return (matching[-1].weight, matching[-1].activation) if matching else (FLOAT_BITS, FLOAT_BITS)
 
     @takes(names=several(TEXT))
     def names_exactly(self, names: tuple[str, ...]) -> bool:

@@ -198,7 +198,7 @@ def _held_elsewhere(model: nn.Module, replaced: dict[int, str]) -> Iterator[str]
         for attribute, value in vars(module).items():
             if attribute in ("_parameters", "_buffers", "_modules") or attribute in _HOOKS:
                 continue
-            for held in dict.fromkeys(id(found) for found in _modules_in(value, 3)):
+            for held in dict.fromkeys(id(held_module) for held_module in _modules_in(value, 3)):
                 if held in replaced:
                     owner = f"{name}.{attribute}" if name else attribute
                     yield (
@@ -213,13 +213,13 @@ def _modules_in(value: Any, depth: int) -> Iterator[nn.Module]:
     elif isinstance(value, types.MethodType):
         yield from _modules_in(value.__self__, 0)
     elif isinstance(value, functools.partial):
-        yield from (found for part in (value.func, *value.args) for found in _modules_in(part, depth))
+        yield from (module for part in (value.func, *value.args) for module in _modules_in(part, depth))
     elif isinstance(value, types.FunctionType):
         cells: tuple[Any, ...] = value.__closure__ or ()
-        yield from (found for cell in cells if depth for found in _modules_in(_content(cell), depth - 1))
+        yield from (module for cell in cells if depth for module in _modules_in(_content(cell), depth - 1))
     elif isinstance(value, dict | list | tuple | set) and depth and len(value) <= 10_000:
         parts = value.values() if isinstance(value, dict) else value
-        yield from (found for part in parts for found in _modules_in(part, depth - 1))
+        yield from (module for part in parts for module in _modules_in(part, depth - 1))
 
 
 def _content(cell: Any) -> Any:

@@ -64,10 +64,10 @@ def parse_policy(text: str, source: str = "policy") -> PolicyRecipe:
         RecipeError: every problem, once, each with its line.
     """
     values, lines = yaml_values(text, source, example="agreement: 0.5")
-    policy, found = check(PolicyRecipe, values, lambda path: place(path, lines))
-    if not found and all(value is None for value in policy.model_dump().values()):
-        found = ["line 1: policy: must leave one check on; got none; delete a null"]
-    if found:
-        raise RecipeError(source, sorted(found, key=line_number))
+    policy, problems = check(PolicyRecipe, values, lambda path: place(path, lines))
+    if not problems and all(value is None for value in policy.model_dump().values()):
+        problems = ["line 1: policy: must leave one check on; got none; delete a null"]
+    if problems:
+        raise RecipeError(source, sorted(problems, key=line_number))
     assert isinstance(policy, PolicyRecipe)
     return policy

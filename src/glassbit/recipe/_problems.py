@@ -47,8 +47,8 @@ def _is_empty(values: Any, path: Path) -> bool:
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was most likely meant to be."""
     folded = {name.lower().replace("_", "-"): name for name in known}
-    found = difflib.get_close_matches(word.lower().replace("_", "-"), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    close = difflib.get_close_matches(word.lower().replace("_", "-"), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else None
 
 
 def _text(kind: str, path: Path, value: Any, context: dict[str, Any], message: str, model: type[BaseModel]) -> str:
@@ -184,11 +184,11 @@ def check(
         place: from keys and indices to what the reader is pointed to, e.g. `line 4: training.lr`.
         more: problems that are known already.
     """
-    found = dict.fromkeys(more)
+    texts = dict.fromkeys(more)
     value, error = _try(model, values)
     if error is not None:
         first = list(problems(error, model, values))
-        found |= dict.fromkeys(first)
+        texts |= dict.fromkeys(first)
         # The checks between the keys of a section run on valid keys only: look again without the invalid ones.
         rest = _without(values, [path for path, _ in first])
         _, error = _try(model, rest)
@@ -198,10 +198,10 @@ def check(
                 for detail in error.errors(include_url=False)
                 if detail["type"] == "cross_field" and detail["loc"]
             ]
-            found |= dict.fromkeys(
+            texts |= dict.fromkeys(
                 ((*detail["loc"], *inner), text) for detail in crossed for inner, text in detail["ctx"]["problems"]
             )
-    return value, [f"{place(path)}: {text}" for path, text in found]
+    return value, [f"{place(path)}: {text}" for path, text in texts]
 
 
 def _try(model: type[Options], values: Any) -> tuple[Options | None, ValidationError | None]:

@@ -76,9 +76,9 @@ def parse(text: str, source: str = "recipe") -> Recipe:
         RecipeError: every problem, once, each with its line.
     """
     values, lines = yaml_values(text, source)
-    recipe, found = check(Recipe, values, lambda path: place(path, lines), more=_grid(values))
-    if found:
-        raise RecipeError(source, sorted(found, key=line_number))
+    recipe, problems = check(Recipe, values, lambda path: place(path, lines), more=_grid(values))
+    if problems:
+        raise RecipeError(source, sorted(problems, key=line_number))
     assert isinstance(recipe, Recipe)
     return recipe
 
@@ -97,11 +97,11 @@ def run_recipe(
         RecipeError: every problem, once, under the name of its flag or its line.
     """
     written = dict(lines or {})
-    run, found = check(
+    run, problems = check(
         RunRecipe, dict(values), lambda path: place(path, written) if path[:2] in written else _flag(path)
     )
-    if found:
-        raise RecipeError(source, found)
+    if problems:
+        raise RecipeError(source, problems)
     assert isinstance(run, RunRecipe)
     return run
 

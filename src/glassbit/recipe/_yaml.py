@@ -52,10 +52,10 @@ def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> t
 
     odd_line = next((i for i, line in enumerate(text.split("\n"), 1) if _CONTROL.search(line)), None)
     if odd_line is not None:
-        found = _CONTROL.search(text)
-        assert found is not None
+        control = _CONTROL.search(text)
+        assert control is not None
         raise RecipeError(
-            source, [f"line {odd_line}: must be text that can be read; got {brief(found[0])}; delete the character"]
+            source, [f"line {odd_line}: must be text that can be read; got {brief(control[0])}; delete the character"]
         )
     try:
         wrong = problem(text)

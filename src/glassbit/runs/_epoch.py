@@ -57,8 +57,8 @@ class Epoch(Stored):
 
     def series(self, part: str) -> Mapping[str, Number | None]:
         """Return the values of `train`, `validation`, or a part with a value per layer; empty where it has none."""
-        found = getattr(self, part)
-        return {} if found is None else found.model_dump() if isinstance(found, Part) else found
+        values = getattr(self, part)
+        return {} if values is None else values.model_dump() if isinstance(values, Part) else values
 
 
 def append_epoch(path: Path, record: Mapping[str, Any]) -> None:

@@ -72,8 +72,8 @@ class Stored(Part):
         """
         version = value.get("version", _VERSION) if isinstance(value, dict) else _VERSION
         if version != _VERSION or isinstance(version, bool):
-            found = str(version)[:80]
-            raise VersionError(f"{path}: version must be {_VERSION}; got {found}; update Glassbit, or {repair}")
+            shown = str(version)[:80]
+            raise VersionError(f"{path}: version must be {_VERSION}; got {shown}; update Glassbit, or {repair}")
         try:
             return cls.model_validate(value)
         except ValidationError as error:

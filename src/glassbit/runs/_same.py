@@ -38,16 +38,16 @@ def _numbers(result: Result, head: Head, integer: int | None) -> dict[str, tuple
     """What both files say: of the run, then of the result."""
     images = None if head.images is None else head.images.test
     classes = None if head.images is None or head.images.classes is None else len(head.images.classes)
-    found: dict[str, tuple[int | None, int | None]] = {
+    numbers: dict[str, tuple[int | None, int | None]] = {
         "epochs": (_asked(head, "epochs"), result.epochs),
         "test.n": (images, result.test.n),
     }
     if result.deployed is not None:
-        found["deployed.epochs"] = (integer, result.deployed.epochs)
-        found["deployed.test.n"] = (images, result.deployed.test.n)
+        numbers["deployed.epochs"] = (integer, result.deployed.epochs)
+        numbers["deployed.test.n"] = (images, result.deployed.test.n)
     if result.digest is not None and result.test.confusion is not None:
-        found["number of classes"] = (classes, len(result.test.confusion))
-    return found
+        numbers["number of classes"] = (classes, len(result.test.confusion))
+    return numbers
 
 
 def _asked(head: Head, name: str) -> int | None:

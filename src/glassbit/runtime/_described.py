@@ -148,12 +148,12 @@ def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> 
         ends[TARGET] = (inputs[TARGET], TensorProto.INT64, (None,))
     for name, (entry, kind, shape) in ends.items():
         tensor = entry.type.tensor_type
-        found = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
-        if tensor.elem_type != kind or found != list(shape):
+        sizes = [axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim]
+        if tensor.elem_type != kind or sizes != list(shape):
             told = f"{TensorProto.DataType.Name(kind)} of shape {_shape(shape)}"
             kinds = TensorProto.DataType
             got = kinds.Name(tensor.elem_type) if tensor.elem_type in kinds.values() else tensor.elem_type
-            return f"{name} must be {told}; got {got} of shape {short(_shape(found))}"
+            return f"{name} must be {told}; got {got} of shape {short(_shape(sizes))}"
     return None
 
 

@@ -220,9 +220,9 @@ class _Reverse:
         codes, name = self.forward.codes[node.input], node.name
         real = self._op("Cast", codes, name=f"{name}.float", attributes={"to": TensorProto.FLOAT})
         attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.padding * 2}
-        _, found = self.body.ops("MaxPool", real, names=(f"d {name}.max", f"d {name}.found"), attributes=attributes)
+        _, indices = self.body.ops("MaxPool", real, names=(f"d {name}.max", f"d {name}.found"), attributes=attributes)
         flat = self._constant((-1,))
-        places = self._op("Reshape", found, flat, name=f"{name}.places")
+        places = self._op("Reshape", indices, flat, name=f"{name}.places")
         tensor = self._with_factor(gradient, 1.0, len(self._shape(name)))
         updates = self._op("Reshape", tensor, flat, name=f"{name}.updates")
         size = self._op("Size", codes, name=f"{name}.size")

@@ -56,13 +56,13 @@ class Session:
         check_kind("Session", "optimize", SWITCH, optimize)
         source = str(model) if isinstance(model, str | os.PathLike) else "the model"
         data = content(model)
-        found = described(data, source)
+        description = described(data, source)
         self._source = source
         self._session = open_session(data, source, threads=threads, optimize=optimize)
-        self.metadata: dict[str, str] = found.metadata
-        self.classes: tuple[str, ...] = found.classes
-        self.preprocessing: Preprocessing = found.preprocessing
-        self.explains: bool = found.explains
+        self.metadata: dict[str, str] = description.metadata
+        self.classes: tuple[str, ...] = description.classes
+        self.preprocessing: Preprocessing = description.preprocessing
+        self.explains: bool = description.explains
         """Whether the file returns saliency maps."""
         self._wants_target = TARGET in {given.name for given in self._session.get_inputs()}
 
@@ -111,14 +111,14 @@ class Session:
     def _run(self, names: list[str], feeds: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
         """The outputs, which must be what the file says, and numbers."""
         try:
-            found: list[np.ndarray[Any, Any]] = self._session.run(names, feeds)
+            outputs: list[np.ndarray[Any, Any]] = self._session.run(names, feeds)
         except Exception as error:
             # its errors derive from Exception alone
             raise ArtifactError(
                 f"{self._source}: must run in ONNX Runtime; got: {short(error)}; export it again"
             ) from error
         size = (self.preprocessing.height, self.preprocessing.width)
-        for name, values in zip(names, found, strict=True):
+        for name, values in zip(names, outputs, strict=True):
             shape = (len(feeds[IMAGE]), *(size if name == SALIENCY else (len(self.classes),)))
             if values.dtype != np.float32 or values.shape != shape:
                 raise ArtifactError(
@@ -130,7 +130,7 @@ class Session:
                 raise ArtifactError(
                     f"{self._source}: {name} must be finite; got NaN or infinity for image {image}; export it again"
                 )
-        return found
+        return outputs
 
     def _check(self, images: np.ndarray[Any, Any]) -> None:
         wanted = self.preprocessing

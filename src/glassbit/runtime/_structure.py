@@ -207,9 +207,9 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 
 def _known(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     graph = model.graph
-    found = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for entry in [*graph.value_info, *graph.input, *graph.output]:
         shape = entry.type.tensor_type.shape
         if entry.type.tensor_type.HasField("shape") and all(size.HasField("dim_value") for size in shape.dim):
-            found[entry.name] = tuple(size.dim_value for size in shape.dim)
-    return found
+            shapes[entry.name] = tuple(size.dim_value for size in shape.dim)
+    return shapes

@@ -22,13 +22,13 @@ def now() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide numbers."""
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            by_package[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            by_package[name] = "not installed"
+    return by_package
 
 
 def hardware() -> dict[str, Any]:

@@ -32,15 +32,15 @@ def changes(saved: SavedRun, data: Dataset, *, parts: Sequence[Part] = PARTS) ->
         data: its data set as it is now, with the classes numbered as the run has them.
         parts: which parts matter.
     """
-    found = []
+    differing = []
     for part in parts:
         split = data.train if part == "train" else data.test
         before, now = saved.counts.get(part), len(split)
         if before is not None and before != now:
-            found.append(f"{before} {_NAMES[part]} images then, {now} now")
+            differing.append(f"{before} {_NAMES[part]} images then, {now} now")
         elif part in saved.digests and saved.digests[part] != digest(split):
-            found.append(f"other {_NAMES[part]} images or labels, or another order of them")
-    return tuple(found)
+            differing.append(f"other {_NAMES[part]} images or labels, or another order of them")
+    return tuple(differing)
 
 
 def check_finished(folders: Sequence[Path], data: Dataset | None) -> None:

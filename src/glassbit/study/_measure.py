@@ -26,10 +26,10 @@ from ._probes import Probes, save_arrays
 def measure(built: Built, data: Dataset, options: EvaluationRecipe) -> dict[str, Any]:
     """Test accuracy, cost, accuracy under masking, and the layers left as they are: parts of `Result`."""
     shape = (data.channels, *data.size)
-    found = cost(built.model.network, shape)
+    costs = cost(built.model.network, shape)
     return {
         "test": tested(built.model, data),
-        "cost": Cost.model_validate(dataclasses.asdict(found)),
+        "cost": Cost.model_validate(dataclasses.asdict(costs)),
         "masking": masking(built.model, data, options),
         "left": built.conversion.left if built.conversion else (),
     }

@@ -189,8 +189,8 @@ class Cluster(Workshop):
         except errors.RayError as error:
             hint = "if nobody did that, a node may be out of memory: use fewer --jobs"
             return f"its worker was lost {RETRIES + 1} times ({type(error).__name__}); {hint}", None
-        found = None if message else Result.from_json(result, path=job.out / RESULT, repair=_AGAIN)
-        return message, found
+        parsed = None if message else Result.from_json(result, path=job.out / RESULT, repair=_AGAIN)
+        return message, parsed
 
     def _cancel(self, references: Sequence[Any]) -> None:
         """Stop tasks, and wait until their processes are gone."""
@@ -208,7 +208,7 @@ def _largest(ray: Any, gpus: int) -> int:
 
 def _nodes(ray: Any) -> list[Node]:
     """The nodes that work; a head without CPUs does not."""
-    found = [
+    nodes = [
         Node(
             id=node["NodeID"],
             address=node["NodeManagerAddress"],
@@ -218,7 +218,7 @@ def _nodes(ray: Any) -> list[Node]:
         for node in ray.nodes()
         if node["Alive"]
     ]
-    return [node for node in found if node.cpus]
+    return [node for node in nodes if node.cpus]
 
 
 def _ray() -> Any:

@@ -166,7 +166,7 @@ def _run(
     weights = _start_weights(run, start)
     if start is not None and weights is not None:
         data = _as_in(start, data)
-    found = digests(data)
+    image_digests = digests(data)
     if main and not (out / HEAD).is_file() and not probes_path.is_file():
         for text in remarks(data, validation=run.data.validation, seed=run.seed):
             warnings.warn(text, GlassbitWarning, stacklevel=3)
@@ -182,9 +182,9 @@ def _run(
         for path in (out / RESULT, out / MEASURED):
             with writing(path):
                 path.unlink(missing_ok=True)
-        _head(run, data, found, command).write(out / HEAD)
+        _head(run, data, image_digests, command).write(out / HEAD)
     if main:
-        probes.save(probes_path, found)
+        probes.save(probes_path, image_digests)
     recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=_last_epochs(run))
     history = fit_with(
         built.objective,
@@ -229,7 +229,7 @@ def _last_epochs(run: RunRecipe) -> tuple[int, ...]:
     return run.training.epochs, run.training.epochs + run.deploy_epochs
 
 
-def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) -> Head:
+def _head(run: RunRecipe, data: Dataset, image_digests: dict[str, str], command: str) -> Head:
     """What `run.json` holds."""
     return Head(
         id=run.id,
@@ -249,7 +249,7 @@ def _head(run: RunRecipe, data: Dataset, found: dict[str, str], command: str) ->
             size=data.size,
             mean=data.mean,
             std=data.std,
-            digests=found,
+            digests=image_digests,
             scaling=data.scaling,
         ),
         threads=torch.get_num_threads(),

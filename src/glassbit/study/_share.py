@@ -57,10 +57,10 @@ def share(nodes: Sequence[Node], *, runs: int, device: str, devices: int) -> Sha
     gpus = devices if on_gpus else 0
     able = [node for node in nodes if node.cpus >= devices and node.gpus >= gpus]
     if not able:
-        found = ", ".join(f"{node.address} with {node.cpus} and {node.gpus}" for node in nodes) or "no node"
+        had = ", ".join(f"{node.address} with {node.cpus} and {node.gpus}" for node in nodes) or "no node"
         raise UsageError(
             f"the cluster must have a node with {devices} CPUs and {gpus} GPUs, for a run with `device: {device}` and "
-            f"`devices: {devices}`; got {found}; change these two keys, or add a node"
+            f"`devices: {devices}`; got {had}; change these two keys, or add a node"
         )
 
     def room(threads: int) -> int:

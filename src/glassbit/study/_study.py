@@ -156,13 +156,13 @@ def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callabl
     differing: dict[tuple[str, ...], list[str]] = {}
     for run in runs:
         folder = out / "runs" / run.id
-        found = changed(folder, run)
-        if found:
-            differing.setdefault(found, []).append(run.id)
+        changes_of_run = changed(folder, run)
+        if changes_of_run:
+            differing.setdefault(changes_of_run, []).append(run.id)
     if differing:
         lines = [
-            f"  - {'; '.join(found)} (in {', '.join(ids[:3])}{' and others' if len(ids) > 3 else ''})"
-            for found, ids in differing.items()
+            f"  - {'; '.join(changes_of_run)} (in {', '.join(ids[:3])}{' and others' if len(ids) > 3 else ''})"
+            for changes_of_run, ids in differing.items()
         ]
         text = "must hold runs with these settings; got others; change them back, choose another folder, or delete it"
         raise RunError("\n".join([f"{out}: {text}", *lines]))

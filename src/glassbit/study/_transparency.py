@@ -68,9 +68,9 @@ def is_measured(folder: Path, images: int) -> bool:
     if not images:
         return True
     try:
-        found = Measurement.load(folder)
+        measurement = Measurement.load(folder)
         saved = saved_run(folder).run
-        return found.facts.get("asked") == images and _is_of_run(found, saved)
+        return measurement.facts.get("asked") == images and _is_of_run(measurement, saved)
     except UnreadableError:
         raise
     except RunError:
@@ -102,10 +102,10 @@ def measure_run(folder: Path, data: Dataset, *, images: int, progress: bool, tru
         )
     facts = {**run_facts(saved), "asked": images}
     with as_it_began(folder, saved.run):
-        found = measure(
+        measurement = measure(
             run_subject(saved, trust=trust), data, images=images, seed=saved.run.seed, facts=facts, progress=progress
         )
-    found.save(folder)
+    measurement.save(folder)
 
 
 def write_agreement(out: Path, runs: Sequence[RunRecipe]) -> None:
@@ -115,9 +115,11 @@ def write_agreement(out: Path, runs: Sequence[RunRecipe]) -> None:
     Pairs by `kind`: `between` two variants trained from the same seed; `seeds`, a variant from two seeds; `ceiling`, a
     run with itself under a little noise; `zero`, a run with its own map in random order.
     """
-    measured = {name: found for name, found in _measured(out, runs) if min(found.maps.shape[1:]) >= WINDOW}
-    of = {name: found.facts["network_digest"] for name, found in measured.items()}
-    count = min([_COMPARED, *(len(found.rows) for found in measured.values())])
+    measured = {
+        name: measurement for name, measurement in _measured(out, runs) if min(measurement.maps.shape[1:]) >= WINDOW
+    }
+    of = {name: measurement.facts["network_digest"] for name, measurement in measured.items()}
+    count = min([_COMPARED, *(len(measurement.rows) for measurement in measured.values())])
     try:
         if read_json(out / AGREEMENT)["of"] == of:
             return
@@ -142,17 +144,17 @@ def _measured(out: Path, runs: Sequence[RunRecipe]) -> Iterator[tuple[str, Measu
         folder = out / "runs" / run.id
         if (folder / MEASURED).is_file():
             try:
-                found = Measurement.load(folder)
+                measurement = Measurement.load(folder)
             except RunError:
                 continue  # a report is made of what is readable; the next study measures this run again
-            if _is_of_run(found, run):
-                yield run.id, found
+            if _is_of_run(measurement, run):
+                yield run.id, measurement
 
 
-def _is_of_run(found: Measurement, run: RunRecipe) -> bool:
+def _is_of_run(measurement: Measurement, run: RunRecipe) -> bool:
     """Whether it is of this run, and says which network and which images, as those do that a study takes."""
-    told = all(isinstance(found.facts.get(name), str) for name in ("network_digest", "images_digest"))
-    return told and found.is_of(run.id, run.digest)
+    told = all(isinstance(measurement.facts.get(name), str) for name in ("network_digest", "images_digest"))
+    return told and measurement.is_of(run.id, run.digest)
 
 
 def _variant(run: RunRecipe) -> RunRecipe:
@@ -162,8 +164,8 @@ def _variant(run: RunRecipe) -> RunRecipe:
 def _pair(
     a: str, b: str, kind: str, first: Measurement, maps: Float[np.ndarray, "n h w"], second: Measurement | None = None
 ) -> dict[str, Any]:
-    found = agreement(first.maps[: len(maps)], maps)
-    means: dict[str, float | None] = {name: _mean(getattr(found, name)) for name in MEASURES}
+    similarity = agreement(first.maps[: len(maps)], maps)
+    means: dict[str, float | None] = {name: _mean(getattr(similarity, name)) for name in MEASURES}
     same = second is None or (first.predictions == second.predictions)[: len(maps)]
     return {"a": a, "b": b, "kind": kind, **means, "predictions": float(np.mean(same))}
 

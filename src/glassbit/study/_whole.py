@@ -71,7 +71,7 @@ def read_result(folder: Path) -> Result:
         RunError: it is lost or damaged, or of another run.
     """
     try:
-        found = Result.read(folder / RESULT, repair=_AGAIN)
+        result = Result.read(folder / RESULT, repair=_AGAIN)
     except (UnreadableError, VersionError):
         raise
     except RunError as error:
@@ -79,8 +79,8 @@ def read_result(folder: Path) -> Result:
             f"{folder / RESULT}: must be the result of a run; got a missing or damaged file; {_AGAIN}"
         ) from error
     if not (folder / HEAD).is_file():
-        return found
-    return found.check_of(Head.read(folder / HEAD, repair=_AGAIN), path=folder / RESULT, repair=_AGAIN)
+        return result
+    return result.check_of(Head.read(folder / HEAD, repair=_AGAIN), path=folder / RESULT, repair=_AGAIN)
 
 
 def _is_checkpoint(path: Path, trust: str) -> bool:

@@ -125,8 +125,8 @@ def put_weights(model: nn.Module, state: dict[str, Tensor], must: str) -> None:
     try:
         model.load_state_dict(state)
     except Exception as problem:
-        found = _difference(model.state_dict(), state)
-        raise RunError(f"{must}; got another one ({found}); use the checkpoint of this network") from problem
+        difference = _difference(model.state_dict(), state)
+        raise RunError(f"{must}; got another one ({difference}); use the checkpoint of this network") from problem
 
 
 def _difference(wanted: dict[str, Tensor], got: dict[str, Tensor]) -> str:

@@ -38,13 +38,13 @@ def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, A
     if not all(isinstance(saved.get(part), dict) for part in ("settings", "optimizer")):
         raise RunError(f"checkpoint {out / 'last.pt'}: must hold settings and optimizer; got no such parts; {AGAIN}")
     begun = saved["epoch"] > settings["epochs"]
-    found = {
+    others = {
         name: value
         for name, value in (_NEWER | saved["settings"]).items()
         if settings.get(name) != value and (begun or not name.startswith("deploy_"))
     }
-    if found:
-        listed = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in found.items())
+    if others:
+        listed = "; ".join(f"{name} was {value!r} and is now {settings.get(name)!r}" for name, value in others.items())
         must = f"{out}: must hold a run with these settings"
         raise RunError(f"{must}; got others ({listed}); choose another folder, or delete this one")
     _check_history(saved, settings["epochs"], out / "last.pt")
@@ -112,13 +112,13 @@ def _is_of(path: Path, like: dict[str, Tensor] | None, *epochs: int) -> bool:
         UnreadableError: it cannot be read now, and may be whole.
     """
     try:
-        found = load_checkpoint(path)
+        content = load_checkpoint(path)
     except UnreadableError:
         raise
     except RunError:
         return False
-    shapes = {name: tensor.shape for name, tensor in found["model"].items()}
-    return found["epoch"] in epochs and (like is None or shapes == {name: item.shape for name, item in like.items()})
+    shapes = {name: tensor.shape for name, tensor in content["model"].items()}
+    return content["epoch"] in epochs and (like is None or shapes == {name: item.shape for name, item in like.items()})
 
 
 def begin_log(out: Path) -> None:
@@ -176,8 +176,8 @@ def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 def deployed_records(history: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
     """The records in deployed arithmetic, before them one of the network as it was converted after epoch `epochs`."""
-    found = history[epochs:]
-    return [{"epoch": epochs, "validation": found[0]["converted"]}, *found] if found else []
+    records = history[epochs:]
+    return [{"epoch": epochs, "validation": records[0]["converted"]}, *records] if records else []
 
 
 def better(record: dict[str, Any], best: dict[str, Any] | None) -> bool:

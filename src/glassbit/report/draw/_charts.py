@@ -90,9 +90,9 @@ def _each_order(removals: Mapping[Variant, Removal], fill: str, floor: float | N
     for variant, one in removals.items():
         parts = [(_curve(one, order), replace(look[variant], dash=dash)) for order, dash in orders.items()]
         each.append(Panel(variant.label, _REMOVED, "accuracy, %", partial(_orders, parts, floor)))
-    found = [order for order in orders if any(order in one.curves for one in removals.values())]
+    drawn = [order for order in orders if any(order in one.curves for one in removals.values())]
     names = {"salient": "most salient first", "random": "random order", "least": "least salient first"}
-    key = tuple((names[order], Style("soft", orders[order], "o")) for order in found)
+    key = tuple((names[order], Style("soft", orders[order], "o")) for order in drawn)
     return Chart(f"masking-{fill}-each", f"Pixels removed, fill {fill}: every order, arm by arm", tuple(each), key)
 
 
@@ -100,7 +100,7 @@ def layer_chart(known: Numbers, part: str, look: Look, *, title: str, y: str, sc
     """A value that the log keeps per layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel per
     layer.
     """
-    shown = [v for v, found in known.series.items() if found[part] and (part == "zeros" or v.plan is not None)]
+    shown = [v for v, parts in known.series.items() if parts[part] and (part == "zeros" or v.plan is not None)]
     names = dict.fromkeys(name for v in shown for name in known.series[v][part])
     if not names:
         return None
@@ -126,8 +126,8 @@ def learning_chart(known: Numbers, look: Look) -> Chart | None:
     for title, y, part, key, scale in parts:
         lines = [
             (_scaled(points, scale), look[v])
-            for v, found in known.series.items()
-            if (points := found[part].get(key)) and not (key == "consistency" and v in plain)
+            for v, curves in known.series.items()
+            if (points := curves[part].get(key)) and not (key == "consistency" and v in plain)
         ]
         if lines:
             panels.append(Panel(title, _EPOCH, y, partial(_over, lines, zero=False)))

@@ -20,46 +20,46 @@ from ._svg import COLOURS, Chart, Panel, Style
 _HEIGHT = 300.0
 
 
-def tradeoff_chart(found: Sequence[Mark], look: Mapping[Variant, Style]) -> Chart | None:
+def tradeoff_chart(marks: Sequence[Mark], look: Mapping[Variant, Style]) -> Chart | None:
     """ROAD gap against accuracy and against stored size, one mark per run; None with nothing to compare."""
-    if len(found) < 2:
+    if len(marks) < 2:
         return None
     panels = [
-        Panel("Against accuracy", "test accuracy, %", "ROAD gap", partial(_accuracy, found, look), height=_HEIGHT)
+        Panel("Against accuracy", "test accuracy, %", "ROAD gap", partial(_accuracy, marks, look), height=_HEIGHT)
     ]
-    if len({mark.stored for mark in found}) > 1:
+    if len({mark.stored for mark in marks}) > 1:
         title = "Against stored size"
         panels.append(
-            Panel(title, "stored size, kB (log scale)", "ROAD gap", partial(_size, found, look), height=_HEIGHT)
+            Panel(title, "stored size, kB (log scale)", "ROAD gap", partial(_size, marks, look), height=_HEIGHT)
         )
-    legend = {mark.variant.arm: replace(look[mark.variant], dash="solid") for mark in found}
+    legend = {mark.variant.arm: replace(look[mark.variant], dash="solid") for mark in marks}
     return Chart("tradeoff", "Accuracy, stored bits and ROAD gap", tuple(panels), tuple(legend.items()))
 
 
-def _accuracy(found: Sequence[Mark], look: Mapping[Variant, Style], axes: Axes) -> None:
-    _room(axes, [mark.accuracy for mark in found], [mark.road for mark in found])
-    best = front(np.array([(mark.accuracy, mark.road) for mark in found]))
-    steps = sorted((mark.accuracy, mark.road) for mark, on in zip(found, best, strict=True) if on)
+def _accuracy(marks: Sequence[Mark], look: Mapping[Variant, Style], axes: Axes) -> None:
+    _room(axes, [mark.accuracy for mark in marks], [mark.road for mark in marks])
+    best = front(np.array([(mark.accuracy, mark.road) for mark in marks]))
+    steps = sorted((mark.accuracy, mark.road) for mark, on in zip(marks, best, strict=True) if on)
     left, bottom = axes.get_xlim()[0], axes.get_ylim()[0]
     x, y = [left, *(a for a, _ in steps), steps[-1][0]], [steps[0][1], *(r for _, r in steps), bottom]
     _steps(axes, x, y, where="pre")
-    for mark in found:
+    for mark in marks:
         _mark(axes, mark.accuracy, mark, look[mark.variant])
 
 
-def _size(found: Sequence[Mark], look: Mapping[Variant, Style], axes: Axes) -> None:
+def _size(marks: Sequence[Mark], look: Mapping[Variant, Style], axes: Axes) -> None:
     """Arms side by side, so that runs of one size do not hide each other."""
-    arms = list(dict.fromkeys(mark.variant.arm for mark in found))
-    sizes = [mark.stored for mark in found]
+    arms = list(dict.fromkeys(mark.variant.arm for mark in marks))
+    sizes = [mark.stored for mark in marks]
     axes.set_xscale("log")
     axes.set_xlim(min(sizes) / 1.6, max(sizes) * 1.6)
-    _room(axes, [], [mark.road for mark in found])
-    best = front(np.array([(-mark.stored, mark.road) for mark in found]))
-    steps = sorted((mark.stored, mark.road) for mark, on in zip(found, best, strict=True) if on)
+    _room(axes, [], [mark.road for mark in marks])
+    best = front(np.array([(-mark.stored, mark.road) for mark in marks]))
+    steps = sorted((mark.stored, mark.road) for mark, on in zip(marks, best, strict=True) if on)
     right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
     x, y = [steps[0][0], *(size for size, _ in steps), right], [bottom, *(road for _, road in steps), steps[-1][1]]
     _steps(axes, x, y, where="post")
-    for mark in found:
+    for mark in marks:
         aside = arms.index(mark.variant.arm) - (len(arms) - 1) / 2
         _mark(axes, mark.stored * 1.06**aside, mark, look[mark.variant])
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))

@@ -35,19 +35,19 @@ class Accuracy:
 
 def accuracies(group: Group) -> tuple[Accuracy, ...]:
     """One row for each variant that has a finished run."""
-    results = {variant: found for variant in group.variants if (found := group.results_of(variant))}
-    tested = {variant: tested_by_seed(found) for variant, found in results.items()}
+    results = {variant: by_seed for variant in group.variants if (by_seed := group.results_of(variant))}
+    tested = {variant: tested_by_seed(by_seed) for variant, by_seed in results.items()}
 
     def drop(variant: Variant, arm: str | None) -> Spread | None:
         reference = None if arm is None else tested.get(Variant(arm))
         return None if reference is None or arm == variant.label else paired(reference, tested[variant])
 
     rows = []
-    for variant, found in results.items():
+    for variant, by_seed in results.items():
         test = spread(list(tested[variant].values()))
         assert test is not None
         own = variant.float_arm if variant.float_arm != REFERENCE else None
-        held = [one.validation.accuracy if one.validation else None for one in found.values()]
+        held = [one.validation.accuracy if one.validation else None for one in by_seed.values()]
         rows.append(
             Accuracy(
                 variant=variant,
@@ -57,7 +57,7 @@ def accuracies(group: Group) -> tuple[Accuracy, ...]:
                 drop=drop(variant, REFERENCE),
                 drop_own=drop(variant, own),
                 own=own,
-                cost=next(iter(found.values())).cost,
+                cost=next(iter(by_seed.values())).cost,
             )
         )
     return tuple(rows)

@@ -72,18 +72,18 @@ def classes(group: Group) -> Classes | None:
         variant: [counts for run in group.of(variant) if (counts := confusion(run)) is not None]
         for variant in group.variants
     }
-    counted = {variant: found for variant, found in counted.items() if found}
+    counted = {variant: per_class for variant, per_class in counted.items() if per_class}
     if not counted:
         return None
     images = next(iter(counted.values()))[0].sum(1)
     counted = {
         variant: same
-        for variant, found in counted.items()
-        if (same := [counts for counts in found if np.array_equal(counts.sum(1), images)])
+        for variant, per_class in counted.items()
+        if (same := [counts for counts in per_class if np.array_equal(counts.sum(1), images)])
     }
     names = _names(group, len(images))
     rows = [
-        ClassRow(name, int(images[index]), tuple(_accuracy(found, index) for found in counted.values()))
+        ClassRow(name, int(images[index]), tuple(_accuracy(per_class, index) for per_class in counted.values()))
         for index, name in enumerate(names)
     ]
     most = int(images.argmax())
@@ -91,7 +91,7 @@ def classes(group: Group) -> Classes | None:
         names=names,
         variants=tuple(counted),
         rows=tuple(rows),
-        confusions=tuple(Confusion(variant, np.sum(found, axis=0)) for variant, found in counted.items()),
+        confusions=tuple(Confusion(variant, np.sum(per_class, axis=0)) for variant, per_class in counted.items()),
         majority=(names[most], float(images[most] / max(1, images.sum()))),
     )
 
@@ -102,8 +102,8 @@ def confusion(run: Run) -> Int[np.ndarray, "k k"] | None:
     return counts if counts.ndim == 2 and counts.shape[0] == counts.shape[1] and counts.sum() else None
 
 
-def _accuracy(found: Sequence[NDArray[np.int64]], index: int) -> Spread | None:
-    return spread([100.0 * row[index] / row.sum() for row in (counts[index] for counts in found) if row.sum()])
+def _accuracy(confusions: Sequence[NDArray[np.int64]], index: int) -> Spread | None:
+    return spread([100.0 * row[index] / row.sum() for row in (counts[index] for counts in confusions) if row.sum()])
 
 
 def _names(group: Group, number: int) -> tuple[str, ...]:

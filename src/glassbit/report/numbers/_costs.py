@@ -19,9 +19,9 @@ class PlanCost:
 
 def costs(group: Group) -> tuple[PlanCost, ...]:
     """One entry per plan, full precision first, from the first finished run that has it."""
-    found: dict[str | None, PlanCost] = {}
+    by_plan: dict[str | None, PlanCost] = {}
     for run in group.runs:
         if run.result is not None:
             plan = run.variant.plan
-            found.setdefault(plan, PlanCost(plan, run.result.cost, run.result.left))
-    return tuple(sorted(found.values(), key=lambda cost: cost.plan is not None))
+            by_plan.setdefault(plan, PlanCost(plan, run.result.cost, run.result.left))
+    return tuple(sorted(by_plan.values(), key=lambda cost: cost.plan is not None))

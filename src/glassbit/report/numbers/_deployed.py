@@ -49,14 +49,14 @@ def deployments(group: Group) -> tuple[Deployed, ...]:
     rows = []
     for variant in group.variants:
         results = {seed: one for seed, one in group.results_of(variant).items() if one.deployed}
-        found = {seed: one.deployed for seed, one in results.items() if one.deployed}
+        by_seed = {seed: one.deployed for seed, one in results.items() if one.deployed}
         before = tested_by_seed(results)
-        after = {seed: 100.0 * one.test.accuracy for seed, one in found.items()}
+        after = {seed: 100.0 * one.test.accuracy for seed, one in by_seed.items()}
         test, fake = spread(list(after.values())), spread(list(before.values()))
         if test is None or fake is None:
             continue
         runs = [run for run in group.of(variant) if run.result is not None and run.result.deployed]
-        first = next(iter(found.values()))
+        first = next(iter(by_seed.values()))
         rows.append(
             Deployed(
                 variant=variant,
@@ -70,8 +70,8 @@ def deployments(group: Group) -> tuple[Deployed, ...]:
                 artifact=first.bytes.get("artifact"),
                 onnx=first.bytes.get("onnx"),
                 explained=first.bytes.get("onnx_explained"),
-                single=spread([one.speed_of_float.get("1") for one in found.values()]),
-                many=spread([one.speed_of_float.get("64") for one in found.values()]),
+                single=spread([one.speed_of_float.get("1") for one in by_seed.values()]),
+                many=spread([one.speed_of_float.get("64") for one in by_seed.values()]),
                 absent=first.absent,
             )
         )

@@ -61,17 +61,17 @@ def levels(measured: Measured) -> tuple[Level, ...]:
 
 def level(taken: Sequence[Measurement]) -> dict[str, Interval]:
     """The interval of every column that all of `taken`, networks of one kind, have."""
-    found = {}
+    intervals = {}
     for column in COLUMNS:
         values = stacked(taken, column)
         if values is not None:
-            found[column.key] = interval(values, draws=DRAWS)
-    return found
+            intervals[column.key] = interval(values, draws=DRAWS)
+    return intervals
 
 
 def effects(measured: Measured) -> tuple[Effect, ...]:
     """Every quantized variant against its full precision, and every masking one against cross-entropy."""
-    found = []
+    all_effects = []
     for variant in measured.variants:
         for cause, reference in references(variant).items():
             if reference not in measured.variants:
@@ -83,8 +83,8 @@ def effects(measured: Measured) -> tuple[Effect, ...]:
                 if more is not None and less is not None:
                     values[column.key] = difference(less, more, draws=DRAWS)
             if values:
-                found.append(Effect(variant, reference, cause, values, len(ours)))
-    return tuple(found)
+                all_effects.append(Effect(variant, reference, cause, values, len(ours)))
+    return tuple(all_effects)
 
 
 def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
@@ -93,12 +93,12 @@ def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
     >>> references(Variant("sgt+pact", "w4a4"))
     {'bits': Variant(arm='sgt', plan=None), 'objective': Variant(arm='pact', plan='w4a4')}
     """
-    found: dict[Literal["bits", "objective"], Variant] = {}
+    by_cause: dict[Literal["bits", "objective"], Variant] = {}
     if variant.float_arm is not None:
-        found["bits"] = Variant(variant.float_arm, None)
+        by_cause["bits"] = Variant(variant.float_arm, None)
     if variant.plain_arm is not None:
-        found["objective"] = Variant(variant.plain_arm, variant.plan)
-    return found
+        by_cause["objective"] = Variant(variant.plain_arm, variant.plan)
+    return by_cause
 
 
 def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:

@@ -62,15 +62,15 @@ class Likeness:
 def likenesses(group: Group, pairs: Sequence[Pair]) -> tuple[Likeness, ...]:
     """One entry for each measure that some pair of runs of the group has."""
     by_id = {run.id: run.variant for run in group.runs}
-    found = []
+    rows = []
     for key, title in MEASURES.items():
         values: dict[tuple[str, frozenset[Variant]], list[float]] = defaultdict(list)
         for pair in pairs:
             if key in pair.values:
                 values[pair.kind, frozenset((by_id[pair.a], by_id[pair.b]))].append(pair.values[key])
         if values:
-            found.append(_likeness(group, key, title, values))
-    return tuple(found)
+            rows.append(_likeness(group, key, title, values))
+    return tuple(rows)
 
 
 def _likeness(
@@ -80,8 +80,12 @@ def _likeness(
     variants = tuple(variant for variant in group.variants if variant in having)
 
     def at(kind: str, *pair: Variant) -> Range | None:
-        found = values.get((kind, frozenset(pair)))
-        return None if found is None else Range(sum(found) / len(found), min(found), max(found), len(found))
+        similarity = values.get((kind, frozenset(pair)))
+        return (
+            None
+            if similarity is None
+            else Range(sum(similarity) / len(similarity), min(similarity), max(similarity), len(similarity))
+        )
 
     return Likeness(
         key=key,

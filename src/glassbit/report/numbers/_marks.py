@@ -34,17 +34,17 @@ class Mark:
 
 def marks(measured: Measured) -> tuple[Mark, ...]:
     """One entry for each run of which all three are known."""
-    found = [
+    means = [
         (item, stored, float(np.nanmean(item.measurement.values[ROAD.key])))
         for item in measured.taken
         if (stored := _stored(item)) is not None and ROAD.key in item.measurement.values
     ]
-    if not found:
+    if not means:
         return ()
-    points = np.array([(item.measurement.accuracy, -stored, road) for item, stored, road in found])
+    points = np.array([(item.measurement.accuracy, -stored, road) for item, stored, road in means])
     return tuple(
         Mark(item.run.variant, item.run.seed, 100 * item.measurement.accuracy, stored, road, bool(best))
-        for (item, stored, road), best in zip(found, front(points), strict=True)
+        for (item, stored, road), best in zip(means, front(points), strict=True)
     )
 
 

@@ -85,5 +85,5 @@ def area(x: Sequence[float], upper: Sequence[float], lower: Sequence[float]) -> 
 def mean_curve(curves: Sequence[Mapping[float, float]]) -> Points:
     """Point by point over several curves, each a mapping from x to y; a point counts the curves that have it."""
     points = sorted({x for curve in curves for x in curve})
-    found = [(x, spread([curve.get(x) for curve in curves])) for x in points]
-    return tuple((x, value) for x, value in found if value is not None)
+    spreads = [(x, spread([curve.get(x) for curve in curves])) for x in points]
+    return tuple((x, value) for x, value in spreads if value is not None)

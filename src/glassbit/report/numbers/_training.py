@@ -28,8 +28,8 @@ class Shares:
 
 def series(group: Group) -> dict[Variant, Series]:
     """The curves of every variant whose runs logged an epoch."""
-    runs = {variant: found for variant in group.variants if (found := group.curves_of(variant))}
-    return {variant: _series([epoch for run in found for epoch in run.epochs]) for variant, found in runs.items()}
+    runs = {variant: curves for variant in group.variants if (curves := group.curves_of(variant))}
+    return {variant: _series([epoch for run in curves for epoch in run.epochs]) for variant, curves in runs.items()}
 
 
 def shares(group: Group) -> tuple[Shares, ...]:
@@ -67,9 +67,9 @@ def _series(epochs: Iterable[Epoch]) -> dict[str, dict[str, Points]]:
         for part in _PARTS:
             for key, value in epoch.series(part).items():
                 values[part].setdefault(key, {}).setdefault(epoch.epoch, []).append(value)
-    return {part: {key: _means(found) for key, found in keys.items()} for part, keys in values.items()}
+    return {part: {key: _means(curves) for key, curves in keys.items()} for part, keys in values.items()}
 
 
-def _means(found: Mapping[int, list[float | None]]) -> Points:
-    means = ((epoch, spread(values)) for epoch, values in sorted(found.items()))
+def _means(by_epoch: Mapping[int, list[float | None]]) -> Points:
+    means = ((epoch, spread(values)) for epoch, values in sorted(by_epoch.items()))
     return tuple((epoch, mean) for epoch, mean in means if mean is not None)

@@ -76,8 +76,8 @@ def write_comparison(folder: Path, comparison: Comparison) -> tuple[Path, ...]:
 
 
 def _rows(comparison: Comparison) -> list[tuple[Column, Paired]]:
-    found = {ACCURACY.key: comparison.accuracy, **comparison.metrics}
-    return [(column, found[column.key]) for column in COLUMNS if column.key in found]
+    metrics = {ACCURACY.key: comparison.accuracy, **comparison.metrics}
+    return [(column, metrics[column.key]) for column in COLUMNS if column.key in metrics]
 
 
 def _sentences(comparison: Comparison) -> list[str]:
@@ -101,18 +101,18 @@ def _sentences(comparison: Comparison) -> list[str]:
 
 
 def _agreement(comparison: Comparison) -> str:
-    found = {pair: interval_text(value["spearman"]) for pair, value in comparison.agreements.items()}
-    anchors = [f"{A} with itself under a little input noise {found['ceiling']}"]
-    anchors += [f"with another seed of itself {found['floor']}"] if "floor" in found else []
-    anchors += [f"with its own map shuffled {found['zero']}"]
+    texts = {pair: interval_text(value["spearman"]) for pair, value in comparison.agreements.items()}
+    anchors = [f"{A} with itself under a little input noise {texts['ceiling']}"]
+    anchors += [f"with another seed of itself {texts['floor']}"] if "floor" in texts else []
+    anchors += [f"with its own map shuffled {texts['zero']}"]
     relative = comparison.relative["spearman"]
     share = (
         f"so {interval_text(relative)} of the way from shuffled to the ceiling"
         if relative is not None
         else "the ceiling is not clearly above shuffled, so the maps are too unsteady to compare"
     )
-    seed = "" if "floor" in found else " No other seed was given, so how far two trainings differ is not known."
-    return f"Their maps agree at Spearman {found['between']}; anchors: {', '.join(anchors)}; {share}.{seed}"
+    seed = "" if "floor" in texts else " No other seed was given, so how far two trainings differ is not known."
+    return f"Their maps agree at Spearman {texts['between']}; anchors: {', '.join(anchors)}; {share}.{seed}"
 
 
 def _pairs(comparison: Comparison) -> list[tuple[str, Mapping[str, Interval]]]:
@@ -132,7 +132,7 @@ def _pairs(comparison: Comparison) -> list[tuple[str, Mapping[str, Interval]]]:
 
 def _differing(comparison: Comparison) -> list[Differing]:
     classes, alike = comparison.classes, comparison.agreement["between"].spearman
-    found = []
+    rows = []
     for index, place in enumerate(comparison.shown):
         label = int(comparison.labels[place])
         cells = [
@@ -143,7 +143,7 @@ def _differing(comparison: Comparison) -> list[Differing]:
             )
             for maps, predictions in zip(comparison.maps, comparison.predictions, strict=True)
         ]
-        found.append(
+        rows.append(
             Differing(
                 number=int(comparison.rows[place]),
                 truth=classes[label],
@@ -152,7 +152,7 @@ def _differing(comparison: Comparison) -> list[Differing]:
                 cells=(cells[0], cells[1]),
             )
         )
-    return found
+    return rows
 
 
 def _finite(maps: Float16[np.ndarray, "h w"]) -> Float64[np.ndarray, "h w"]:

@@ -106,8 +106,8 @@ def _layers(measurement: Measurement) -> list[tuple[int, str, float | None]]:
 
 def _removal(measurement: Measurement) -> Chart | None:
     """Every order of removal, a panel for each thing watched and fill."""
-    found = [orders_chart([Drawn("", watched([measurement]), _STYLE)], what=what, fill=fill) for what, fill in _CURVES]
-    charts = [chart for chart in found if chart is not None]
+    drawn = [orders_chart([Drawn("", watched([measurement]), _STYLE)], what=what, fill=fill) for what, fill in _CURVES]
+    charts = [chart for chart in drawn if chart is not None]
     if not charts:
         return None
     panels = tuple(panel for chart in charts for panel in chart.panels)

@@ -80,17 +80,17 @@ class Section:
     @property
     def grids(self) -> dict[str, Grid]:
         """Every grid of maps by its name, for the files on disk."""
-        found = {} if self.maps is None else {"maps-final": self.maps}
-        found |= {f"maps-forming-{index}": grid for index, grid in enumerate(self.forming, 1)}
-        return {f"{name}-{self.slug}" if self.slug else name: grid for name, grid in found.items()}
+        named = {} if self.maps is None else {"maps-final": self.maps}
+        named |= {f"maps-forming-{index}": grid for index, grid in enumerate(self.forming, 1)}
+        return {f"{name}-{self.slug}" if self.slug else name: grid for name, grid in named.items()}
 
     @property
     def charts(self) -> tuple[Chart, ...]:
         """Every chart, for the files on disk."""
-        found = [self.accuracy_chart, self.alphas, self.steps, self.learning, *self.share_charts]
-        found += [chart for masking in self.masking for chart in masking.charts]
-        found += self.transparency.charts if self.transparency else ()
-        return tuple(chart for chart in found if chart is not None)
+        candidates = [self.accuracy_chart, self.alphas, self.steps, self.learning, *self.share_charts]
+        candidates += [chart for masking in self.masking for chart in masking.charts]
+        candidates += self.transparency.charts if self.transparency else ()
+        return tuple(chart for chart in candidates if chart is not None)
 
 
 def section(known: Numbers, slug: str, folder: Path) -> Section:

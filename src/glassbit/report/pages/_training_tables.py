@@ -35,8 +35,8 @@ def class_tables(groups: Sequence[Numbers]) -> list[Table]:
 def _by_layer(groups: Sequence[Numbers], key: str, name: str) -> Table:
     rows, shown = [], []
     for known in groups:
-        for variant, found in known.series.items():
-            for layer, points in found[key].items():
+        for variant, parts in known.series.items():
+            for layer, points in parts[key].items():
                 for epoch, value in points:
                     head = (*_head(known.group, variant), layer, epoch, value.n)
                     rows.append((*head, *pair(value)))
@@ -48,9 +48,9 @@ def _by_layer(groups: Sequence[Numbers], key: str, name: str) -> Table:
 def _curves(groups: Sequence[Numbers]) -> Table:
     rows, shown = [], []
     for known in groups:
-        for variant, found in known.series.items():
+        for variant, parts in known.series.items():
             for part, key in _CURVES:
-                for epoch, value in found[part].get(key, ()):
+                for epoch, value in parts[part].get(key, ()):
                     head = (*_head(known.group, variant), f"{part}_{key}", epoch, value.n)
                     rows.append((*head, *pair(value)))
                     shown.append((*texts(head), spread_text(value, 4)))
@@ -74,12 +74,12 @@ def _classes(groups: Sequence[Numbers]) -> Table:
 def _confusion(groups: Sequence[Numbers]) -> Table:
     rows, shown = [], []
     for known in groups:
-        for found in known.classes.confusions if known.classes else ():
+        for confusion in known.classes.confusions if known.classes else ():
             names = known.classes.names if known.classes else ()
-            for true, predicted in zip(*found.counts.nonzero(), strict=True):
-                head = (*_head(known.group, found.variant), names[true], names[predicted])
-                rows.append((*head, int(found.counts[true, predicted])))
-                share = number(100 * found.shares[true, predicted], 1)
+            for true, predicted in zip(*confusion.counts.nonzero(), strict=True):
+                head = (*_head(known.group, confusion.variant), names[true], names[predicted])
+                rows.append((*head, int(confusion.counts[true, predicted])))
+                share = number(100 * confusion.shares[true, predicted], 1)
                 shown.append((*texts(head), str(rows[-1][-1]), share))
     columns = ("data", "model", "arm", "plan", "true", "predicted", "images")
     return Table("confusion", columns, tuple(rows), (*columns, "of the true class (%)"), tuple(shown))

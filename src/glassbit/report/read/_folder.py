@@ -103,14 +103,14 @@ def _group(folder: Path, runs: list[Run]) -> Group:
 
     data, model = _network(runs[0])
     places = [place / name for place in (folder, folder.parent.parent) for name in (f"probes-{data}.npz", "probes.npz")]
-    found = [read_probes(place) for place in places]
+    probes = [read_probes(place) for place in places]
     return Group(
         data=data,
         model=model,
         runs=tuple(sorted(runs, key=lambda run: (order(run.variant), run.seed))),
         variants=tuple(sorted(dict.fromkeys(run.variant for run in runs), key=order)),
-        probes=next((one for one in found if isinstance(one, Probes)), None),
-        unread=tuple(one for one in found if isinstance(one, Unread)),
+        probes=next((one for one in probes if isinstance(one, Probes)), None),
+        unread=tuple(one for one in probes if isinstance(one, Unread)),
     )
 
 

@@ -53,8 +53,8 @@ def group_maps(group: Group) -> GroupMaps:
     def read(path: Path) -> Maps | None:
         if path not in files:
             files[path] = read_maps(path)
-        found = files[path]
-        return found if isinstance(found, Maps) else None
+        members = files[path]
+        return members if isinstance(members, Maps) else None
 
     def final(run: Run) -> Maps | None:
         return read(run.folder / "explain.npz")
@@ -74,18 +74,18 @@ def group_maps(group: Group) -> GroupMaps:
         forming = {epoch: maps for epoch in epochs if epoch in paths and (maps := read(paths[epoch])) is not None}
         latest = final(run) or (read(paths[max(paths)]) if paths else None)
         chosen.append(Chosen(variant, run, latest, forming))
-    unread = tuple(found for found in files.values() if isinstance(found, Unread))
+    unread = tuple(members for members in files.values() if isinstance(members, Unread))
     return GroupMaps(tuple(chosen), tuple(epochs), unread)
 
 
 def formation(run: Run) -> dict[int, Path]:
     """The files of the maps stored while training, by epoch (0 = before training)."""
-    found = {}
+    by_epoch = {}
     for path in sorted((run.folder / "probes").glob("epoch-*.npz")):
         number = path.stem.removeprefix("epoch-")
         if number.isdigit():
-            found[int(number)] = path
-    return found
+            by_epoch[int(number)] = path
+    return by_epoch
 
 
 def _thinned(epochs: list[int]) -> list[int]:

@@ -79,13 +79,13 @@ def read_measured(group: Group) -> Measured | None:
     taken: list[Taken] = []
     left_out: list[LeftOut] = []
     for run in (run for variant in group.variants for run in group.of(variant)):
-        found = _read(run)
-        if isinstance(found, LeftOut):
-            left_out.append(found)
-        elif taken and not _same_images(taken[0].measurement, found):
+        measured = _read(run)
+        if isinstance(measured, LeftOut):
+            left_out.append(measured)
+        elif taken and not _same_images(taken[0].measurement, measured):
             left_out.append(LeftOut(run.id, f"measured on other images than {taken[0].run.id}; measure both again"))
         else:
-            taken.append(Taken(run, found))
+            taken.append(Taken(run, measured))
     return Measured(tuple(taken), tuple(left_out)) if taken else None
 
 
@@ -93,12 +93,12 @@ def _read(run: Run) -> Measurement | LeftOut:
     if not (run.folder / "transparency.json").is_file():
         return LeftOut(run.id, "not measured")
     try:
-        found = Measurement.load(run.folder)
+        measurement = Measurement.load(run.folder)
     except RunError as error:
         return LeftOut(run.id, str(error))
-    if not found.is_of(run.id, run.head.digest):
-        return LeftOut(run.id, f"the measurement in its folder is of another run, {found.name}; measure it again")
-    return _without_maps(found)
+    if not measurement.is_of(run.id, run.head.digest):
+        return LeftOut(run.id, f"the measurement in its folder is of another run, {measurement.name}; measure it again")
+    return _without_maps(measurement)
 
 
 def _without_maps(whole: Measurement) -> Measurement:

@@ -77,8 +77,8 @@ class Run:
 
     def part(self, key: str) -> Mapping[str, Any]:
         """Return a part of the recipe; empty where `run.json` has none."""
-        found = (self.head.config or {}).get(key)
-        return found if isinstance(found, Mapping) else {}
+        value = (self.head.config or {}).get(key)
+        return value if isinstance(value, Mapping) else {}
 
     def _asked(self, key: str) -> int | None:
         for place in (self.part("training"), self.head.config or {}):

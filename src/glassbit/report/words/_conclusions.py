@@ -24,17 +24,17 @@ def answers(effects: Sequence[Effect]) -> list[str]:
     """What the ROAD gaps of the quantized networks say of the question on which the papers disagree; empty where no
     quantized network was measured beside its full precision.
     """
-    found = [effect for effect in effects if effect.cause == "bits" and ROAD.key in effect.values]
-    if not found:
+    of_bits = [effect for effect in effects if effect.cause == "bits" and ROAD.key in effect.values]
+    if not of_bits:
         return []
     parts = []
     for judged, text in (("worse", "yes"), ("better", "no, it is higher,"), ("cannot tell", "cannot tell")):
-        these = [effect for effect in found if ROAD.judged(effect.values[ROAD.key]) == judged]
+        these = [effect for effect in of_bits if ROAD.judged(effect.values[ROAD.key]) == judged]
         if these:
             names = ", ".join(effect.variant.label for effect in these)
             parts.append(f"{text} for {names}{_excluded(these) if judged == 'cannot tell' else ''}")
     question = "Does quantization cost interpretability? By the ROAD gap, against full precision of the same objective"
-    return [f"{question}: {'; '.join(parts)}{few(min(effect.seeds for effect in found))}.", _verdict(found)]
+    return [f"{question}: {'; '.join(parts)}{few(min(effect.seeds for effect in of_bits))}.", _verdict(of_bits)]
 
 
 def road_sentence(effect: Effect) -> str:
@@ -121,10 +121,10 @@ def few(seeds: int) -> str:
     return f" ({count}: says {much} about another training)"
 
 
-def _verdict(found: Sequence[Effect]) -> str:
+def _verdict(effects: Sequence[Effect]) -> str:
     """What that means for the papers' contradiction."""
-    judged = {ROAD.judged(effect.values[ROAD.key]) for effect in found}
-    if min(effect.seeds for effect in found) < 3:
+    judged = {ROAD.judged(effect.values[ROAD.key]) for effect in effects}
+    if min(effect.seeds for effect in effects) < 3:
         return f"{_PAPERS}; fewer than 3 seeds cannot settle it."
     if judged == {"worse"}:
         return f"{_PAPERS}: these networks side with the second."

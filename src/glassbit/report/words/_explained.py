@@ -36,12 +36,12 @@ def best(marks: tuple[Mark, ...]) -> str:
 
 def absent(known: Explained) -> tuple[str, ...]:
     """Why a column has no numbers for some networks: a reason once, with the variants it holds for."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    absent_keys: dict[tuple[str, str], dict[str, None]] = {}
     for item in known.measured.taken:
         for key, why in item.measurement.absent.items():
-            found.setdefault((title(key), why), {})[item.run.variant.label] = None
+            absent_keys.setdefault((title(key), why), {})[item.run.variant.label] = None
     said = []
-    for (name, why), labels in found.items():
+    for (name, why), labels in absent_keys.items():
         whose = "" if len(labels) == len(known.measured.variants) else f" ({', '.join(labels)})"
         said.append(f"{name}{whose}: {why}")
     return tuple(said)

@@ -41,15 +41,15 @@ def _accuracy_sentences(rows: Sequence[Accuracy]) -> list[str]:
             parts.append(f"{row.variant.arm} {_percent(row.test)}{alone}" + (f" ({against})" if against else ""))
         sizes = _sizes(reference, next(row for row in rows if row.variant.plan == plan))
         said.append(f"At {plan}: {'; '.join(parts)}{sizes}.")
-    for found in rows:
-        if found.variant.family not in MASKED:
+    for one_row in rows:
+        if one_row.variant.family not in MASKED:
             continue
-        name = OBJECTIVES[found.variant.family].capitalize()
-        name += f" ({found.variant.setting})" if found.variant.setting else ""
-        if found.drop is None:
-            said.append(f"{name} in full precision reaches {_percent(found.test)}{_over(found.test)}.")
+        name = OBJECTIVES[one_row.variant.family].capitalize()
+        name += f" ({one_row.variant.setting})" if one_row.variant.setting else ""
+        if one_row.drop is None:
+            said.append(f"{name} in full precision reaches {_percent(one_row.test)}{_over(one_row.test)}.")
         else:
-            said.append(f"{name} alone: {_percent(found.test)}, {_moved(found.drop, 'fp32')}.")
+            said.append(f"{name} alone: {_percent(one_row.test)}, {_moved(one_row.drop, 'fp32')}.")
     return said
 
 

@@ -52,14 +52,14 @@ def weights_given(rows: Sequence[CostRow]) -> str:
 
 
 def _overfitted(runs: Sequence[Run]) -> list[str]:
-    found = [(run, lost) for run in runs if run.finished and (lost := _lost_since_best(run)) is not None]
-    if not found:
+    overfitted = [(run, lost) for run in runs if run.finished and (lost := _lost_since_best(run)) is not None]
+    if not overfitted:
         return []
     listed = ", ".join(
         f"{run.variant.label} seed {run.seed}: epoch {best} of {last}, then {number(points)} points less"
-        for run, (best, last, points) in found[:3]
+        for run, (best, last, points) in overfitted[:3]
     )
-    more = f" and {counted(len(found) - 3, 'more run')}" if len(found) > 3 else ""
+    more = f" and {counted(len(overfitted) - 3, 'more run')}" if len(overfitted) > 3 else ""
     advice = "try fewer epochs, or crop and flip where they suit the images"
     return [f"Overfitted early, by validation accuracy and loss ({listed}{more}): {advice}."]
 
