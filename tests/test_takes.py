@@ -208,3 +208,35 @@ class TestTakes:
     @pytest.mark.parametrize(("path", "found", "written"), [("a", True, True), (Path("a"), True, True), ("", 0, 0)])
     def test_paths(self, path: object, found: bool, written: bool) -> None:
         assert (FOUND.holds(path), PATH.holds(path)) == (bool(found), bool(written))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"devices": 10**9},
+            "devices must be at most .* on this machine's CPU, one for each core, or 2; got 1000000000",
+        ),
+        ({"probes": 3}, "probes must be a function, or None; got 3"),
+        ({"progress": torch.ones(2)}, "progress must be True or False; got a Tensor"),
+        ({"title": 3}, "title must be text; got 3"),
+        ({"crop": 2**63}, r"crop must be 0\.\.2048; got"),
+    ],
+)
+def test_training_is_refused_before_it_begins(options: dict[str, Any], text: str) -> None:
+    data = datasets.Dataset("t", SPLIT, SPLIT, ("a", "b", "c", "d"))
+    model = net()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(UsageError, match=text):
+        glassbit.fit(glassbit.CrossEntropy(model), data, epochs=1, device="cpu", **options)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_work_is_done_in_bounded_parts() -> None:
+    model, images = net().eval(), UNIT[:2]
+    wanted = explain.occlusion(model, images, 0)
+    assert torch.allclose(explain.occlusion(model, images, 0, batch=10**9), wanted, atol=1e-5)
+    maps = explain.integrated_gradients(model, images, 0, steps=3, batch=10**9).maps
+    assert torch.allclose(maps, explain.integrated_gradients(model, images, 0, steps=3).maps, atol=1e-5)
+    with pytest.raises(UsageError, match=r"steps must be 1\.\.1000"):
+        explain.integrated_gradients(model, images, 0, steps=20_000)

@@ -39,7 +39,7 @@ def test_images_that_do_not_fit(graph, session):
                 call(wrong)
 
 
-def test_targets_that_are_no_class(graph, session):
+def test_targets_that_are_no_class(graph, session, unchecked):
     images = images_for(graph, 3)
     count = len(graph.classes)
     with pytest.raises(UsageError, match=rf"target must be a class number, 0\.\.{count - 1}; got {count}"):
@@ -47,7 +47,7 @@ def test_targets_that_are_no_class(graph, session):
     with pytest.raises(UsageError, match="got -1"):
         session.explain(images, np.array([0, -1, 0]))
     with pytest.raises(UsageError, match=r"or 3, one per image; got int64 of shape \(2,\)"):
-        session._targets(np.array([0, 1]), 3)
+        session.explain(images, np.array([0, 1]))
 
 
 def test_no_map_without_the_output(graph):
