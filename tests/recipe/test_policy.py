@@ -40,7 +40,9 @@ def test_a_file_is_read_and_a_missing_one_named(tmp_path: Path) -> None:
     assert load_policy(path).predictions == 0.95
     with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got .*nowhere.yaml: No such file"):
         load_policy(tmp_path / "nowhere.yaml")
-    with pytest.raises(UsageError, match=r"--policy: must be a YAML file; got nothing; name one, or leave it out"):
+    with pytest.raises(
+        UsageError, match=r"--policy: must be a YAML file; got .: a folder, where a file is needed; name one"
+    ):
         load_policy(Path())
 
 
