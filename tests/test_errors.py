@@ -62,6 +62,8 @@ class Reader(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
             self.found.append((node.lineno, node.func.id, [*self.texts(node.args[0])]))
+        if isinstance(node.func, ast.Name) and node.func.id == "calling":  # goes on with what was raised
+            self.found.append((node.lineno, "UsageError", [f"{text}; got: it" for text in self.texts(node.args[0])]))
         self.generic_visit(node)
 
     def texts(self, node: ast.expr) -> Iterator[str]:
@@ -87,6 +89,8 @@ class Reader(ast.NodeVisitor):
                     yield from self.texts(value)
             case ast.Constant(value=None):
                 pass
+            case ast.Call(func=ast.Name(id="printable"), args=[text]):
+                yield from self.texts(text)
             case ast.Call(func=ast.Name(id=name)) if name in self.functions:
                 yield from self.returned(self.functions[name])
             case ast.Name(id=name):

@@ -31,9 +31,9 @@ class MuteError(Exception):
 )
 def test_any_error_has_a_text_on_one_line(error: BaseException, text: str) -> None:
     assert told(error) == text
-    with pytest.raises(UsageError) as caught, calling("own:net: it raised"):
+    with pytest.raises(UsageError) as caught, calling("own:net: must run"):
         raise error
-    assert str(caught.value) == f"own:net: it raised {text}"
+    assert str(caught.value) == f"own:net: must run; got: {text}; repair it there"
     assert caught.value.__cause__ is error
 
 
@@ -64,7 +64,9 @@ def _network(error: str) -> nn.Module:
 def test_a_network_that_raises_amid_our_work_is_named(error: str, text: str) -> None:
     with pytest.raises(RunError) as caught, naming_outsiders():
         TorchSubject(_network(error), name="x", image_shape=(1, 2, 2))
-    assert str(caught.value) == f"own_network.Net.forward, which is not Glassbit's, raised {text}; repair it there"
+    assert (
+        str(caught.value) == f"own_network.Net.forward, which is not Glassbit's, must run; got: {text}; repair it there"
+    )
 
 
 def test_a_mistake_of_our_own_is_not_put_on_others() -> None:

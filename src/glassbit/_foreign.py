@@ -31,20 +31,20 @@ def told(error: BaseException) -> str:
 
 
 @contextmanager
-def calling(begin: str) -> Iterator[None]:
+def calling(must: str) -> Iterator[None]:
     """Inside, code of the user's is called and nothing else: what it raises becomes a `UsageError`.
 
     Errors of Glassbit's own and Ctrl-C go through.
 
     Args:
-        begin: of the message, before the kind of the error and its text.
+        must: what the code must do, e.g. `own:net: must return a network`; begins the message.
     """
     try:
         yield
     except (GlassbitError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise UsageError(f"{printable(begin)} {told(error)}") from error
+        raise UsageError(f"{printable(must)}; got: {told(error)}; repair it there") from error
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def naming_outsiders() -> Iterator[None]:
         place = None if is_of_memory(error) else outsider(error)
         if place is None:
             raise
-        raise RunError(f"{place}, which is not Glassbit's, raised {told(error)}; repair it there") from error
+        raise RunError(f"{place}, which is not Glassbit's, must run; got: {told(error)}; repair it there") from error
 
 
 def outsider(error: BaseException) -> str | None:

@@ -143,7 +143,7 @@ def test_networks_of_ones_own(call, tiny, tmp_path):
         "glassbit: own_networks:wrong: must return a trained torch.nn.Module; got int",
     )
     code, _, err = call("measure", "own_networks:fails", "--data", tiny)
-    text = "must take images of 1 x 12 x 12; it raised ValueError: \\x1b[31mno"
+    text = "must take images of 1 x 12 x 12; got: ValueError: \\x1b[31mno"
     assert (code, err.strip()) == (2, f"glassbit: own_networks:fails: {text}")
 
 

@@ -89,7 +89,11 @@ def test_images_are_framed_as_the_file_says(call, graph, artifact, tmp_path):
         (["model.pt", "PHOTOS"], 2, ["FILE: must end with .glassbit or .onnx", "got model.pt"]),
         (["nowhere.glassbit", "PHOTOS"], 1, ["nowhere.glassbit"]),
         (["PHOTOS/colour.png.glassbit", "PHOTOS"], 1, ["colour.png.glassbit"]),
-        (["MODEL", "nowhere.png"], 1, ["IMAGE: must be an image or a folder of images; nowhere.png does not exist"]),
+        (
+            ["MODEL", "nowhere.png"],
+            1,
+            ["IMAGE: must be an image or a folder of images; got nowhere.png: No such file or directory"],
+        ),
         (["MODEL", "PHOTOS", "--target", "top"], 2, ["--target: must be used with --explain; got"]),
         (["MODEL", "PHOTOS", "--explain", "m", "--target", "left"], 2, ["one of top, middle, bottom; got 'left'"]),
         (

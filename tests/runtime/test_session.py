@@ -71,7 +71,7 @@ def test_files_that_are_not_ours(graph, tmp_path):
     for entry in model.metadata_props:
         if entry.key == "format_version":
             entry.value = "3"
-    with pytest.raises(ArtifactError, match="format version must be 1 or 2; got 3; install a newer"):
+    with pytest.raises(ArtifactError, match="must have the format version 1 or 2; got '3'; install a newer"):
         Session(model)
     for entry in model.metadata_props:
         if entry.key == "format_version":

@@ -62,7 +62,7 @@ def build_network(
     _check_signature(recipe.name, make, arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive("weights", seed))
-        with calling(f"model {recipe.name}: when called with {_shown(arguments)}, it raised"):
+        with calling(f"model {recipe.name}: must return a network when called with {_shown(arguments)}"):
             network = make(**arguments)
         if not isinstance(network, nn.Module):
             raise UsageError(f"model {recipe.name}: must return a torch.nn.Module; got {type(network).__name__}")
@@ -80,7 +80,7 @@ def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
     make = _import(name)
     known = inspect.signature(make).parameters
     given = {key: value for key, value in (("classes", classes), ("channels", channels)) if key in known}
-    with calling(f"{name}: when called with {_shown(given) or 'nothing'}, it raised"):
+    with calling(f"{name}: must return a network when called with {_shown(given) or 'nothing'}"):
         network = make(**given)
     if not isinstance(network, nn.Module):
         raise UsageError(f"{name}: must return a trained torch.nn.Module; got {type(network).__name__}")
@@ -95,17 +95,17 @@ def _import(name: str) -> Callable[..., nn.Module]:
     sys.path.insert(0, here)
     try:
         with calling(
-            f"model {name}: the module {module_name} cannot be imported from the current folder or the installed "
-            "packages:"
+            f"model {name}: the module {module_name} must be importable from the current folder or the installed "
+            "packages"
         ):
             named: Any = importlib.import_module(module_name)
     finally:
         sys.path.remove(here)
     for part in path.split("."):
-        with calling(f"model {name}: reading {path} of {module_name}, it raised"):
+        with calling(f"model {name}: {path} of {module_name} must be readable"):
             named = getattr(named, part, _NOTHING)
         if named is _NOTHING:
-            raise UsageError(f"model {name}: {module_name} has no {path}; check the name after the colon")
+            raise UsageError(f"model {name}: {module_name} must have {path}; got none; check the name after the colon")
     if not callable(named):
         raise UsageError(f"model {name}: must be callable with classes=, channels=; got {type(named).__name__}")
     make: Callable[..., nn.Module] = named
@@ -129,7 +129,7 @@ def _check_signature(name: str, make: Callable[..., nn.Module], arguments: dict[
 def _check_logits(name: str, network: nn.Module, *, classes: int, channels: int, size: tuple[int, int]) -> None:
     """Two black images in, logits (2, classes) out; the network's mode and numbers stay as they were."""
     images = f"images of {channels} x {size[0]} x {size[1]}"
-    with calling(f"model {name}: must take {images}; it raised"), evaluating(network), torch.no_grad():
+    with calling(f"model {name}: must take {images}"), evaluating(network), torch.no_grad():
         logits = network(torch.zeros(2, channels, *size))
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__

@@ -285,7 +285,7 @@ def _own(text: str, data: Dataset) -> Subject:
 
     network = import_network(text, classes=len(data.classes), channels=data.channels)
     shape = (data.channels, *data.size)
-    with calling(f"{text}: must take images of {' x '.join(map(str, shape))}; it raised"):
+    with calling(f"{text}: must take images of {' x '.join(map(str, shape))}"):
         subject = TorchSubject(network, name=text, image_shape=shape)
     warnings.warn(
         f"{text} has no class names: its logits are taken for the classes of {data.name} in their order, "

@@ -29,7 +29,9 @@ def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tupl
         if not place.is_dir():
             wrong = no_file(place)
             if wrong:
-                raise DataError(f"{argument}: must be an image or a folder of images; got {printable(place)}: {wrong}")
+                got, _, repair = wrong.partition("; ")
+                must, repair = f"{argument}: must be an image or a folder of images", repair or "check the path"
+                raise DataError(f"{must}; got {printable(place)}: {got}; {repair}")
             files.append(place)
             names.append(printable(place.name))
             continue
@@ -38,7 +40,9 @@ def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tupl
         if below.outside:
             warnings.warn(said_outside(place, below.outside), GlassbitWarning, stacklevel=2)
         if not below.files:
-            raise DataError(f"{argument}: must be an image or a folder of images; {printable(place)} holds no files")
+            raise DataError(
+                f"{argument}: must be an image or a folder of images; got {printable(place)} without files; add some"
+            )
         files += below.files
         names += [printable(path.relative_to(place)) for path in below.files]
     return files, tuple(names)

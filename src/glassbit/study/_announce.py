@@ -41,10 +41,8 @@ def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> Non
 def not_deployable(problems: Iterable[str]) -> str:
     """The text of a refusal to train in deployed arithmetic."""
     listed = "\n".join(f"  - {problem}" for problem in problems)
-    return (
-        "deploy_epochs must be 0 for a network that cannot be exported; change what is listed, or train without them\n"
-        + listed
-    )
+    must = "deploy_epochs must be 0 for a network that cannot be exported"
+    return f"{must}; got a number of epochs; change what is listed, or train without them\n{listed}"
 
 
 def _distinct(runs: Iterable[RunRecipe]) -> list[RunRecipe]:
