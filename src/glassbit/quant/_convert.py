@@ -124,6 +124,14 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
             f"quantize_: the model must contain a Conv2d, Linear or ReLU; got {type(model).__name__} without one; "
             "wrap a bare layer in nn.Sequential"
         )
+    placed = _put(model, conversion, calls, plan)
+    for text in _remarks(model, conversion, plan, ordered=calls is not None or not placed):
+        warnings.warn(text, GlassbitWarning, stacklevel=2)
+    return conversion
+
+
+def _put(model: nn.Module, conversion: Conversion, calls: Calls | None, plan: Plan) -> int:
+    """Put the quantizers into the network; return the number of activations that became some."""
     bits = {layer.name: layer.bits for layer in conversion.layers}
     replacements: dict[int, nn.Module] = {}
     device = next((parameter.device for parameter in model.parameters()), None)
@@ -142,21 +150,23 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
     for activation, new in placed:
         for place in activation.places:
             place.parent._modules[place.attribute] = new
-    if calls is None and placed:
-        warnings.warn(
+    return len(placed)
+
+
+def _remarks(model: nn.Module, conversion: Conversion, plan: Plan, *, ordered: bool) -> Iterator[str]:
+    """Yield what a user should know of a conversion; `ordered` says whether the order of calls is known."""
+    if not ordered:
+        yield (
             f"quantize_: {type(model).__name__} could be run on no image of a likely size, so the order of its layers "
-            "is that of definition; pass example=images, a batch as the network takes it",
-            GlassbitWarning,
-            stacklevel=2,
+            "is that of definition; pass example=images, a batch as the network takes it"
         )
     if conversion.left:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
-        warnings.warn(f"left in full precision: {listed}", GlassbitWarning, stacklevel=2)
+        listed_layers = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
+        yield f"left in full precision: {listed_layers}"
     if conversion.without_effect:
-        warnings.warn(f"quantize_: plan {plan.name}: {conversion.without_effect}", GlassbitWarning, stacklevel=2)
+        yield f"quantize_: plan {plan.name}: {conversion.without_effect}"
     if unquantized := without_activations(model, conversion, plan):
-        warnings.warn(f"quantize_: {unquantized}", GlassbitWarning, stacklevel=2)
-    return conversion
+        yield f"quantize_: {unquantized}"
 
 
 def dequantize_(model: nn.Module) -> None:

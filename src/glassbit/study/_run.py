@@ -101,14 +101,8 @@ def run_one(
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         with locked(out, wait=wait) if main else nullcontext(), as_it_began(out, run):
-            if state(out, run) == "finished":
-                check_finished((out,), data or data_there(run.data))
-                saved_run(out)  # says what is wrong with it
-                gone = lost(out, run)
-                if not gone:
-                    return RunOutcome(run.id, out, "skipped", read_result(out))
-                text = f"{out}: finished, but lost or damaged since, and made anew: {', '.join(gone)}"
-                warnings.warn(text, GlassbitWarning, stacklevel=2)
+            if state(out, run) == "finished" and _is_whole(out, run, data):
+                return RunOutcome(run.id, out, "skipped", read_result(out))
             if main:
                 for folder in (out, out / "probes"):
                     sweep(folder)
@@ -134,6 +128,17 @@ def run_one(
         for folder in made:  # a folder that is not empty stays
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _is_whole(out: Path, run: RunRecipe, data: Dataset | None) -> bool:
+    """Whether a finished run still has all that it left; says what it lacks."""
+    check_finished((out,), data or data_there(run.data))
+    saved_run(out)  # says what is wrong with it
+    gone = lost(out, run)
+    if gone:
+        text = f"{out}: finished, but lost or damaged since, and made anew: {', '.join(gone)}"
+        warnings.warn(text, GlassbitWarning, stacklevel=3)
+    return not gone
 
 
 @contextmanager
