@@ -98,7 +98,7 @@ def test_a_class_and_lazy_layers_work(own: str) -> None:
         ("OWN:few", "must return logits of shape (2, 10) for 2 images of 2 x 12 x 12; got shape (2, 3)"),
         ("OWN:pair", "must return logits of shape (2, 10) for 2 images of 2 x 12 x 12; got tuple"),
         ("OWN:other_size", "must take images of 2 x 12 x 12; got: RuntimeError"),
-        ("OWN:no_arguments", "must take classes, channels; it takes nothing"),
+        ("OWN:no_arguments", "must take classes, channels; got nothing"),
     ],
 )
 def test_a_network_that_cannot_be_used_is_refused_with_the_reason(own: str, name: str, problem: str) -> None:
@@ -110,7 +110,7 @@ def test_a_network_that_cannot_be_used_is_refused_with_the_reason(own: str, name
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"widht": 3}, "model cnn-bn: must take classes, channels, widht; it takes classes, channels, width"),
+        ({"widht": 3}, "model cnn-bn: must take classes, channels, widht; got classes, channels, width"),
         ({"classes": 3}, "model cnn-bn: arguments must not contain keys that the data decides; got classes; delete"),
         ({"width": -3}, "cnn_bn: width must be a whole number, 1..65535; got -3"),
     ],

@@ -147,7 +147,7 @@ def test_a_plan_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (None, "there is no file"),
+        (None, "which does not exist"),
         ("[", "line 1: is not valid YAML"),
         ("- a", "must be a mapping of keys, e.g. `name: my-study`; got no mapping"),
         (

@@ -52,7 +52,7 @@ def test_usage_errors_are_explained_and_exit_2(call, words, texts):
             ["train", "--data", "mnist", "--offline"],
             ["mnist: must be on this machine", "glassbit data fetch mnist", "--data-dir"],
         ),
-        (["train", "--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
+        (["train", "--data", "nowhere.npz"], ["nowhere.npz", "got no such path; check it"]),
         (["report", "nowhere"], ["nowhere"]),
         (["explain", "nowhere"], ["nowhere", "must be the folder of a run"]),
     ],

@@ -144,7 +144,7 @@ def test_networks_of_ones_own(call, tiny, tmp_path):
     )
     code, _, err = call("measure", "own_networks:fails", "--data", tiny)
     text = "must take images of 1 x 12 x 12; got: ValueError: \\x1b[31mno"
-    assert (code, err.strip()) == (2, f"glassbit: own_networks:fails: {text}")
+    assert (code, err.strip()) == (2, f"glassbit: own_networks:fails: {text}; repair it there")
 
 
 @pytest.mark.parametrize("late", [("B", "--other-seed", "nowhere_at_all:make"), ("own:few",)])

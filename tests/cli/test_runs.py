@@ -79,7 +79,7 @@ def test_what_cannot_be_exported_is_said_before_training(call, tiny, tmp_path):
     code, said, err = call(*words, "--deploy-epochs", "1", "--out", tmp_path / "deployed")
     assert code == 2
     assert said == f"exportable: no (3 things)\n{problems}\n"
-    refusal = "--deploy-epochs must be 0 for a network that cannot be exported; got a number of epochs; change what is"
+    refusal = "--deploy-epochs must be 0 for a network that cannot be exported; got 3 problems; change what is"
     assert f"glassbit: {refusal} listed, or train without them\n{problems}\n" in err
     assert not (tmp_path / "deployed" / "run.json").exists()
     code, said, err = call(*words, "--out", tmp_path / "plain")

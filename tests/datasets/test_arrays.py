@@ -58,7 +58,10 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "text"),
     [
-        ({"test_labels": None, "classes": np.array(["a"])}, "has no test_labels; it holds classes, test_images"),
+        (
+            {"test_labels": None, "classes": np.array(["a"])},
+            "got classes, test_images, train_images, train_labels; add test_labels",
+        ),
         (
             {"train_images": np.zeros((12, 6, 7, 3))},
             "train_images and test_images must have one type; got float64 and uint8; save both as uint8",
@@ -89,7 +92,7 @@ def test_class_names_and_a_size(tmp_path: Path) -> None:
         ({"test_regions": np.zeros((6, 42), np.uint8)}, r"test_regions must be uint8 \(n, h, w\); got uint8 \(6, 42\)"),
         (
             {"test_regions": np.zeros((6, 7, 6), np.uint8)},
-            r"must be \(6, 6, 7\), one for each pixel of test_images, got",
+            r"must be \(6, 6, 7\), one for each pixel of test_images; got",
         ),
         ({"test_regions": np.full((6, 6, 7), 3, np.uint8)}, r"0 \(background\), 1 \(the object\) or 2 .*; got 3"),
     ],

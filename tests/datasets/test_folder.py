@@ -234,7 +234,7 @@ def test_what_is_no_file_is_listed_and_never_opened(tmp_path: Path, photos: Phot
         f"{root}: must hold images in class folders; got 5 problems:",
         f"  - {root}/owl: a link to nothing; repair or remove it",
         f"  - {root}/cat/lost.png: a link to nothing; repair or remove it",
-        f"  - {root}/cat/round.png: a link to nothing; repair or remove it",
+        f"  - {root}/cat/round.png: a link to itself; repair or remove it",
         f"  - {root}/dog/more: a link to a folder, which is not followed; copy the folder",
         f"  - {root}/dog/pipe.png: a pipe, socket or device, which is not opened; remove it",
     ]

@@ -144,7 +144,7 @@ def test_damaged_files_are_refused_with_the_repair(tmp_path, found):
     path = tmp_path / "comparison.json"
     digest = hashlib.sha256(buffer.getvalue()).hexdigest()
     path.write_text(json.dumps({**json.loads(path.read_text()), "arrays": digest}))
-    with pytest.raises(RunError, match=r"must hold a comparison \(no shown\); compare the networks again"):
+    with pytest.raises(RunError, match=r"must hold a comparison; got: no shown; compare the networks again"):
         Comparison.load(tmp_path)
 
 

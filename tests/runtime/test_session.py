@@ -78,8 +78,8 @@ def test_files_that_are_not_ours(graph, tmp_path):
             entry.value = "1"
         if entry.key == "classes":
             entry.value = "[not JSON"
-    with pytest.raises(ArtifactError, match=r"its classes or preprocessing are damaged \(.*\); export it again"):
+    with pytest.raises(ArtifactError, match=r"classes and preprocessing must be as exported; got: .*; export it again"):
         Session(model)
     del model.metadata_props[:]
-    with pytest.raises(ArtifactError, match="not an ONNX file that Glassbit has written"):
+    with pytest.raises(ArtifactError, match="must be an ONNX file that Glassbit wrote; got another one"):
         Session(model)

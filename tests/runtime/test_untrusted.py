@@ -129,14 +129,14 @@ REFUSED = {
     "float target": "target must be INT64 of shape (n); got FLOAT of shape (n); export it again",
     "small saliency": "saliency must be FLOAT of shape (n, 4, 4); got FLOAT of shape (n, 3, 3); export it again",
     "another input": "must have the inputs image and target; got image, target, more; export it again",
-    "metadata twice": "its metadata have a key twice; export it again",
+    "metadata twice": "metadata must have each key once; got one twice; export it again",
     "classes 3": "classes must be a list of 2 to 65535 names",
     'classes ["a"]': "classes must be a list of 2 to 65535 names",
     "classes [1,2,3]": "classes must be printable text of at most 256 characters; got 1",
     'classes ["a\\nb","c","d"]': "classes must be printable text of at most 256 characters; got 'a\\nb'",
     'classes ["a","a"]': "classes must each have a name of its own",
     'preprocessing {"channels":1}': "preprocessing must have channels, height, width, resize",
-    "no format": "not an ONNX file that Glassbit has written; `glassbit export` writes them",
+    "no format": "must be an ONNX file that Glassbit wrote; got another one; write one with `glassbit export`",
     "many nodes": "operators; at most 20000 are run",
     "ballast": "must have at most 4194304 bytes beside its weights; got",
     "versions 28 14": "has the operator sets ai.onnx 28 and IR 14, which Glassbit does not write",
@@ -214,7 +214,7 @@ def test_files_that_are_none(tmp_path):
         Session(path)
     path.unlink()
     path.touch()
-    with pytest.raises(ArtifactError, match="not an ONNX file that Glassbit has written"):
+    with pytest.raises(ArtifactError, match="must be an ONNX file that Glassbit wrote; got another one"):
         Session(path)
     with pytest.raises(ArtifactError, match="must be a readable file; got: a folder, where a file is needed"):
         Session(tmp_path)
@@ -307,7 +307,7 @@ def test_nothing_is_there_twice_or_beside(graph, change: Callable[[Any], None], 
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [
-        ("classes", None, "its classes or preprocessing are damaged (there is no classes); export it again"),
+        ("classes", None, "classes and preprocessing must be as exported; got: there is no classes; export it again"),
         ("classes", "\x1b[2J", "damaged (classes must be JSON; got '\\x1b[2J')"),
         ("preprocessing", "[" * 100_000, "damaged (preprocessing is nested too deeply)"),
         ("format_version", None, "must have the format version 1 or 2; got none; export it again"),

@@ -126,7 +126,7 @@ def test_a_start_from_other_classes_is_refused_and_from_another_order_is_matched
     assert saved_run(tmp_path / "next").classes == tuple(names)
     assert saved_run(tmp_path / "next").digests == saved_run(tmp_path / "float").digests
     rewrite(images, classes=np.array(["ant", "bee", "cat", "emu"]))
-    with pytest.raises(UsageError, match="it has 4: ant, bee, cat, dog; tiny has 4: ant, bee, cat, emu"):
+    with pytest.raises(UsageError, match="got 4: ant, bee, cat, dog, where tiny has 4: ant, bee, cat, emu"):
         run_one(run, tmp_path / "other", start=tmp_path / "float", progress=False)
 
 

@@ -175,7 +175,7 @@ def test_a_cluster_that_cannot_be_reached_is_a_mistake_of_the_caller(
     ray: FakeRay, recipe: Make, tmp_path: Path
 ) -> None:
     ray.refuse = ConnectionError("nobody listens\nat all")
-    with pytest.raises(UsageError, match=r"--on ray://head:10001: must be .* reached \(nobody listens\); start one"):
+    with pytest.raises(UsageError, match=r"--on ray://head:10001: must be .* reached; got: nobody listens; start one"):
         study(recipe(""), tmp_path)
 
 

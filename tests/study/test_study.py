@@ -168,10 +168,10 @@ def test_processes_of_several_devices_give_one_run(recipe: Make, tmp_path: Path)
 
 
 def test_a_folder_belongs_to_one_process(recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with locked(tmp_path), pytest.raises(RunError, match="another process is working in it"), locked(tmp_path, wait=0):
+    with locked(tmp_path), pytest.raises(RunError, match="got another process working in it"), locked(tmp_path, wait=0):
         pass
     monkeypatch.setattr("glassbit.study._study.locked", lambda folder: locked(folder, wait=0))
-    with locked(tmp_path), pytest.raises(RunError, match="another process is working in it"):
+    with locked(tmp_path), pytest.raises(RunError, match="got another process working in it"):
         run_study(recipe(""), tmp_path, progress=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 
+from glassbit._count import counted
 from glassbit._errors import GlassbitError, UsageError
 from glassbit.build import exportable, recipe_problems
 from glassbit.recipe import RunRecipe, data_slug, model_slug
@@ -40,9 +41,10 @@ def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> Non
 
 def not_deployable(problems: Iterable[str]) -> str:
     """The text of a refusal to train in deployed arithmetic."""
-    listed = "\n".join(f"  - {problem}" for problem in problems)
+    lines = [f"  - {problem}" for problem in problems]
     must = "deploy_epochs must be 0 for a network that cannot be exported"
-    return f"{must}; got a number of epochs; change what is listed, or train without them\n{listed}"
+    text = f"{must}; got {counted(len(lines), 'problem')}; change what is listed, or train without them"
+    return "\n".join([text, *lines])
 
 
 def _distinct(runs: Iterable[RunRecipe]) -> list[RunRecipe]:
