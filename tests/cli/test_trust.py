@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from glassbit.recipe._options import NETWORKS
+
 OWN = """
 from pathlib import Path
 from torch import nn
@@ -55,7 +57,7 @@ def test_no_command_imports_what_a_run_names(call, run, own, graph, tmp_path, wo
     (tmp_path / "copy").symlink_to(run)
     code, out, err = call(*words)
     assert (code, out) == (2, "")
-    assert f"run.json: model must be one of cnn, cnn-bn, resnet20, resnet32, resnet56, or be trusted; got '{own}" in err
+    assert f"run.json: model must be one of {', '.join(NETWORKS)}, or be trusted; got '{own}" in err
     assert f"{tmp_path}/{own}.py would be run; look into it, then add --trust" in err
     assert not (tmp_path / "was-imported").exists()
     assert own not in sys.modules

@@ -41,7 +41,8 @@ def test_every_back_end_is_equal(call, artifact):
     assert any("optimisations off, threads 2, batch 7" in row for row in rows)
     assert any(line.startswith("onnxruntime-web  ") and line.endswith("skipped") for line in lines)
     assert any(line.startswith("onnxruntime-web skipped: ") for line in lines)
-    assert lines[-1] == "every logit is equal, to the bit, in 9 ways to run it"
+    ways = sum("  equal" in line for line in lines)
+    assert lines[-1] == f"every logit is equal, to the bit, in {ways} ways to run it"
 
 
 def test_a_back_end_that_is_wrong_in_one_logit_is_named_and_exits_1(call, artifact, monkeypatch):

@@ -77,7 +77,7 @@ def test_extremes(grid, lowest):
 
 def test_every_kind_of_node(whole):
     uneven = uneven_graph(4)
-    assert {type(node) for node in (*whole.nodes, *uneven.nodes)} == set(ig.Node.__args__)
+    assert {type(node) for node in (*whole.nodes, *uneven.nodes)} == set(ig.Node.__args__), "add it to whole_graph"
     for graph in (whole, uneven):
         assert_equals_the_slow_twin(graph, images_for(graph, 7))
 
@@ -112,7 +112,7 @@ def test_values_stay_within_what_tensors_say():
 
 def test_the_random_graphs_have_everything():
     nodes = [node for seed in range(80) for node in random_graph(seed).nodes]
-    assert {type(node) for node in nodes} == set(ig.Node.__args__)
+    assert {type(node) for node in nodes} == set(ig.Node.__args__), "add a maker to _build of graphs.py"
     convs = [node for node in nodes if isinstance(node, ig.Conv)]
     layers = [node for node in nodes if isinstance(node, ig.Conv | ig.Linear)]
     pools = [node for node in nodes if isinstance(node, ig.MaxPool)]

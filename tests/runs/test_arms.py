@@ -11,7 +11,7 @@ def test_every_objective_has_an_arm_in_full_precision_and_a_quantized_one():
     assert [(objective_of(arm), is_quantized(arm)) for arm in ARMS] == [
         (objective, quantized) for quantized in (False, True) for objective in OBJECTIVES
     ]
-    assert set(MASKED) == OBJECTIVES.keys() - {"ce"}
+    assert set(MASKED) <= OBJECTIVES.keys() - {"ce"}
 
 
 @pytest.mark.parametrize(

@@ -39,13 +39,21 @@ def invented(
         labels=labels,
         predictions=np.where(rng.random(n) < 0.9, labels, (labels + 1) % 3),
         correct=rng.random(TEST_IMAGES) < 0.9,
-        values={metric.key: rng.normal(0.4, 0.2, n).astype(np.float32) for metric in METRICS[:12]},
+        values={
+            metric.key: rng.normal(0.4, 0.2, n).astype(np.float32)
+            for metric in METRICS
+            if metric.group != "ground truth"
+        },
         curves={"accuracy linear most": (0.9, 0.5, 0.1)},
         fractions=(0.0, 0.5, 1.0),
         maps=maps.astype(np.float16),
         noisy_maps=(maps * rng.lognormal(0, 0.3, common.shape)).astype(np.float16),
         randomisation=(("fc", 0.4), ("conv", 0.1)),
-        absent={metric.key: "the data set does not say where the object is" for metric in METRICS[12:]},
+        absent={
+            metric.key: "the data set does not say where the object is"
+            for metric in METRICS
+            if metric.group == "ground truth"
+        },
         facts={"data": "invented", "images_digest": "abc", "seconds": 1.5},
     )
     return replace(found, **changes)
