@@ -12,6 +12,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ._count import counted
 from ._errors import UsageError
+from ._foreign import told
 
 _Module = TypeVar("_Module", bound=nn.Module)
 _TEXT = 200
@@ -88,7 +89,7 @@ def copied(owner: str, model: _Module) -> _Module:
 
 def why_not_copied(error: Exception) -> str:
     """What stood in the way of a copy, and the repair."""
-    text = str(error).partition("\n")[0][:_TEXT]
+    text = told(error).partition(": ")[2][:_TEXT]
     repair = (
         "keep tensors that were computed from parameters out of its attributes, or detach() them"
         if isinstance(error, RuntimeError)

@@ -106,7 +106,7 @@ class RunRecipe(Options):
             return self.model_copy(update={"plan": None})
         if self.plan is not None and self.training.start == "plain":
             return self.model_copy(update={"plan": None, "objective": "ce"})
-        if self.objective != "ce" and (self.sgt if self.objective == "sgt" else self.random).start == "trained":
+        if self.objective in MASKED and (self.sgt if self.objective == "sgt" else self.random).start == "trained":
             return self.model_copy(update={"objective": "ce"})
         return None
 
