@@ -254,7 +254,7 @@ def test_a_folder_that_must_not_be_read_is_not_left_out(
 
     monkeypatch.setattr(os, "scandir", refuse)
     text = broken(root)
-    assert "cannot be read" in text
+    assert "must be readable; got: Permission denied" in text
     assert "Permission denied" in text
 
 

@@ -220,7 +220,7 @@ def test_files_that_are_none(tmp_path):
         Session(tmp_path)
     with path.open("wb") as file:
         file.truncate(2**31)
-    with pytest.raises(ArtifactError, match="ONNX files have at most 2147483647 bytes; got 2147483648"):
+    with pytest.raises(ArtifactError, match="must have at most 2147483647 bytes, as ONNX files have; got 2147483648"):
         Session(path)
 
 
@@ -308,8 +308,8 @@ def test_nothing_is_there_twice_or_beside(graph, change: Callable[[Any], None], 
     ("key", "value", "text"),
     [
         ("classes", None, "classes and preprocessing must be as exported; got: there is no classes; export it again"),
-        ("classes", "\x1b[2J", "damaged (classes must be JSON; got '\\x1b[2J')"),
-        ("preprocessing", "[" * 100_000, "damaged (preprocessing is nested too deeply)"),
+        ("classes", "\x1b[2J", "as exported; got: classes must be JSON; got '\\x1b[2J'"),
+        ("preprocessing", "[" * 100_000, "as exported; got: preprocessing is nested too deeply"),
         ("format_version", None, "must have the format version 1 or 2; got none; export it again"),
         ("format_version", "\x1b", "must have the format version 1 or 2; got '\\x1b'; export it again"),
         ("format_version", "3", "must have the format version 1 or 2; got '3'; install a newer Glassbit"),
