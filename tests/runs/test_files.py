@@ -127,7 +127,7 @@ def of_test(**other):
     ],
 )
 def test_numbers_out_of_range_are_refused(value, keys):
-    with pytest.raises(RunError, match=rf"does not \({keys}\); repair it"):
+    with pytest.raises(RunError, match=rf"got other values \({keys}\); repair it"):
         Result.from_json(value, path=Path("f"), repair="repair it")
 
 
