@@ -199,7 +199,7 @@ def test_a_huge_file_is_not_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.touch()
     os.truncate(path, 5 * 2**30)
-    text = rf"{name}.* \(it has {5 * 2**30} bytes; at most {LARGEST} are read\); repair it"
+    text = rf"{name}.*; got: it has {5 * 2**30} bytes; at most {LARGEST} are read; repair it"
     with pytest.raises(RunError, match=text):
         runs.read_log(path, repair="repair it") if name == "log.jsonl" else read_object(path, "repair it")
 

@@ -321,10 +321,10 @@ class Half(WeightQuantizer):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"weights": Half}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got <class"),
-        ({"weights": LogLevel}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got <class"),
+        ({"weights": Half}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got a ABCMeta"),
+        ({"weights": LogLevel}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got a ABCMeta"),
         ({"activations": nn.ReLU}, "activations must be a complete subclass of glassbit.quant.ActivationQuantizer"),
-        ({"activations": LogLevel(4)}, r"activations must be one of pact, .*; got LogLevel\(bits=4\)"),
+        ({"activations": LogLevel(4)}, r"activations must be one of pact, .*; got a LogLevel"),
     ],
 )
 def test_what_is_no_quantizer_is_refused(options: dict[str, type], says: str) -> None:

@@ -52,7 +52,7 @@ def test_renamed_classes_are_refused_with_both_lists(call, train, stones, tmp_pa
     assert "note:" not in err
     assert any(line.split()[:2] == ["accuracy", "1.000"] for line in said.splitlines())
     (stones / "amber").rename(stones / "zinc")
-    lists = "it has 2: amber, black; stones has 2: black, zinc."
+    lists = "got 2: amber, black, where stones has 2: black, zinc;"
     for words in (
         ("measure", file, "--data", stones, "--out", "o"),
         ("measure", run, "--data", stones, "--out", "o"),
