@@ -81,6 +81,7 @@ CARRIED_OUT = {
     ("Plan alpha", "huge"),
     ("Plan.bits names", "list"),
     ("saliency target", "scalar"),
+    ("fill", "meta"),
     ("to_unit", "meta"),
     ("to_unit", "five axes"),
     ("quantizers", "module"),
@@ -179,7 +180,7 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
 def test_the_names_in_a_text_are_safe_to_print(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError) as caught:
         glassbit.load(tmp_path / "no\x1b[31mfile")
-    assert r"no\x1b[31mfile: cannot be read" in str(caught.value)
+    assert r"no\x1b[31mfile: must be a readable file" in str(caught.value)
 
 
 class TestTakes:

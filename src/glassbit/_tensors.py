@@ -10,18 +10,18 @@ from torch import Tensor
 from ._takes import Kind
 
 
-def is_dense(value: Any, *, dims: int | None = None) -> bool:
-    """Whether it is a plain tensor, whose numbers can be read."""
+def is_dense(value: Any, *, dims: int | None = None, meta: bool = False) -> bool:
+    """Whether it is a plain tensor, whose numbers can be read; `meta` takes tensors of the meta device, too."""
     if not isinstance(value, Tensor) or value.is_nested or value.layout != torch.strided:
         return False
-    return not value.is_quantized and not value.is_meta and dims in (None, value.ndim)
+    return not value.is_quantized and (meta or not value.is_meta) and dims in (None, value.ndim)
 
 
 def floats(dims: int, shape: str) -> Kind:
     """A dense floating-point tensor; of its axes, only the first may be empty."""
     return Kind(
         f"a dense floating-point tensor {shape}",
-        lambda value: is_dense(value, dims=dims) and value.is_floating_point() and 0 not in value.shape[1:],
+        lambda value: is_dense(value, dims=dims, meta=True) and value.is_floating_point() and 0 not in value.shape[1:],
         "pass one, such as values.float()",
     )
 
@@ -30,7 +30,7 @@ def marks(dims: int, shape: str) -> Kind:
     """A dense tensor of True and False."""
     return Kind(
         f"a dense tensor {shape} of True and False",
-        lambda value: is_dense(value, dims=dims) and value.dtype == torch.bool,
+        lambda value: is_dense(value, dims=dims, meta=True) and value.dtype == torch.bool,
         "pass one, such as scores > 0",
     )
 

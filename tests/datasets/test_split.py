@@ -49,7 +49,7 @@ def test_a_part_above_the_limit_is_a_view_with_the_same_content() -> None:
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 2.0])
 def test_impossible_fractions(fraction: float) -> None:
-    with pytest.raises(UsageError, match=r"fraction must be a number, 0\.\.1"):
+    with pytest.raises(UsageError, match="fraction must be "):
         split_validation(numbered(LABELS), fraction=fraction)
 
 

@@ -160,9 +160,7 @@ def test_lowering_says_what_is_missing():
         lower(ready, preprocessing=Preprocessing(1, 8, 12))
     with torch.no_grad():
         model.network.conv1.layer.weight[0, 0, 0, 0] = torch.nan
-    with pytest.raises(
-        UsageError, match="conv1: its weights and its quantizer must hold finite values"
-    ):
+    with pytest.raises(UsageError, match=r"conv1.layer.weight: "):
         lower(ready)
 
 

@@ -69,8 +69,8 @@ def test_a_file_is_measured_but_for_what_needs_gradients(tmp_path) -> None:
     assert isinstance(file, ArtifactSubject)
     found = measure(file, data(), images=20)
     assert "infidelity" not in found.values
-    assert "is a file" in found.absent["infidelity"]
-    assert "is a file" in found.absent["randomisation"]
+    assert "got a file" in found.absent["infidelity"]
+    assert "got a file" in found.absent["randomisation"]
     assert not found.randomisation
     assert {"road_gap", "max_sensitivity_002", "gini"} <= set(found.values)
 

@@ -390,6 +390,9 @@ class TestKinds:
                 super().__init__()
                 self.module = module
 
+            def forward(self, x: Tensor) -> Tensor:
+                return self.module(x)
+
         monkeypatch.setattr("glassbit.quant._refused.DistributedDataParallel", Wrapped)
         with pytest.raises(UsageError, match=r"the model: DistributedDataParallel .* wrap the network after quantize_"):
             quantize_(Wrapped(network()), W4A4)

@@ -102,7 +102,7 @@ class Deployed(PixelNetwork):
             UsageError: images of another shape than those that it was made with, or floats outside [0, 1], which would
                 be clipped; not looked at where a gradient is asked for, and on a GPU in the first batch only.
         """
-        self._looked = check_pass("Deployed", images, self.image_shape, looked=self._looked)
+        self._looked = check_pass("Deployed", images, self.image_shape, looked=self._looked, meta=self.shifts.is_meta)
         x = _ops.pixels(images)
         with torch.autocast(images.device.type, enabled=False):
             steps = self.folding().run()

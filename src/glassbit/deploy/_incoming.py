@@ -7,7 +7,7 @@ from torch import Tensor
 from glassbit._inputs import check_dense, check_images
 
 
-def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looked: bool) -> bool:
+def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looked: bool, meta: bool = False) -> bool:
     """Refuse images of another size, and those that would be clipped.
 
     Images that want a gradient pass, since smoothed gradients probe around an image. On a GPU only the first batch is
@@ -18,6 +18,7 @@ def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looke
         images: of one pass.
         shape: channels, height and width.
         looked: whether images were looked at before.
+        meta: whether images of the meta device pass, as in a network that is there.
 
     Returns:
         Whether images have been looked at now.
@@ -27,5 +28,5 @@ def check_pass(owner: str, images: Tensor, shape: tuple[int, int, int], *, looke
     """
     check_dense(owner, images, name="images")
     values = not images.requires_grad and (images.is_cpu or not looked)
-    check_images(owner, images, shape=shape, empty=True, values=values, meta=False)
+    check_images(owner, images, shape=shape, empty=True, values=values, meta=meta)
     return looked or values

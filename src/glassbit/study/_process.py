@@ -16,8 +16,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from glassbit._lock import locked
-
 FAILURE = "failure.txt"
 LOCK = ".lock"
 BEGUN = (LOCK, FAILURE, "run.json", "log.jsonl", "probes", "probes.npz", "tensorboard")
@@ -79,6 +77,8 @@ def discard(out: Path, *, held: bool = False) -> None:
     """
     if not (out / LOCK).is_file():
         return
+    from glassbit._lock import locked  # a node gets the functions above without it
+
     with suppress(OSError), nullcontext() if held else locked(out / LOCK, wait=0):
         if all(path.name in BEGUN or path.name.endswith(".part") for path in out.iterdir()):
             shutil.rmtree(out)

@@ -127,7 +127,7 @@ def test_networks_without_a_common_seed_are_not_compared(measured_study):
         arms=("fp32", "pact"), seeds=(0, 1), taken=lambda run: {"skip": (run.variant.arm == "pact") == (run.seed == 0)}
     )
     _, found = of(folder)
-    assert found.effects == ()
+    assert found.numbers.effects == ()
     text = shown(folder)
     assert "There is nothing to compare with" in text
     assert "Differences, each with its interval" not in text
@@ -136,7 +136,7 @@ def test_networks_without_a_common_seed_are_not_compared(measured_study):
 def test_the_pareto_front_names_its_members(measured_study):
     folder = measured_study(seeds=(0,))
     _, found = of(folder)
-    best = {mark.variant.label for mark in found.marks if mark.best}
+    best = {mark.variant.label for mark in found.numbers.marks if mark.best}
     assert "sgt+pact w4a4" in best  # the most faithful of the smallest
     assert "sgt" in best  # the most faithful of all
     assert "sgt+pact w4a4 (seed 0)" in found.best
