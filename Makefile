@@ -1,5 +1,6 @@
 # make demo   set up, run the built-in study, write runs/quickstart/report.html
 # make test   set up with the test tools, then every check
+# make test-all  every test, the slow ones too: two processes, compilers, all damages of a run
 # make bench  Glassbit beside its peers, on a machine that does nothing else: make bench ARGS="--rounds 5"
 # make lowest  the lowest versions that pyproject.toml allows, in an environment of their own, and every command once
 # All need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test bench lowest web clean
+.PHONY: demo test test-all bench lowest web clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -19,6 +20,9 @@ test: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not slow"
+
+test-all: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 bench: .venv/installed

@@ -114,6 +114,10 @@ DAMAGES: tuple[tuple[str, Callable[[Path], None]], ...] = (
     ("probes.npz", garble),
     ("explain.npz", shorten),
 )
+CASES = [
+    pytest.param(*damage, marks=() if number % 3 == 0 else pytest.mark.slow) for number, damage in enumerate(DAMAGES)
+]
+"""A third of them in every run of the tests."""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "report": ("report", "RUN"),
     "measure": ("measure", "RUN", "--images", "4"),
@@ -178,7 +182,7 @@ def in_words(code: int, err: str, *, verdict: bool = False) -> str:
     return ours[0]
 
 
-@pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=lambda part: getattr(part, "__name__", part))
+@pytest.mark.parametrize(("name", "damage"), CASES, ids=lambda part: getattr(part, "__name__", part))
 def test_a_damaged_run_ends_in_a_sentence_and_is_mended(
     name: str,
     damage: Callable[[Path], None],

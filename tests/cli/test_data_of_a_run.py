@@ -84,6 +84,7 @@ def test_renamed_classes_are_refused_with_both_lists(call, train, stones, tmp_pa
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_a_file_with_the_same_classes_in_another_order_is_measured_by_name(call, train, stones, tmp_path):
     run = train("run", "--plan", "w8a8", "--deploy-epochs", "1")
     path = tmp_path / "turned.npz"

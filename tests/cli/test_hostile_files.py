@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [("--artifacts", "250", "--onnx", "0"), ("--artifacts", "0", "--onnx", "270")])
 def test_all_of_them_end_well(options):
     root = Path(__file__).parents[2]

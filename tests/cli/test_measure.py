@@ -88,6 +88,7 @@ def test_a_run_against_the_file_made_of_it_passes_and_a_damaged_one_fails(call, 
     assert "FAIL  agreement" in said
 
 
+@pytest.mark.slow
 def test_the_same_network_from_another_seed_is_found_beside_the_run(call, tiny, tmp_path):
     recipe = tmp_path / "s.yaml"
     recipe.write_text(

@@ -122,6 +122,7 @@ def shipped(name: str, size: tuple[int, int]) -> nn.Module:
     return models.cnn_bn(3, 1, width=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "plan"),
     [

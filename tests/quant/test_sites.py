@@ -353,6 +353,7 @@ class TestSurvives:
         stacked = vmap(lambda x: functional_call(model, state, (x[None],))[0])(IMAGES)
         torch.testing.assert_close(stacked, torch.cat([model(image[None]) for image in IMAGES]))
 
+    @pytest.mark.slow
     def test_compile(self) -> None:
         script = [sys.executable, "-m", "tests.quant.shared"]
         done = subprocess.run(script, capture_output=True, text=True, cwd=Path(__file__).parents[2])

@@ -161,6 +161,7 @@ def test_several_data_sets_have_probes_of_their_own(recipe: Make, images: Path, 
     assert sorted(path.name for path in (tmp_path / "s").glob("probes*")) == ["probes-other.npz", "probes-tiny.npz"]
 
 
+@pytest.mark.slow
 def test_processes_of_several_devices_give_one_run(recipe: Make, tmp_path: Path) -> None:
     outcome = run_study(recipe("training: {epochs: 1, batch_size: 20, device: cpu, devices: 2}"), tmp_path)
     assert outcome.failed == {}

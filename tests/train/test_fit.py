@@ -256,6 +256,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert_same_bits(content(tmp_path / "whole"), content(tmp_path / "killed"))
 
 
+@pytest.mark.slow
 def test_two_processes_resume_to_the_same_bits_and_agree_on_settings(tmp_path: Path) -> None:
     finish(run(tmp_path / "whole", 4, processes=2))
     stopped = run(tmp_path / "parts", 4, processes=2, stop_after=3)
@@ -267,6 +268,7 @@ def test_two_processes_resume_to_the_same_bits_and_agree_on_settings(tmp_path: P
         train(tmp_path / "parts", 4)
 
 
+@pytest.mark.slow
 def test_two_processes_train_in_deployed_arithmetic_after_a_second_set_of_batchnorm(tmp_path: Path) -> None:
     finish(run(tmp_path / "whole", 1, processes=2, deploy_epochs=2, masking=SPLIT))
     stopped = run(tmp_path / "parts", 1, processes=2, deploy_epochs=2, masking=SPLIT, stop_after=3)

@@ -163,6 +163,7 @@ def test_parameter_gradients_flow_and_the_input_keeps_none() -> None:
     assert not images.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch's tracer about itself
 def test_torch_compile_wraps_the_objective(monkeypatch: pytest.MonkeyPatch, unchecked: None) -> None:
     """As docs/your-own-loop.md says; the fill by the mean draws nothing, and nothing is compiled into faster code."""
