@@ -61,7 +61,7 @@ def train(
     line(f"test accuracy {100 * result.test.accuracy:.2f} % on {counted(result.test.n, 'image')}")
     if result.deployed:
         line(f"in integers {100 * result.deployed.test.accuracy:.2f} %, as `glassbit export {folder}` writes it")
-    line(f"{result.cost.stored_bytes / 1000:.1f} kB stored, {result.cost.bitops / 1e6:.1f} M bit operations an image")
+    line(f"{result.cost.stored_bytes / 1000:.1f} kB stored, {result.cost.bitops / 1e6:.1f} M bit operations per image")
     line(f"best of {counted(result.epochs, 'epoch')}: {result.best_epoch}, chosen on the validation images")
     line(f"run: {folder}")
     return 0
