@@ -48,6 +48,7 @@ def test_a_study_runs_every_arm_and_says_so(recipe: Make, tmp_path: Path) -> Non
     assert read_json(tmp_path / "study.json")["started"] == head["started"]
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_tell_their_epochs(recipe: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = recipe("seeds: [0, 1]\ntraining: {epochs: 2, batch_size: 20, device: cpu}")
     outcome = run_study(asked, tmp_path, processes=2)

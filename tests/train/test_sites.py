@@ -34,6 +34,7 @@ def train(out: Path, stop_after: int | None = None) -> History:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_resumed_to_the_same_bits_and_logged_by_call(tmp_path: Path) -> None:
     train(tmp_path / "whole")
     for stop in (2, 3):
