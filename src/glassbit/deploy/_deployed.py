@@ -152,5 +152,6 @@ def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Di
     """
     check_kind("distances", "deployed", instance(Deployed, "a Deployed", "make it, Deployed(model, images)"), deployed)
     images = check_images("distances", images, shape=deployed.image_shape, arrays=True, meta=False)
+    check_intact(deployed.classifier)
     with running("distances", images):
         return compare(deployed.classifier, deployed.folding(), images)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from glassbit._count import counted
 from glassbit._errors import ExportError
+from glassbit._foreign import told
 from glassbit._modes import evaluating
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import QuantizedConv2d, QuantizedLinear
@@ -19,7 +20,6 @@ from ._beside import Distance, Walk
 from ._causes import cause
 from ._fold import Folding, Normalization
 from ._folded import FoldedReadout
-from ._intact import check_intact
 from ._match import Accumulators
 from ._trace import follow
 
@@ -32,14 +32,13 @@ def compare(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"
     """The distance of each tensor; see `distances`.
 
     Args:
-        model: the fake-quantized twin.
+        model: the fake-quantized twin, after `check_intact`.
         folding: of its steps; it is run here.
         images: uint8 or in [0, 1]; the first 16 are used.
 
     Raises:
         ExportError: the network has no integer form, or computes something else than what was watched.
     """
-    check_intact(model)
     if Normalization.of(model, images.shape[1]) != folding.normalization:
         raise ExportError([_MOVED])
     images = images[:_IMAGES]
@@ -67,9 +66,9 @@ def check(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"],
         ExportError: a tensor is further away than rounding explains; the text names the first.
     """
     for tensor in compare(model, folding, images):
-        if (tensor.without_biases if fresh else tensor.off) <= tensor.limit:
-            continue
         off = tensor.without_biases if fresh else tensor.off
+        if off <= tensor.limit:
+            continue
         got = f"{off:.1%} on {counted(min(len(images), _IMAGES), 'image')}"
         must = f"its integer {tensor.what} must be within {tensor.limit:.0%} of fake quantization"
         raise ExportError([f"{tensor.name}: {must}; got {got}. {cause(tensor, folding)}"])
@@ -93,7 +92,7 @@ def _check_unwatched(model: nn.Module, images: Tensor, watched: Tensor) -> None:
             plain = model(images if isinstance(model, Classifier) else to_unit(images).float())
         except Exception as error:
             raise ExportError(
-                [f"{type(model).__name__}: raised {type(error).__name__} when it was called on the images: {error}"]
+                [f"{type(model).__name__}: must run on the images when it is called; got: {told(error)}; repair it"]
             ) from error
     twin = watched.double()
     same_form = isinstance(plain, Tensor) and plain.shape == twin.shape

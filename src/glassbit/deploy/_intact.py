@@ -81,10 +81,10 @@ def _of_quantizer(name: str, module: nn.Module) -> Iterator[str]:
 def _broken(name: str, layer: QuantizedConv2d | QuantizedLinear, quantizer: WeightQuantizer) -> Iterator[str]:
     """Integer weights are written down as `scale (to_int + offset)`, which must be what the layer computes with."""
     weight = layer.layer.weight.detach()
-    if not readable(weight):
-        return
-    if not all(tensor.isfinite().all() for tensor in (weight, *quantizer.state_dict().values())):
-        return  # said by `unsound`
+    if not readable(weight) or not all(
+        tensor.isfinite().all() for tensor in (weight, *quantizer.state_dict().values())
+    ):
+        return  # what is not finite is said by `unsound`
     with torch.no_grad():
         written = quantizer.scale(weight) * (quantizer.to_int(weight) + quantizer.offset)
         off = float((quantizer(weight) - written).abs().max() / written.abs().max().clamp(min=_TINY))

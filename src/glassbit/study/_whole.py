@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from glassbit._errors import RunError, UnreadableError, UsageError, VersionError
 from glassbit._text import listed
@@ -14,6 +16,8 @@ from glassbit.train import load_checkpoint
 from ._deployed import ARTIFACT
 from ._process import BEGUN, LOCK
 from ._state import trained_model
+
+T = TypeVar("T")
 
 _RUN = (
     *BEGUN, "last.pt", "best.pt", "deployed.pt", RESULT, ARTIFACT, "transparency.*",
@@ -56,8 +60,8 @@ def lost(folder: Path, run: RunRecipe) -> tuple[str, ...]:
         checkpoints = ()
     return (
         *(name for name in checkpoints if not _is_checkpoint(folder / name, run.model.name)),
-        *(() if _is_result(folder) else (RESULT,)),
-        *(() if _is_log(folder) else (LOG,)),
+        *((RESULT,) if _whole(lambda: read_result(folder)) is None else ()),
+        *(() if _whole(lambda: read_log(folder / LOG, repair=_AGAIN)) else (LOG,)),
         *((ARTIFACT,) if run.deploy_epochs and checkpoints and not (folder / ARTIFACT).is_file() else ()),
     )
 
@@ -84,34 +88,24 @@ def read_result(folder: Path) -> Result:
 
 
 def _is_checkpoint(path: Path, trust: str) -> bool:
+    def read() -> object:
+        return trained_model(path.parent, trust=trust) if path.name == "best.pt" else load_checkpoint(path)
+
     try:
-        if path.name == "best.pt":
-            trained_model(path.parent, trust=trust)
-        else:
-            load_checkpoint(path)
-    except UnreadableError:
-        raise
-    except RunError:
-        return False
+        return _whole(read) is not None
     except UsageError:  # a network of the user's that cannot be imported now
         return True
-    return True
 
 
-def _is_result(folder: Path) -> bool:
+def _whole(read: Callable[[], T]) -> T | None:
+    """Return what a function reads; None where it is lost or damaged.
+
+    Raises:
+        VersionError, UnreadableError: it may be whole, and cannot be read here or now.
+    """
     try:
-        read_result(folder)
+        return read()
     except (UnreadableError, VersionError):
         raise
     except RunError:
-        return False
-    return True
-
-
-def _is_log(folder: Path) -> bool:
-    try:
-        return bool(read_log(folder / LOG, repair=_AGAIN))
-    except (UnreadableError, VersionError):
-        raise
-    except RunError:
-        return False
+        return None

@@ -57,7 +57,6 @@ def fit(
     deploy_batchnorm; `fit_with` describes the rest, what is kept in `out`, how a call goes on after a kill, and the
     errors.
     """
-    check_subjects(objective, data, out)
     options = FitOptions(
         epochs=epochs, batch_size=batch_size, accumulate=accumulate, optimizer=optimizer, lr=lr, momentum=momentum,
         weight_decay=weight_decay, schedule=schedule, milestones=milestones, gamma=gamma, quantizer_lr=quantizer_lr,
