@@ -51,7 +51,7 @@ def require(owner: str, name: str, holds: bool, must: str, got: object, repair: 
 
 
 def shown(value: object) -> str:
-    """A short text for what was given: numbers and words as Python writes them, others by their type."""
+    """Return a short text for what was given: numbers and words as Python writes them, others by their type."""
     if value is None or isinstance(value, bool | int | float | str | bytes | list | tuple | dict):
         try:
             return brief(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 image", "2 images".
+    """Return a number with its noun: "1 image", "2 images".
 
     Args:
         number: how many.

@@ -196,7 +196,7 @@ def is_kept_back(error: OSError) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """A whole number of a JSON text that may come from anywhere, for `parse_int` of `json.loads`.
+    """Return a whole number of a JSON text that may come from anywhere, for `parse_int` of `json.loads`.
 
     Raises:
         ValueError: it has more digits than any number of ours.

@@ -16,7 +16,7 @@ _MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def told(error: BaseException) -> str:
-    r"""The kind of an error and its text, on one line, printable and not too long, whatever its `__str__` does.
+    r"""Return the kind of an error and its text, on one line, printable and not too long, whatever its `__str__` does.
 
     Example:
         >>> told(ValueError("\x1b[31mno")), told(KeyError())
@@ -80,7 +80,7 @@ def outsider(error: BaseException) -> str | None:
 
 
 def said(error: BaseException) -> str:
-    """The text of any error: the words of our own as they are, those of others on one line."""
+    """Return the text of any error: the words of our own as they are, those of others on one line."""
     return str(error) if isinstance(error, GlassbitError) else told(error)
 
 

@@ -11,7 +11,7 @@ EXTRAS = {
 
 
 def install(extra: str) -> str:
-    """The command that installs an extra. It names the packages, so it works for a checkout too.
+    """Return the command that installs an extra. It names the packages, so it works for a checkout too.
 
     Args:
         extra: its name.

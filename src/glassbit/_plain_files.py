@@ -60,7 +60,7 @@ def read_plain(path: Path, *, most: int) -> bytes:
 
 
 def read_network(path: Path, *, kind: str, most: int) -> bytes:
-    """The content of a network file, which may come from anywhere; nothing but a plain file is opened.
+    """Return the content of a network file, which may come from anywhere; nothing but a plain file is opened.
 
     Args:
         path: the file.

@@ -8,7 +8,7 @@ import hashlib
 
 
 def derive(*parts: int | str) -> int:
-    """A 63-bit seed for a purpose, e.g. `derive("epoch", seed, epoch, rank)`.
+    """Return a 63-bit seed for a purpose, e.g. `derive("epoch", seed, epoch, rank)`.
 
     Args:
         parts: the purpose and the numbers that tell its streams apart; their order counts.

@@ -31,7 +31,7 @@ class Fussy(nn.Module):
     """Marks modules that say themselves which values they cannot work with."""
 
     def wrong_values(self) -> Iterator[str]:
-        """What is wrong with its values, as far as they can be read."""
+        """Return what is wrong with its values, as far as they can be read."""
         raise NotImplementedError
 
 
@@ -72,7 +72,7 @@ def unsound(model: nn.Module, *, empty: bool = False) -> Iterator[str]:
 
 
 def copied(owner: str, model: _Module) -> _Module:
-    """A deep copy of a network.
+    """Return a deep copy of a network.
 
     Args:
         owner: what needs it, for the message.
@@ -88,7 +88,7 @@ def copied(owner: str, model: _Module) -> _Module:
 
 
 def why_not_copied(error: Exception) -> str:
-    """What stood in the way of a copy, and the repair."""
+    """Return what stood in the way of a copy, and the repair."""
     text = told(error).partition(": ")[2][:_TEXT]
     repair = (
         "keep tensors that were computed from parameters out of its attributes, or detach() them"
@@ -99,7 +99,7 @@ def why_not_copied(error: Exception) -> str:
 
 
 def home(cls: type) -> str:
-    """The name of the module that a class was written in; empty for a class without one."""
+    """Return the name of the module that a class was written in; empty for a class without one."""
     name = getattr(cls, "__module__", None)
     return name if isinstance(name, str) else ""
 

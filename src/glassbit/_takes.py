@@ -80,13 +80,13 @@ def check_kind(owner: str, name: str, kind: Kind, value: object) -> None:
 
 
 def whole(least: int | None = None, most: int | None = None, *, usual: int = 0) -> Kind:
-    """A whole number, of Python or NumPy."""
+    """Return a whole number, of Python or NumPy."""
     low, high = float("-inf") if least is None else least, float("inf") if most is None else most
     return Kind(f"a whole number{_span(least, most)}", lambda value: is_whole(value, low, high), _such_as(usual))
 
 
 def number(least: float | None = None, most: float | None = None, *, usual: float = 0.0) -> Kind:
-    """A finite number, of Python or NumPy."""
+    """Return a finite number, of Python or NumPy."""
     low, high = float("-inf") if least is None else least, float("inf") if most is None else most
     return Kind(f"a number{_span(least, most)}", lambda value: is_real(value, low, high), _such_as(usual))
 
@@ -97,12 +97,12 @@ def word(*choices: str) -> Kind:
 
 
 def instance(of: type | tuple[type, ...], must: str, repair: str) -> Kind:
-    """An instance of a class."""
+    """Return an instance of a class."""
     return Kind(must, lambda value: isinstance(value, of), repair)
 
 
 def several(kind: Kind, *, count: int | None = None, least: int = 0) -> Kind:
-    """A tuple or list of values of one kind: exactly `count`, or at least `least`."""
+    """Return a tuple or list of values of one kind: exactly `count`, or at least `least`."""
     many = f"{count} values" if count is not None else f"at least {least}" if least else "any number of values"
 
     def holds(value: Any) -> bool:

@@ -58,7 +58,7 @@ def bounded(text: str) -> str:
 
 
 def listed(items: Iterable[object], *, most: int = 10, longest: int | None = None) -> str:
-    """The first items, printable, and how many more there are.
+    """Return the first items, printable, and how many more there are.
 
     Args:
         items: names, say.

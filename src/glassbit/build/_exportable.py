@@ -22,7 +22,7 @@ Shape = tuple[int, int, int]
 
 
 def image_shape(data: DataRecipe) -> tuple[int, Shape]:
-    """The number of classes, and (c, h, w) of the images; files of the catalogue are not needed."""
+    """Return the number of classes, and (c, h, w) of the images; files of the catalogue are not needed."""
     known = next((entry for entry in datasets.catalogue() if entry.name == data.name), None)
     if known is None:
         loaded = build_data(data, download=False)
@@ -32,7 +32,7 @@ def image_shape(data: DataRecipe) -> tuple[int, Shape]:
 
 
 def recipe_problems(run: RunRecipe) -> tuple[str, ...]:
-    """What keeps the network of `run`, with its plan, from being exported; see `deploy.export_problems`.
+    """Return what keeps the network of `run`, with its plan, from being exported; see `deploy.export_problems`.
 
     Raises:
         DataError: the images are not there.

@@ -7,7 +7,7 @@ from glassbit.recipe import PlanRecipe
 
 
 def build_plan(recipe: PlanRecipe) -> Plan:
-    """The plan that `recipe` names or spells out; it is called by the recipe's slug."""
+    """Return the plan that `recipe` names or spells out; it is called by the recipe's slug."""
     if recipe.rules:
         rules = tuple(Rule(rule.layers, rule.weight, rule.activation, depth=rule.depth) for rule in recipe.rules)
     else:

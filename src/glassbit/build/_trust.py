@@ -31,7 +31,7 @@ def check_trusted(name: str, *, trust: bool | str, source: Path) -> None:
 
 
 def _place(module: str) -> str:
-    """The file of a module, found without importing it or its packages."""
+    """Return the file of a module, found without importing it or its packages."""
     where: list[str] | None = [str(Path.cwd()), *sys.path]
     spec: ModuleSpec | None = None
     parts = module.split(".")

@@ -89,7 +89,7 @@ def _check(artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain
 
 
 def _result(saved: SavedRun) -> Result:
-    """What a finished run with a quantized network has measured."""
+    """Return what a finished run with a quantized network has measured."""
     from glassbit.study import read_result
 
     if saved.run.plan is None:
@@ -110,7 +110,7 @@ def _result(saved: SavedRun) -> Result:
 
 
 def _deployed(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
-    """The run's best network in integer arithmetic: as it was trained, or converted now."""
+    """Return the run's best network in integer arithmetic: as it was trained, or converted now."""
     from glassbit.study import deployed_model
 
     return deployed_model(saved.folder, trust=trust) or _converted(saved, data_dir, trust)

@@ -41,11 +41,11 @@ class Section:
     names: tuple[tuple[str, str], ...] = ()
 
     def fields(self) -> dict[str, FieldInfo]:
-        """The fields that become flags."""
+        """Return the fields that become flags."""
         return {name: field for name, field in self.model.model_fields.items() if not self.only or name in self.only}
 
     def flag(self, field: str) -> str:
-        """The flag of a field, e.g. `--batch-size`."""
+        """Return the flag of a field, e.g. `--batch-size`."""
         name = dict(self.names).get(field) or (self.key if field == "name" else field)
         return f"--{name.replace('_', '-')}"
 
@@ -172,7 +172,7 @@ def _holds(annotation: Any, kind: type) -> bool:
 
 
 def _leaves(annotation: Any) -> Sequence[Any]:
-    """The types inside an annotation, without None and the insides of `Literal`."""
+    """Return the types inside an annotation, without None and the insides of `Literal`."""
     if get_origin(annotation) is Annotated:
         return _leaves(get_args(annotation)[0])
     if get_origin(annotation) is Literal:

@@ -129,7 +129,7 @@ def _help_command(arguments: Sequence[str]) -> str:
 
 
 def _words(error: Exception, arguments: Sequence[str]) -> str:
-    """What is said of an error: its own words where it is ours, else ours."""
+    """Return what is said of an error: its own words where it is ours, else ours."""
     if isinstance(error, CycloptsError):
         return f"{error}\nSee `{_help_command(arguments)}`."
     if isinstance(error, GlassbitError):

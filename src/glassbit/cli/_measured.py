@@ -69,7 +69,7 @@ class Place:
 
 
 def find(text: str, *, trust: bool = False) -> Place:
-    """The network that `text` names.
+    """Return the network that `text` names.
 
     Args:
         text: as it was named.
@@ -102,7 +102,7 @@ def find(text: str, *, trust: bool = False) -> Place:
 
 
 def dataset(places: Sequence[Place], data: str | None, data_dir: Path | None) -> Dataset:
-    """The images that all `places` are measured on, brought to the size of the first network that has one.
+    """Return the images that all `places` are measured on, brought to the size of the first network that has one.
 
     Raises:
         UsageError: nothing says which.
@@ -163,7 +163,7 @@ def _check_unchanged(place: Place, data: Dataset, recipe: DataRecipe, *, named: 
 
 
 def opened(places: Sequence[Place], data: Dataset) -> list[Subject]:
-    """The networks of all `places`, ready to be measured; whatever can be known before is looked at here.
+    """Return the networks of all `places`, ready to be measured; whatever can be known before is looked at here.
 
     Raises:
         UsageError: one cannot be opened, or does not fit the images or their classes.
@@ -255,7 +255,7 @@ def compared(
 
 
 def saved_run(place: Place) -> SavedRun:
-    """The run of a place that is one."""
+    """Return the run of a place that is one."""
     from glassbit.study import saved_run as read
 
     assert place.folder is not None
@@ -297,7 +297,7 @@ def _own(text: str, data: Dataset) -> Subject:
 
 
 def _twin(place: Place, trust: bool) -> Place | None:
-    """The same run with the lowest other seed that is finished, in the folder beside it."""
+    """Return the same run with the lowest other seed that is finished, in the folder beside it."""
     if place.folder is None:
         return None
     run = saved_run(place).run

@@ -45,7 +45,7 @@ def kind_of(file: Path) -> str:
 
 
 def open_network(file: Path) -> Network:
-    """A network file of either kind, ready to run: `.glassbit` in NumPy, `.onnx` in ONNX Runtime.
+    """Return a network file of either kind, ready to run: `.glassbit` in NumPy, `.onnx` in ONNX Runtime.
 
     Raises:
         UsageError: neither kind, or ONNX Runtime is not installed.

@@ -12,7 +12,7 @@ from glassbit._text import printable
 
 
 def image_files(places: Iterable[Path], argument: str) -> tuple[list[Path], tuple[str, ...]]:
-    """The files at `places`, and what to call them: a file by its name, a file of a folder by its path in there.
+    """Return the files at `places`, and what to call them: a file by its name, a file of a folder by its path in there.
 
     Args:
         places: images, and folders of images; hidden files, and files in hidden folders, are passed over.

@@ -34,7 +34,7 @@ class Pictures:
 
 
 def probe_pictures(saved: SavedRun) -> Pictures:
-    """The probe images of a run, which lie in its folder or in that of its study.
+    """Return the probe images of a run, which lie in its folder or in that of its study.
 
     Raises:
         RunError: there are none, or not those of this run's data.
@@ -69,7 +69,7 @@ def probe_pictures(saved: SavedRun) -> Pictures:
 
 
 def own_pictures(place: Path, saved: SavedRun) -> Pictures:
-    """The images in a folder, or one image, brought to the size and the channels that the run was trained on.
+    """Return the images in a folder, or one image, brought to the size and the channels that the run was trained on.
 
     Raises:
         DataError: there are none, or some cannot be read; all of those are named.

@@ -86,13 +86,13 @@ def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, 
 
 
 def _given(cost: Cost) -> list[str]:
-    """The bits that the layers really have, which the plan's name need not say."""
+    """Return the bits that the layers really have, which the plan's name need not say."""
     weights = bits_given([row.weight_bits for row in cost.rows], [row.weights for row in cost.rows])
     return [f"weight bits: {weights}", f"input bits: {bits_given([row.input_bits for row in cost.rows])}"]
 
 
 def _left(cost: Cost, conversion: Conversion) -> list[str]:
-    """What stays in full precision, and why."""
+    """Return what stays in full precision, and why."""
     by_plan = [layer.name for layer in conversion.layers if layer.bits == _FLOAT]
     reasons = [*conversion.left, *((name, "the plan says so") for name in by_plan)]
     named = {name for name, _ in reasons}

@@ -52,7 +52,7 @@ EVALUATION = Section("evaluation", EvaluationRecipe, "Measurements", 6)
 
 
 def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
-    """The run that the flags describe.
+    """Return the run that the flags describe.
 
     Args:
         values: what was given.
@@ -92,7 +92,7 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
 
 
 def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tuple[str | int, ...], int]]:
-    """The plan as a mapping, the file that it is from, and the lines of its keys there."""
+    """Return the plan as a mapping, the file that it is from, and the lines of its keys there."""
     if "name" not in options:
         flags = ", ".join(f"--{name}" for name in options)
         raise UsageError(f"{flags}: must be used with --plan; got no --plan; add e.g. --plan w4a4, or leave it out")

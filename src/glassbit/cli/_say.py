@@ -50,7 +50,7 @@ def warn(
 
 
 def _shown(message: Warning | str) -> str:
-    """The text of a warning that may be anybody's."""
+    """Return the text of a warning that may be anybody's."""
     try:
         return excerpt(message, 2000, keep="\n\t")
     except Exception:  # noqa: BLE001 (a user's warning may raise anything)
@@ -90,7 +90,7 @@ def silence_libraries() -> None:
 
 
 def command_line() -> str:
-    """What was called, for the record."""
+    """Return what was called, for the record."""
     return shlex.join(["glassbit", *sys.argv[1:]])
 
 

@@ -36,7 +36,7 @@ class Speaker:
     recipe: bool = False
 
     def __call__(self, message: object) -> str:
-        """The message in the words of the command."""
+        """Return the message in the words of the command."""
         if not self.flags:
             return str(message)
         text = _ASIDE.sub("", str(message))
@@ -69,7 +69,7 @@ class Speaker:
 
 
 def speaker(arguments: Sequence[str]) -> Speaker:
-    """The speaker of the command that `arguments` call.
+    """Return the speaker of the command that `arguments` call.
 
     Args:
         arguments: what stands after `glassbit`.
@@ -97,5 +97,5 @@ def _flags(words: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def _keys() -> frozenset[str]:
-    """What a run can be asked for, by any command."""
+    """Return what a run can be asked for, by any command."""
     return frozenset(_flags(("train",))) | {"method"}

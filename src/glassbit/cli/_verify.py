@@ -133,7 +133,7 @@ def _plan(file: Path, artifact: Path | None) -> _Plan:
 
 
 def _settings(file: Path) -> _Plan:
-    """An ONNX file alone: the settings of ONNX Runtime among each other."""
+    """Return an ONNX file alone: the settings of ONNX Runtime among each other."""
     from glassbit.backends import BACKENDS
     from glassbit.runtime import Session, verify_settings
 
@@ -152,7 +152,7 @@ def _fits(file: Path, graph: IntGraph) -> None:
 
 
 def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, count: int) -> _Chosen:
-    """The images to compare on."""
+    """Return the images to compare on."""
     wanted = plan.preprocessing
     shape = (wanted.channels, wanted.height, wanted.width)
     torch = importlib.util.find_spec("torch") is not None
@@ -181,7 +181,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
 
 
 def _compared(compare: Compare, pixels: UInt8[np.ndarray, "n c h w"], file: Path) -> tuple[Row, ...]:
-    """A row a back end, over all images, some at a time."""
+    """Return a row a back end, over all images, some at a time."""
     rows: tuple[Row, ...] = ()
     with bar(f"comparing {file.name}", len(pixels), show=True) as advance:
         for start in range(0, len(pixels), _AT_ONCE):
@@ -209,7 +209,7 @@ def _joined(before: Row, now: Row) -> Row:
 
 
 def _words(row: Row, classes: tuple[str, ...]) -> str:
-    """What was found; images count from 0, in the order of the data."""
+    """Return what was found; images count from 0, in the order of the data."""
     if row.outcome in _SHORT:
         return _SHORT[row.outcome]
     maps = _of_the_maps(row)

@@ -183,7 +183,7 @@ def _class_problems(classes: tuple[str, ...]) -> list[str]:
 
 
 def _name_problems(head: ArrayHead) -> list[str]:
-    """What is wrong with the class names, before any of them is read."""
+    """Return what is wrong with the class names, before any of them is read."""
     if len(head.shape) != 1 or not head.shape[0]:
         cure = "np.ravel(classes)" if math.prod(head.shape) else "one name for each class, or leave classes out"
         return [f"classes must be names (k,), one for each class; got the shape {head.shape}; save {cure}"]
@@ -197,7 +197,7 @@ def _name_problems(head: ArrayHead) -> list[str]:
 
 
 def _number_problems(labels: dict[str, np.ndarray]) -> list[str]:
-    """What is wrong with class numbers by themselves, before there is anything for each of them."""
+    """Return what is wrong with class numbers by themselves, before there is anything for each of them."""
     return [
         f"{part}_labels must be class numbers below {CLASSES}; got {numbers.min()} ... {numbers.max()}; {_NUMBERING}"
         for part, numbers in labels.items()

@@ -143,7 +143,7 @@ def mirror(images: UInt8[Tensor, "n c h w"], chosen: Bool[Tensor, "n"]) -> UInt8
 
 
 def _device(device: Any) -> torch.device:
-    """A device of torch's.
+    """Return a device of torch's.
 
     Raises:
         UsageError: there is none of that name.

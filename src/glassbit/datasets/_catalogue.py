@@ -65,7 +65,7 @@ def catalogue() -> tuple[Entry, ...]:
 
 
 def entry(name: str) -> Entry | None:
-    """The catalogue's data set called `name`, if there is one."""
+    """Return the catalogue's data set called `name`, if there is one."""
     return next((entry for entry in _ENTRIES if entry.name == name), None)
 
 

@@ -37,7 +37,7 @@ class CifarFiles:
     suffix: str
 
     def read(self) -> dict[str, bytes]:
-        """The bytes of the six batches."""
+        """Return the bytes of the six batches."""
         return read_archive(self.path, self.suffix) if self.path.is_file() else self._read_folder()
 
     def _read_folder(self) -> dict[str, bytes]:
@@ -49,7 +49,7 @@ class CifarFiles:
 
 
 def find_cifar(folder: Path) -> tuple[CifarFiles | None, list[str]]:
-    """The copy of CIFAR-10 in `folder`, if it is whole; otherwise what is missing from a copy that is not."""
+    """Return the copy of CIFAR-10 in `folder`, if it is whole; otherwise what is missing from a copy that is not."""
     missing: list[str] = []
     for place, suffix in (*_FOLDERS.items(), (".", "")):
         path = folder / place
@@ -65,7 +65,7 @@ def find_cifar(folder: Path) -> tuple[CifarFiles | None, list[str]]:
 
 
 def read_archive(path: Path, suffix: str) -> dict[str, bytes]:
-    """The bytes of the six batches in an official `.tar.gz`.
+    """Return the bytes of the six batches in an official `.tar.gz`.
 
     Raises:
         DataError: the archive is damaged, or a batch is not in it.
@@ -89,7 +89,7 @@ def read_archive(path: Path, suffix: str) -> dict[str, bytes]:
 
 
 def records(data: bytes, *, suffix: str, source: str) -> UInt8[np.ndarray, "n 3073"]:
-    """A batch as rows of a label and 3 x 32 x 32 pixels, which is what the binary layout holds.
+    """Return a batch as rows of a label and 3 x 32 x 32 pixels, which is what the binary layout holds.
 
     Args:
         data: the bytes of the batch.

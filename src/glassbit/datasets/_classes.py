@@ -63,7 +63,7 @@ def match_classes(classes: Sequence[str], data: Dataset, *, network: str) -> tup
 
 @takes(data=DATASET, classes=several(TEXT), network=TEXT)
 def with_classes(data: Dataset, classes: Sequence[str], *, network: str) -> Dataset:
-    """The same images with their labels numbered as in `classes`; `data` itself where that is no change.
+    """Return the same images with their labels numbered as in `classes`; `data` itself where that is no change.
 
     Args:
         data: the data set.

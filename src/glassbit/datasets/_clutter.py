@@ -125,7 +125,7 @@ def _marks() -> UInt8[np.ndarray, "10 5 5"]:
 
 
 def _filled(mask: Bool[np.ndarray, "n h w"]) -> Bool[np.ndarray, "n h w"]:
-    """The mask and what it encloses: every pixel with some of the mask to its left, right, top and bottom."""
+    """Return the mask and what it encloses: every pixel with some of the mask to its left, right, top and bottom."""
     reach = np.logical_or.accumulate
     across = reach(mask, axis=2) & reach(mask[:, :, ::-1], axis=2)[:, :, ::-1]
     along = reach(mask, axis=1) & reach(mask[:, ::-1], axis=1)[:, ::-1]
@@ -133,7 +133,7 @@ def _filled(mask: Bool[np.ndarray, "n h w"]) -> Bool[np.ndarray, "n h w"]:
 
 
 def _grown(mask: Bool[np.ndarray, "n h w"]) -> Bool[np.ndarray, "n h w"]:
-    """The mask and the pixels that touch it at a side or a corner."""
+    """Return the mask and the pixels that touch it at a side or a corner."""
     grown = mask.copy()
     grown[:, 1:] |= mask[:, :-1]
     grown[:, :-1] |= mask[:, 1:]
@@ -150,7 +150,7 @@ def _window(top: Int64[np.ndarray, " n"], left: Int64[np.ndarray, " n"], height:
 
 
 def _bits(*purpose: str) -> np.random.PCG64:
-    """The bare bit stream: NumPy promises that it stays as it is, but not what a `Generator` makes of it."""
+    """Return the bare bit stream: NumPy promises that it stays as it is, but not what a `Generator` makes of it."""
     return np.random.PCG64(derive("clutter", *purpose))
 
 

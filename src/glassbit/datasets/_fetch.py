@@ -57,7 +57,7 @@ def fetch(name: str, *, cache_dir: Path | str | None = None, progress: bool = Fa
 
 
 def missing(known: Entry, search: Search, *, why: tuple[str, ...] = ()) -> NotHereError:
-    """The error for a data set that is not there: its files, where they were looked for, how to get them."""
+    """Return the error for a data set that is not there: its files, where they were looked for, how to get them."""
     needed = " ".join(name for name, _ in known.contents)
     forms = {
         "idx": "each with or without .gz",

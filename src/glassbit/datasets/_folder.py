@@ -179,7 +179,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _walks(part: Path, root: Path) -> dict[str, Walk]:
-    """What is in each class folder of a part of the data set in `root`."""
+    """Return what is in each class folder of a part of the data set in `root`."""
     return {folder.name: walk(folder, root=root, skip=_passed_over) for folder in _folders(part)}
 
 
@@ -188,7 +188,7 @@ def _files(walks: dict[str, Walk]) -> dict[str, list[Path]]:
 
 
 def _odd(part: Path, walks: dict[str, Walk]) -> list[str]:
-    """What is neither a file nor a folder: links to nothing, pipes, devices."""
+    """Return what is neither a file nor a folder: links to nothing, pipes, devices."""
     beside = [path for path in sorted(part.iterdir()) if not path.is_dir() and not _passed_over(path)]
     odd = [f"{printable(path)}: {problem}" for path in beside if (problem := no_file(path)) is not None]
     odd += [

@@ -32,7 +32,7 @@ def find_idx(folder: Path) -> dict[str, Path]:
 
 
 def content(path: Path) -> bytearray:
-    """The bytes of a file, decompressed when they are gzip, whatever the file is called."""
+    """Return the bytes of a file, decompressed when they are gzip, whatever the file is called."""
     try:
         data = read_plain(path, most=LARGEST)
         if data[:2] != b"\x1f\x8b":

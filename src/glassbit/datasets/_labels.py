@@ -13,7 +13,7 @@ _NAMES = "`np.searchsorted(classes, labels)` with `classes = np.unique(train_lab
 
 
 def label_problems(key: str, head: ArrayHead, archive: Archive) -> list[str]:
-    """What is wrong with labels by their type and shape, with a repair that works; nothing where all is well.
+    """Return what is wrong with labels by their type and shape, with a repair that works; nothing where all is well.
 
     Args:
         key: of the array.

@@ -70,7 +70,7 @@ def look(chunks: Iterable[Values]) -> Range:
 
 
 def levels(dtype: np.dtype[np.generic], train: Range, every: Range) -> Levels | str:
-    """What is done with values of this type, or, where their meaning is not clear, how the user says what it is.
+    """Return what is done with values of this type, or, where their meaning is not clear, how the user says what it is.
 
     Taken as they are: uint8, and whole numbers 0 ... 255 of any type. By a rule: truth values (white is true), floats
     that are multiples of 1/255, and uint16 that uses its highest bit (65535 is white). Nothing else, because it would

@@ -151,11 +151,11 @@ class _Holder:
     limit: int
 
     def whole(self, part: str, images: Images) -> UInt8[np.ndarray, "n c h w"]:
-        """The images as they are."""
+        """Return the images as they are."""
         return self._collect(images, part, "whole").numpy()
 
     def dataset(self, parts: tuple[Arrays, Arrays], classes: tuple[str, ...], *, scaling: str = "") -> Dataset:
-        """The data set."""
+        """Return the data set."""
         regions = self._regions(parts[1])
         train, test = (self._split(part, arrays) for part, arrays in zip(("train", "test"), parts, strict=True))
         return Dataset(self.name, train, test, classes, regions, scaling)
@@ -235,7 +235,7 @@ def _from_folder(root: Path, *, framing: Framing, cache_dir: Path, progress: boo
 
 
 def _apart(name: str, train: Split, test: Split, classes: tuple[str, ...], limit: int) -> Split:
-    """The test images that are not training images too."""
+    """Return the test images that are not training images too."""
     kept = ~shared(marks(train), marks(test))
     count = int((~kept).sum())
     if not count:
@@ -256,7 +256,7 @@ def _apart(name: str, train: Split, test: Split, classes: tuple[str, ...], limit
 
 
 def _stamps(paths: Sequence[Path]) -> list[str]:
-    """What changes when a file does."""
+    """Return what changes when a file does."""
     stats = ((path.resolve(), path.stat()) for path in paths)
     return [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in stats]
 

@@ -26,7 +26,7 @@ _FILES: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
 
 def mapped(path: Path) -> UInt8[Tensor, "n c h w"]:
-    """The array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it.
+    """Return the array in a `.npy` file, read from the disk when it is used; the file cannot be changed through it.
 
     Raises:
         DataError: it cannot be read, or is not what `collect` keeps.

@@ -104,12 +104,12 @@ def digests(entry: Entry, search: Search) -> dict[str, bool]:
 
 
 def sha256(data: bytes | bytearray) -> str:
-    """The digest of some bytes, in hexadecimal."""
+    """Return the digest of some bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def _other(entry: Entry, files: dict[str, Path]) -> Entry | None:
-    """The other data set that these files belong to, by the digest of their test labels."""
+    """Return the other data set that these files belong to, by the digest of their test labels."""
     labels = "t10k-labels-idx1-ubyte"
     sha256_here = sha256(content(files[labels]))
     return next((other for other in catalogue() if other != entry and (labels, sha256_here) in other.contents), None)

@@ -23,7 +23,7 @@ Marks = UInt64[np.ndarray, " n"]
 
 
 def marks(split: Split) -> Marks:
-    """A number for each image that two images share where they are equal, pixel for pixel.
+    """Return a number for each image that two images share where they are equal, pixel for pixel.
 
     The first eight bytes of BLAKE2b: among a million images, two different ones share a number once in 30 million data
     sets. Images beyond memory are read once, in order.
@@ -43,7 +43,7 @@ def shared(train: Marks, test: Marks) -> Bool[np.ndarray, " n"]:
 
 
 def two_labels(data: Dataset, marked: tuple[Marks, Marks]) -> str:
-    """A sentence on images that stand under several labels, or nothing.
+    """Return a sentence on images that stand under several labels, or nothing.
 
     Args:
         data: the data set.
@@ -67,7 +67,7 @@ def two_labels(data: Dataset, marked: tuple[Marks, Marks]) -> str:
 
 @takes(data=DATASET, validation=number(0, 1, usual=0.1), seed=WHOLE)
 def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
-    """What a user should know of the images before a network is trained on them; nothing where all is well.
+    """Return what a user should know of the images before a network is trained on them; nothing where all is well.
 
     Args:
         data: the data set.
@@ -93,7 +93,7 @@ def remarks(data: Dataset, *, validation: float, seed: int) -> tuple[str, ...]:
 
 
 def faint(data: Dataset) -> str:
-    """A sentence on a part whose brightest pixel is 1 of 255, or nothing."""
+    """Return a sentence on a part whose brightest pixel is 1 of 255, or nothing."""
     dark = {
         name: all(int(images.max()) <= 1 for images, _ in part.chunks(_CHUNK))
         for name, part in (("training", data.train), ("test", data.test))
@@ -109,7 +109,7 @@ def faint(data: Dataset) -> str:
 
 
 def majority(data: Dataset) -> str:
-    """The most frequent class of each part, in a line."""
+    """Return the most frequent class of each part, in a line."""
     return "most frequent class: " + ", ".join(
         f"{data.classes[label]} with {share:.1%} of the {part} images"
         for part, (label, share) in (("training", _most(data.train)), ("test", _most(data.test)))
@@ -139,6 +139,6 @@ def _most(split: Split) -> tuple[int, float]:
 
 
 def lost(data_classes: Sequence[str], labels: np.ndarray, kept: Bool[np.ndarray, " n"]) -> tuple[str, ...]:
-    """The classes that have no image left among those that are kept."""
+    """Return the classes that have no image left among those that are kept."""
     gone = set(np.unique(labels).tolist()) - set(np.unique(labels[kept]).tolist())
     return tuple(data_classes[label] for label in sorted(gone))

@@ -36,7 +36,7 @@ def readings(shape: tuple[int, ...]) -> list[Reading]:
 
 
 def shape_problem(shape: tuple[int, ...]) -> str:
-    """What the array must be instead, or nothing where its shape is clear."""
+    """Return what the array must be instead, or nothing where its shape is clear."""
     possible = readings(shape)
     if len(possible) == 1:
         return ""

@@ -81,7 +81,7 @@ class Split:
         return len(self) * channels * height * width
 
     def take(self, rows: Int64[Tensor, "k"]) -> UInt8[Tensor, "k c h w"]:
-        """The images numbered `rows`, copied; nothing else is read."""
+        """Return the images numbered `rows`, copied; nothing else is read."""
         if not isinstance(rows, Tensor) or rows.dtype not in (torch.int64, torch.int32) or rows.ndim != 1:
             raise UsageError(
                 f"Split.take: rows must be a tensor, int64 (k,); got {_told(rows)}; pass numbers of images"
@@ -107,7 +107,7 @@ class Split:
                 yield self.take(rows), self._labels[start:stop]
 
     def labelled(self, labels: Int64[Tensor, "n"]) -> Split:
-        """The same images under other labels."""
+        """Return the same images under other labels."""
         return Split(self._stored, labels, rows=self._rows)
 
     @takes(limit=whole(0, usual=IN_MEMORY))
@@ -125,7 +125,7 @@ class Split:
 
 
 def _told(values: Any) -> str:
-    """A tensor in few words, or what stands in its place."""
+    """Return a tensor in few words, or what stands in its place."""
     dense = isinstance(values, Tensor) and is_dense(values)
     return f"{values.dtype} {tuple(values.shape)}" if dense else shown(values)
 

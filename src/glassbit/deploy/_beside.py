@@ -101,14 +101,14 @@ class Walk:
         }
 
     def compare_weights(self) -> Iterator[Distance]:
-        """The distance of each layer's weights."""
+        """Yield the distance of each layer's weights."""
         for layer, (integers, name) in self.weights.items():
             twin = layer.quantizer(layer.layer.weight).double()
             off = _relative(integers.double() - twin, twin, torch.zeros_like(twin), _TINY)
             yield Distance(name, "weights", off, "", off)
 
     def compare(self, twins: Iterable[tuple[Symbol, Tensor]]) -> Iterator[Distance]:
-        """The distance of each tensor."""
+        """Yield the distance of each tensor."""
         named: dict[str, list[tuple[Codes | Accumulators, Tensor]]] = {}
         for symbol, value in twins:
             if isinstance(symbol, Codes | Accumulators):
@@ -191,7 +191,7 @@ class Walk:
         return _Made(value, exact, clipped, slack, biases)
 
     def _values(self, step: Folded, made: _Made) -> tuple[Tensor, Tensor, Tensor]:
-        """What accumulators stand for, their slack, and what rounding biases explains."""
+        """Return what accumulators stand for, their slack, and what rounding biases explains."""
         scale = self.scales[step.name]
         values, slack, biases = (part * scale.step for part in (made.exact, made.slack, made.biases))
         if scale.gain is not None:
@@ -200,7 +200,7 @@ class Walk:
         return (values if scale.shift is None else values + _ops.per_channel(scale.shift, values)), slack, biases
 
     def _unit(self, step: Folded) -> float:
-        """The value of one accumulator step, where it is largest."""
+        """Return the value of one accumulator step, where it is largest."""
         scale = self.scales[step.name]
         return float(scale.step if scale.gain is None else scale.step * scale.gain.max())
 
@@ -222,7 +222,7 @@ def _pooled(values: Tensor, symbol: Codes | Accumulators) -> Tensor:
 
 
 def _relative(error: Tensor, twin: Tensor, clipped: Tensor, least: float) -> float:
-    """The root mean square of the error over that of the twin; infinite where it is no number."""
+    """Return the root mean square of the error over that of the twin; infinite where it is no number."""
     free = clipped == 0
     if not free.any():
         return 0.0

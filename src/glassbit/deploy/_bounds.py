@@ -37,7 +37,7 @@ def too_large(folding: Folding) -> Iterator[str]:
 
 
 def _reached(layer: FoldedLayer, folding: Folding) -> int:
-    """The largest absolute sum that a layer can make of its codes, exactly."""
+    """Return the largest absolute sum that a layer can make of its codes, exactly."""
     read = folding.scales[layer.step.input]
     low, high = read.low - layer.zero, read.high - layer.zero
     values: Tensor = layer.weights.detach().double().flatten(1)

@@ -17,7 +17,7 @@ _LEVELS = 'start from calibrated clipping levels (calibrate_), or give the layer
 
 
 def cause(tensor: Distance, folding: Folding) -> str:
-    """What moved a tensor too far away.
+    """Return what moved a tensor too far away.
 
     Args:
         tensor: the first whose distance is above its limit.
@@ -53,7 +53,7 @@ def _of_padding(step: Folded, folding: Folding) -> str:
 
 
 def _of_the_level(step: Folded, folding: Folding) -> str:
-    """A factor has 8 bits, from 2^-16 or so up to 255."""
+    """Return a factor has 8 bits, from 2^-16 or so up to 255."""
     if not isinstance(step, FoldedRequantizer) or not isinstance(step.step, Activate):
         return ""
     read, out = folding.scales[step.step.input], folding.scales[step.name].step

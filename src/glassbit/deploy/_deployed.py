@@ -109,7 +109,7 @@ class Deployed(PixelNetwork):
             return _ops.walk(steps, read_by, lambda step, read: execute(step, read or (x,), training=self.training))
 
     def folding(self) -> Folding:
-        """The way from the parameters to the integers of every step; it is run anew for every pass."""
+        """Return the way from the parameters to the integers of every step; it is run anew for every pass."""
         return Folding(self.program, self.network, self.normalization, self.shifts)
 
     @torch.no_grad()

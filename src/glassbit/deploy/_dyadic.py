@@ -27,7 +27,7 @@ def power_of_two(exponent: Int64[Tensor, "*c"]) -> Float64[Tensor, "*c"]:
 def dyadic(
     ratio: Float64[Tensor, " c"], *, low: int, high: int, below: float = math.inf
 ) -> tuple[Int64[Tensor, " c"], Int64[Tensor, " c"]]:
-    """The multipliers and exponents of a requantizer.
+    """Return the multipliers and exponents of a requantizer.
 
         ratio ~ m 2^-e,    m odd, 1..255,    0 <= e <= 24 - ceil(log2(max(|low|, |high|) + 1))
 

@@ -29,7 +29,7 @@ _UNSEEN = 0.01
 
 @torch.no_grad()
 def compare(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:
-    """The distance of each tensor; see `distances`.
+    """Return the distance of each tensor; see `distances`.
 
     Args:
         model: the fake-quantized twin, after `check_intact`.

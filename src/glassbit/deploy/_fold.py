@@ -145,13 +145,13 @@ class Folding:
                 assert_never(step)
 
     def layer(self, step: Weighted) -> QuantizedConv2d | QuantizedLinear:
-        """The module of a step."""
+        """Return the module of a step."""
         module = self.network.get_submodule(step.layer)
         assert isinstance(module, QuantizedConv2d | QuantizedLinear)
         return module
 
     def dequantized(self, folded: FoldedLayer) -> Float[Tensor, "o ..."]:
-        """What the integer weights of a layer stand for, on normalised images and without BatchNorm's signs."""
+        """Return what the integer weights of a layer stand for, on normalised images and without BatchNorm's signs."""
         step = folded.step
         weight = folded.weights * (self.scales[step.name].step / self.scales[step.input].step).to(folded.weights.dtype)
         if step.input in self.from_image:

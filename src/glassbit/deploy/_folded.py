@@ -106,5 +106,5 @@ Folded = Input | Pool | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedRead
 
 
 def read_by(step: Folded) -> tuple[str, ...]:
-    """The names of the tensors that a step with its integers reads."""
+    """Return the names of the tensors that a step with its integers reads."""
     return reads(step.step if isinstance(step, _FoldedStep) else step)

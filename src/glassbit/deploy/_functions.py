@@ -52,7 +52,7 @@ _FREE_TO_SET = frozenset({"grad", "requires_grad"})
 
 
 def called(func: Callable[..., Any]) -> str:
-    """The name of a torch function.
+    """Return the name of a torch function.
 
     Getters are `property data`, setters `property data of`, or "" where they leave the values alone.
     """
@@ -66,7 +66,7 @@ def called(func: Callable[..., Any]) -> str:
 
 
 def spoken(name: str) -> str:
-    """A function in a sentence."""
+    """Return a function in a sentence."""
     if name.startswith("property ") and name not in _SPOKEN:
         return f"the attribute .{name.removeprefix('property ')}"
     return _SPOKEN.get(name, f"the function {name}")
@@ -78,7 +78,7 @@ def in_place(name: str) -> bool:
 
 
 def tensors_in(values: Iterable[Any]) -> list[Tensor]:
-    """The tensors among values, in lists, tuples and dicts of any depth."""
+    """Return the tensors among values, in lists, tuples and dicts of any depth."""
     tensors: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
@@ -110,5 +110,5 @@ def why_no_map(name: str, result: Any) -> str:
 
 
 def bound(names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name."""
+    """Return the arguments of a call by name."""
     return {**dict(zip(names, args, strict=False)), **kwargs}

@@ -96,7 +96,7 @@ def _broken(name: str, layer: QuantizedConv2d | QuantizedLinear, quantizer: Weig
 
 
 def changes(module: nn.Module, name: str, kind: type[nn.Module], *methods: str) -> Iterator[str]:
-    """What makes a module do something else than `kind`."""
+    """Yield what makes a module do something else than `kind`."""
     for attribute, what in _HOOKS.items():
         if getattr(module, attribute):
             yield (

@@ -128,7 +128,7 @@ def _check_words(classes: Any, preprocessing: Any, about: Any) -> None:
 
 
 def _noise(shape: tuple[int, int, int]) -> Tensor:
-    """A few images of nothing but noise."""
+    """Return a few images of nothing but noise."""
     generator = torch.Generator().manual_seed(derive("lower"))
     return torch.randint(0, 256, (_NOISE, *shape), dtype=torch.uint8, generator=generator)
 
@@ -150,7 +150,7 @@ def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:
 
 @torch.no_grad()
 def integer_nodes(deployed: Deployed) -> tuple[Node, ...]:
-    """The nodes of a network on the CPU; that they obey the rules of a graph is not checked."""
+    """Return the nodes of a network on the CPU; that they obey the rules of a graph is not checked."""
     return tuple(_node(step) for step in deployed.folding().run())
 
 

@@ -112,7 +112,7 @@ class Builder:
         self._layers: dict[str, nn.Module] = {}
 
     def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
-        """A layer with weights."""
+        """Return a layer with weights."""
         if isinstance(x, Lost) and isinstance(module, QuantizedLinear):
             return x
         misread = self._misread(x, "reads")
@@ -129,7 +129,7 @@ class Builder:
         return Accumulators(made, "layer")
 
     def norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Symbol) -> Symbol:
-        """A BatchNorm: part of the layer in front of it."""
+        """Return a BatchNorm: part of the layer in front of it."""
         if module.running_mean is None or module.running_var is None:
             raise RefusedError("it needs running statistics; build it with track_running_stats=True")
         if isinstance(x, Unknown):
@@ -149,7 +149,7 @@ class Builder:
         return replace(x, normed=True)
 
     def activation(self, name: str, module: ActivationQuantizer, x: Symbol) -> Symbol:
-        """An activation quantizer."""
+        """Return an activation quantizer."""
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
@@ -158,7 +158,7 @@ class Builder:
         return self._pooled(x, Codes(made, made))
 
     def add(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
-        """A sum of two branches."""
+        """Return a sum of two branches."""
         if left_value.shape != right_value.shape:
             raise RefusedError(
                 f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
@@ -190,7 +190,7 @@ class Builder:
         return Accumulators(made, "sum")
 
     def max_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
-        """The largest of each window."""
+        """Return the largest of each window."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
         if isinstance(x, Unknown):
@@ -203,7 +203,7 @@ class Builder:
         return Codes(made, x.unit)
 
     def average_pool(self, name: str, x: Symbol, rows: Windows, columns: Windows, divisor: int = 1) -> Symbol:
-        """The mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+        """Return the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
         if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
@@ -247,7 +247,7 @@ class Builder:
         return Codes(made, codes.unit)
 
     def finish(self, x: Symbol, value: Float[Tensor, "..."]) -> Program:
-        """The program that ends with the logits."""
+        """Return the program that ends with the logits."""
         if isinstance(x, Lost):
             return Program(tuple(self.steps), ())
         linear = {step.name for step in self.steps if isinstance(step, Weighted)}
@@ -263,7 +263,7 @@ class Builder:
         return Program(self._used(), tuple(self.peaks))
 
     def _used(self) -> tuple[Step, ...]:
-        """The steps that the last one depends on; a network may compute what it then leaves aside."""
+        """Return the steps that the last one depends on; a network may compute what it then leaves aside."""
         wanted, kept = {_IMAGE, self.steps[-1].name}, []
         for step in reversed(self.steps):
             if step.name in wanted:
@@ -318,7 +318,7 @@ class Builder:
         return f"{what}; an nn.ReLU between them {_NEW}"
 
     def _taken(self, x: Symbol) -> str:
-        """The name of what a quantizer is about to read."""
+        """Return the name of what a quantizer is about to read."""
         if isinstance(x, Unknown):
             return _BLANK
         assert isinstance(x, Codes | Accumulators)
@@ -330,7 +330,7 @@ class Builder:
         return x.name
 
     def _pooled(self, x: Symbol, codes: Codes) -> Symbol:
-        """The max pools that waited for the quantizer of `x`."""
+        """Return the max pools that waited for the quantizer of `x`."""
         result: Symbol = codes
         for pool in x.pools if isinstance(x, Accumulators) else ():
             result = self.max_pool(pool[0], result, *pool[1:])
@@ -349,7 +349,7 @@ class Builder:
 
 
 def _of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:
-    """What a layer with weights must be, whatever it reads."""
+    """Yield what a layer with weights must be, whatever it reads."""
     if not module.quantizer.fits_int8:
         name, bits = type(module.quantizer).__name__, module.quantizer.bits
         yield f"{name} weights of {bits} bits do not fit int8; use sawb or lsq, or fewer bits"

@@ -108,7 +108,7 @@ class Operations:
         raise RefusedError(f"{type(module).__name__} has no integer form")
 
     def add(self, owner: str, read: Read, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Symbol:
-        """The sum of two tensors.
+        """Return the sum of two tensors.
 
         Raises:
             RefusedError: it has no integer form.

@@ -61,7 +61,7 @@ def conv(
     groups: int,
     bound: int,
 ) -> Float[Tensor, "n o y x"]:
-    """A convolution of integers, exact whatever kernel computes it.
+    """Return a convolution of integers, exact whatever kernel computes it.
 
     Args:
         bound: the largest absolute value that any partial sum can have.
@@ -70,7 +70,7 @@ def conv(
 
 
 def linear(x: Float[Tensor, "n i"], weights: Float[Tensor, "o i"], *, bound: int) -> Float[Tensor, "n o"]:
-    """A matrix product of integers; see `conv`."""
+    """Return a matrix product of integers; see `conv`."""
     return F.linear(x.double(), weights.double()) if bound > EXACT else F.linear(x, weights)
 
 
@@ -261,7 +261,7 @@ class _Logits(torch.autograd.Function):
 
 
 def pool(node: Pool, x: Tensor) -> Tensor:
-    """The operations without numbers of their own; an average is a sum."""
+    """Return the operations without numbers of their own; an average is a sum."""
     match node:
         case MaxPool():
             return F.max_pool2d(x, node.kernel, node.stride, node.padding)
@@ -295,7 +295,7 @@ def add(
     left_shift: Int64[Tensor, ""],
     right_shift: Int64[Tensor, ""],
 ) -> Float[Tensor, "n c *hw"]:
-    """The sum of two operands, `left 2^left_shift + right 2^right_shift`; below 2^24 by the bounds of both."""
+    """Return the sum of two operands, `left 2^left_shift + right 2^right_shift`; below 2^24 by the bounds of both."""
     return left * power_of_two(left_shift).to(left.dtype) + right * power_of_two(right_shift).to(right.dtype)
 
 

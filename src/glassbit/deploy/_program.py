@@ -115,7 +115,7 @@ class Program:
 
 
 def reads(step: Step) -> tuple[str, ...]:
-    """The names of the tensors that a step reads."""
+    """Return the names of the tensors that a step reads."""
     match step:
         case Sum():
             return (step.left, step.right)

@@ -54,7 +54,7 @@ class Recorder(TorchFunctionMode):
         self.log: list[tuple[str, str]] = []
 
     def run(self) -> Program:
-        """The program of what the network called.
+        """Return the program of what the network called.
 
         Raises:
             ExportError: something has no deployed form; every such thing by the name of its layer.

@@ -37,7 +37,7 @@ Place = tuple[str, str]
 
 
 def plain_state(network: nn.Module) -> dict[Place, object]:
-    """What can be compared of everything plain that a network's modules can keep between two passes.
+    """Return what can be compared of everything plain that a network's modules can keep between two passes.
 
     Numbers, strings, tensors, arrays and containers of them count, and plain objects of the user's own: on the modules,
     on their classes, in the closures of the classes' methods, and in the globals of the files that define the classes.
@@ -69,7 +69,7 @@ def _put(state: dict[Place, object], place: Place, value: Any, own: set[str]) ->
 
 
 def _classes(module: nn.Module) -> Iterator[type]:
-    """The classes of a module that the user wrote."""
+    """Yield the classes of a module that the user wrote."""
     for cls in type(module).__mro__:
         if home(cls).partition(".")[0] not in _LIBRARIES:
             yield cls
@@ -84,7 +84,7 @@ def _of_class(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def _globals(cls: type, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """The globals of the file of a class, once per file."""
+    """Yield the globals of the file of a class, once per file."""
     for space in (_space(cls), *(value.__globals__ for value in vars(cls).values() if _is_function(value))):
         if id(space) in seen:
             continue
@@ -135,7 +135,7 @@ class _Frozen:
         self.left = _ITEMS
 
     def of(self, value: Any, depth: int) -> object:
-        """The value, frozen; `_OPAQUE` for what is not plain."""
+        """Return the value, frozen; `_OPAQUE` for what is not plain."""
         self.left -= 1
         kind = type(value)
         if isinstance(value, _SCALARS) or kind is itertools.count:
@@ -159,7 +159,7 @@ class _Frozen:
         return _OPAQUE
 
     def _all(self, values: Iterable[Any], count: int, depth: int) -> object:
-        """The parts; of a container that is too large its length only."""
+        """Return the parts; of a container that is too large its length only."""
         if count > self.left:
             return count
         return tuple(self.of(value, depth - 1) for value in list(values))

@@ -139,5 +139,5 @@ class TorchGraph(PixelNetwork):
         return self.get_buffer(self._key(node, name))
 
     def _key(self, node: Node, name: str) -> str:
-        """The name of a buffer, which must not hold dots."""
+        """Return the name of a buffer, which must not hold dots."""
         return f"{name}_{self._index[node.name]}"

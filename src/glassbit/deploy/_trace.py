@@ -27,7 +27,7 @@ _NUMBERS = (1, 2, 3, 17)
 
 
 def trace(model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int) -> Program:
-    """The program of a quantized network, in eval mode, from runs on `images`.
+    """Return the program of a quantized network, in eval mode, from runs on `images`.
 
     The network runs as it is, so Python of any kind may decide what it calls, as long as the pixels do not. It runs
     again on other numbers of images and with gradients on: a network that then calls other things, or that keeps

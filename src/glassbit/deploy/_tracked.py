@@ -46,7 +46,7 @@ class Tracked:
             self.problems[text] = self.problems.get(text, 0) + 1
 
     def listed(self) -> list[str]:
-        """The problems so far, each once."""
+        """Return the problems so far, each once."""
         return [text if count == 1 else f"{text} ({count} times)" for text, count in self.problems.items()]
 
     def settle(self, owner: str) -> None:
@@ -64,13 +64,13 @@ class Tracked:
             self.set(value, UNKNOWN)
 
     def touched(self, writes: Sequence[Write]) -> list[Tensor]:
-        """The tensors that come from the image and were written into, under whatever view."""
+        """Return the tensors that come from the image and were written into, under whatever view."""
         if not writes:
             return []
         return [value for value, *_ in self.symbols.values() if any(write.touches(value) for write in writes)]
 
     def read(self, owner: str, values: Iterable[Any]) -> Read:
-        """The tensors among values that come from the image, with what they hold."""
+        """Return the tensors among values that come from the image, with what they hold."""
         read: Read = []
         for value in tensors_in(values):
             if id(value) not in self.symbols:
@@ -86,7 +86,7 @@ class Tracked:
         return read
 
     def symbol(self, value: Tensor) -> Symbol:
-        """What a tensor holds."""
+        """Return what a tensor holds."""
         return self.symbols[id(value)][1]
 
     def set(self, value: Tensor, symbol: Symbol) -> None:
@@ -102,7 +102,7 @@ class Tracked:
 
 
 def left_behind(symbol: Symbol, made: Symbol, owner: str, name: str) -> Symbol:
-    """What another view of a changed tensor holds afterwards."""
+    """Return what another view of a changed tensor holds afterwards."""
     if isinstance(symbol, Unknown) or isinstance(made, Unknown):
         return UNKNOWN
     what = spoken(name) if name else "this layer"

@@ -41,7 +41,7 @@ class Windows:
         return size if regular and self.stride and len(set(self.sizes)) == 1 else None
 
     def summed(self) -> Windows:
-        """The same without a division."""
+        """Return the same without a division."""
         return replace(self, sizes=(1,) * len(self.sizes))
 
 

@@ -66,7 +66,7 @@ class Writes(TorchDispatchMode):
         return func(*args, **kwargs)
 
     def take(self) -> list[Write]:
-        """The writes since the last call."""
+        """Return the writes since the last call."""
         taken, self.pending = self.pending, []
         return taken
 
@@ -93,7 +93,7 @@ def storage(tensor: Tensor) -> int | None:
 
 
 def fingerprint(tensor: Tensor) -> int:
-    """A checksum of shape and values: memory on a CPU can be changed around torch, by NumPy or a library."""
+    """Return a checksum of shape and values: memory on a CPU can be changed around torch, by NumPy or a library."""
     if tensor.device.type != "cpu" or storage(tensor) is None:
         return 0
     values = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy()

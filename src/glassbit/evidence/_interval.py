@@ -73,7 +73,7 @@ class Interval:
 
 @takes(values=ROWS, level=number(0, 1, usual=LEVEL), draws=whole(1, MOST_DRAWS, usual=DRAWS), seed=WHOLE)
 def interval(values: Float[np.ndarray, "s n"], *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """The mean of `values`, and an interval for its expectation over other seeds and other images.
+    """Return the mean of `values`, and an interval for its expectation over other seeds and other images.
 
     With v_i the mean of image i over the S seeds, u_s the mean of seed s over the n images, and i* images drawn with
     replacement,
@@ -144,7 +144,7 @@ def difference(
 
 
 def ends(means: Float[np.ndarray, " draws"], level: float) -> tuple[float, float]:
-    """The quantiles between which the middle share `level` of the draws lies."""
+    """Return the quantiles between which the middle share `level` of the draws lies."""
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

@@ -161,7 +161,7 @@ def _accuracy(comparison: Comparison, limit: float) -> Check:
 
 
 def _one_class(comparison: Comparison) -> str:
-    """What to add where always giving the most frequent class would be as good as the reference."""
+    """Return what to add where always giving the most frequent class would be as good as the reference."""
     counts = np.bincount(comparison.labels, minlength=len(comparison.classes))
     share = counts.max() / counts.sum()
     if comparison.accuracy.a.low > share:

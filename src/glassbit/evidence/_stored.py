@@ -75,7 +75,7 @@ def load(folder: Path, name: str, *, version: int, again: str) -> tuple[dict[str
 def _checked(
     folder: Path, name: str, version: int, again: str, summary: Any, file: io.BufferedReader
 ) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The summary and the arrays, where they belong together; see `load`."""
+    """Return the summary and the arrays, where they belong together; see `load`."""
     path = folder / f"{name}.json"
     if not isinstance(summary, dict) or summary.get("format") != f"glassbit-{name}":
         kind = summary.get("format") if isinstance(summary, dict) else type(summary).__name__
@@ -97,17 +97,17 @@ def _checked(
 
 
 def number(value: float) -> float | None:
-    """A number for JSON, which has no NaN: None."""
+    """Return a number for JSON, which has no NaN: None."""
     return None if math.isnan(value) else float(value)
 
 
 def from_number(value: float | None) -> float:
-    """What `number` made; None is NaN."""
+    """Return what `number` made; None is NaN."""
     return math.nan if value is None else float(value)
 
 
 def fault(error: Exception) -> str:
-    """What is wrong with what was read, on one line."""
+    """Return what is wrong with what was read, on one line."""
     text = f"no {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)
     return excerpt(" ".join(text.split()) or type(error).__name__, _SHOWN)
 

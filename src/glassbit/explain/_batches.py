@@ -75,14 +75,14 @@ def bounded(owner: str, batch: Any) -> int:
 
 
 def on_model(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """A copy of `images` in [0, 1] on the device and in the precision of the model."""
+    """Return a copy of `images` in [0, 1] on the device and in the precision of the model."""
     like = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
     x = to_unit(images if like is None else images.to(like.device))
     return x.detach().clone() if like is None else x.detach().to(like.dtype, copy=True)
 
 
 def joined(maps: Sequence[Float[Tensor, "_ h w"]], images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n h w"]:
-    """The maps of all pieces, on the device of `images`, at least in single precision."""
+    """Return the maps of all pieces, on the device of `images`, at least in single precision."""
     if not maps:
         return torch.zeros(0, *images.shape[2:], device=images.device)
     whole = torch.cat(list(maps)).detach()

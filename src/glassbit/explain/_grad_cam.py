@@ -110,7 +110,7 @@ def _outputs(model: nn.Module, x: Tensor) -> list[tuple[str, nn.Module, torch.Si
 
 
 def _layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The modules that compute; what is inside a quantized layer belongs to its weights."""
+    """Yield the modules that compute; what is inside a quantized layer belongs to its weights."""
     children = list(module.named_children())
     if not children or isinstance(module, QuantizedConv2d | QuantizedLinear):
         yield name, module

@@ -12,7 +12,7 @@ from ._batches import Images, Target, batches, joined, taken, undisturbed
 
 
 def gradient(model: nn.Module, images: Images, target: Target = None, *, batch: int = 250) -> Float[Tensor, "n h w"]:
-    """The size of the gradient of one logit at every pixel.
+    """Return the size of the gradient of one logit at every pixel.
 
         a = sum over channels of |d f_target / d x|
 
@@ -38,7 +38,7 @@ def gradient(model: nn.Module, images: Images, target: Target = None, *, batch: 
 def input_gradient(
     model: nn.Module, x: Float[Tensor, "n c h w"], labels: Int64[Tensor, " n"]
 ) -> Float[Tensor, "n c h w"]:
-    """The gradient of each image's logit `labels` with respect to that image.
+    """Return the gradient of each image's logit `labels` with respect to that image.
 
     Raises:
         UsageError: the logits are cut off from the image.

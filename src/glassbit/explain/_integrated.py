@@ -48,7 +48,7 @@ def integrated_gradients(
     baseline: float = 0.0,
     batch: int = 250,
 ) -> Integrated:
-    """The gradient of one logit, averaged along the straight line from a blank image, times the way gone.
+    """Return the gradient of one logit, averaged along the straight line from a blank image, times the way gone.
 
         IG = (x - b) integral over t in [0, 1] of d f_target / d x at b + t (x - b),  a = sum over channels of |IG|
 

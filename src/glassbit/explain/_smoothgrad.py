@@ -27,7 +27,7 @@ def smoothgrad(
     seed: int = 0,
     batch: int = 250,
 ) -> Float[Tensor, "n h w"]:
-    """The gradient of one logit, averaged over copies of the image with Gaussian noise.
+    """Return the gradient of one logit, averaged over copies of the image with Gaussian noise.
 
         a = sum over channels of |mean over e of d f_target / d x at x + s e|,  e ~ N(0, 1),  s = noise (max x - min x)
 

@@ -70,7 +70,7 @@ class Certificate:
 
 
 def certify(nodes: Sequence[Node]) -> Certificate:
-    """The certificate of a valid network."""
+    """Return the certificate of a valid network."""
     tensors = infer_all(nodes)
     layers = tuple(_layer(node, nodes, tensors) for node in nodes if isinstance(node, Layer))
     weights = [node.weights for node in nodes if isinstance(node, Layer)]

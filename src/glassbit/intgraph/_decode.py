@@ -57,7 +57,7 @@ class _Arrays:
                 raise ValueError(f"{name} must be a flat {wanted.name} array; got {values.dtype}, {values.shape}")
 
     def take(self, name: str, count: int) -> np.ndarray[Any, Any]:
-        """The next elements of an array."""
+        """Return the next elements of an array."""
         values = self.left.get(name, np.zeros(0))
         if not 0 < count <= len(values):
             raise ValueError(f"{count} elements of {name} are asked for, {len(values)} are left")
@@ -65,7 +65,7 @@ class _Arrays:
         return values[:count].astype(np.float32 if name == "scale" else np.int32)
 
     def codes(self, name: str, bits: int, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
-        """The unpacked weights of a node."""
+        """Return the unpacked weights of a node."""
         data = self.left.pop(f"weights.{name}", np.zeros(0, np.uint8))
         if (
             not BITS[0] <= bits <= BITS[1]
@@ -144,7 +144,7 @@ def _value(place: str, hint: Any, given: Any) -> Any:
 
 
 def _words(hint: Any, *, many: bool = False) -> str:
-    """What an annotation asks for: `a list of 2 whole numbers`."""
+    """Return what an annotation asks for: `a list of 2 whole numbers`."""
     if get_origin(hint) is Literal:
         return f"one of {', '.join(get_args(hint))}"
     if get_origin(hint) is tuple:

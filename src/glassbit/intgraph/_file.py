@@ -64,7 +64,7 @@ def save(encoded: Encoded, version: int, certificate: Certificate, path: Path) -
 
 
 def version_of(nodes: Sequence[Node]) -> int:
-    """The version of the format that has all these nodes."""
+    """Return the version of the format that has all these nodes."""
     return max(map(_first_version, nodes))
 
 
@@ -91,7 +91,7 @@ def _first_version(node: Node) -> int:
 
 
 def _in_order(container: bytes, metadata: dict[str, str]) -> bytes:
-    """The container with the metadata in our order; safetensors' own changes from process to process."""
+    """Return the container with the metadata in our order; safetensors' own changes from process to process."""
     size = int.from_bytes(container[:8], "little")
     header = json.loads(container[8 : 8 + size])
     header = {"__metadata__": metadata} | {name: entry for name, entry in header.items() if name != "__metadata__"}

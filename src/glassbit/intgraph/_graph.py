@@ -79,11 +79,11 @@ class IntGraph:
         validate(self.nodes, self.classes, self.preprocessing, self.about)
 
     def tensors(self) -> dict[str, TensorInfo]:
-        """What each node makes, by name, in the order of the nodes."""
+        """Return what each node makes, by name, in the order of the nodes."""
         return infer_all(self.nodes)
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
-        """The logits. This is the definition that every back end meets bit for bit; it is slow.
+        """Return the logits. This is the definition that every back end meets bit for bit; it is slow.
 
         Args:
             images: pixels 0..255 of the input's shape.

@@ -61,7 +61,7 @@ class TensorInfo:
 
 
 def infer(node: Node, reads: Sequence[TensorInfo], *, values: bool = True) -> TensorInfo:
-    """The tensor that a valid node makes of valid ones.
+    """Return the tensor that a valid node makes of valid ones.
 
     Args:
         node: any.
@@ -74,7 +74,7 @@ def infer(node: Node, reads: Sequence[TensorInfo], *, values: bool = True) -> Te
 
 
 def infer_all(nodes: Sequence[Node]) -> dict[str, TensorInfo]:
-    """What each node of a valid network makes, by name, in the order of the nodes."""
+    """Return what each node of a valid network makes, by name, in the order of the nodes."""
     tensors: dict[str, TensorInfo] = {}
     for node in nodes:
         tensors[node.name] = infer(node, [tensors[name] for name in inputs(node)])
@@ -126,12 +126,12 @@ def _made(node: Node, reads: Sequence[TensorInfo]) -> _Made:
 
 
 def kernel_of(node: Conv) -> Pair:
-    """The height and width of a convolution's kernel."""
+    """Return the height and width of a convolution's kernel."""
     return node.weights.codes.shape[2], node.weights.codes.shape[3]
 
 
 def _dot(weights: Weights, read: TensorInfo) -> tuple[int, int]:
-    """The least and the largest sum over one output channel, exact because inputs are independent and span 0."""
+    """Return the least and the largest sum over one output channel, exact because inputs are independent and span 0."""
     low, high = read.low - read.zero, read.high - read.zero
     least, largest = [], []
     each = max(1, _AT_ONCE // weights.codes[0].size)

@@ -57,7 +57,7 @@ TEXT = 2**22
 
 
 def power(limit: int) -> str:
-    """A power of two in words, for messages.
+    """Return a power of two in words, for messages.
 
     Example:
         >>> power(EXACT)

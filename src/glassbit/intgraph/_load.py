@@ -115,7 +115,7 @@ def _arrays(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _expand(name: str, metadata: dict[str, str]) -> Any:
-    """A JSON value that is stored compressed.
+    """Return a JSON value that is stored compressed.
 
     Raises:
         ValueError: it is not there, or not as `save` writes it.
@@ -140,7 +140,7 @@ def _expand(name: str, metadata: dict[str, str]) -> Any:
 
 
 def _json(data: bytes) -> Any:
-    """A JSON value in which no key occurs twice: readers differ in which of the two they take.
+    """Return a JSON value in which no key occurs twice: readers differ in which of the two they take.
 
     Raises:
         ValueError: it is none, or a key does.

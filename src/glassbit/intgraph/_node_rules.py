@@ -87,7 +87,7 @@ class Beside:
 
 
 def alone(node: Node) -> Alone:
-    """The rules of a node by itself."""
+    """Return the rules of a node by itself."""
     match node:
         case Input():
             sizes = (_whole(node, name, getattr(node, name), 1) for name in ("channels", "height", "width"))
@@ -120,7 +120,7 @@ def alone(node: Node) -> Alone:
 
 
 def beside(node: Node, reads: Sequence[TensorInfo]) -> Beside:
-    """The rules of a node that has a shape, beside what it reads.
+    """Return the rules of a node that has a shape, beside what it reads.
 
     Args:
         node: the node.

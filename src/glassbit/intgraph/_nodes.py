@@ -225,7 +225,7 @@ class SumPool:
 
 
 def _matrix(windows: tuple[Window, ...], size: int) -> Int64[np.ndarray, "i n"]:
-    """The weight of every pixel in every window of one axis."""
+    """Return the weight of every pixel in every window of one axis."""
     weights = np.zeros((len(windows), size), np.int64)
     for row, (first, stop, weight) in zip(weights, windows, strict=True):
         row[first:stop] = weight
@@ -285,7 +285,7 @@ Layer = Conv | Linear
 
 
 def inputs(node: Node) -> tuple[str, ...]:
-    """The names of the tensors that a node reads."""
+    """Return the names of the tensors that a node reads."""
     match node:
         case Input():
             return ()

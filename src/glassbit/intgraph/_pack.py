@@ -10,7 +10,7 @@ _AT_ONCE = 2**20
 
 
 def packed_size(count: int, bits: int) -> int:
-    """The bytes that `count` codes of `bits` bits take."""
+    """Return the bytes that `count` codes of `bits` bits take."""
     return -(-count * bits // 8)
 
 
@@ -33,7 +33,7 @@ def pack(codes: UInt8[np.ndarray, "..."], bits: int) -> UInt8[np.ndarray, " m"]:
 
 
 def unpack(data: UInt8[np.ndarray, " m"], bits: int, count: int) -> UInt8[np.ndarray, " n"]:
-    """The codes that `pack` packed.
+    """Return the codes that `pack` packed.
 
     Args:
         data: `packed_size(count, bits)` bytes.

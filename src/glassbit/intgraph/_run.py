@@ -40,7 +40,7 @@ _LOWEST = np.iinfo(np.int64).min
 
 
 def run(nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
-    """The logits, a batch at a time."""
+    """Return the logits, a batch at a time."""
     return np.concatenate([values[nodes[-1].name] for _, values in batches(nodes, images, keep=False)])
 
 
@@ -134,7 +134,7 @@ def round_half_even(product: Int64[np.ndarray, "..."], exponent: Int64[np.ndarra
 def windows(
     x: Int64[np.ndarray, "n c h w"], kernel: Pair, stride: Pair, padding: Pair = (0, 0), fill: int = 0
 ) -> Int64[np.ndarray, "n c i j u v"]:
-    """The window of every output pixel; outside the map there is `fill`."""
+    """Return the window of every output pixel; outside the map there is `fill`."""
     (top, left), (down, right) = padding, stride
     padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
     return np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))[:, :, ::down, ::right]

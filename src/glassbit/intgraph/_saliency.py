@@ -32,7 +32,7 @@ from ._run import batches, blocks, windows
 def saliency(
     nodes: Sequence[Node], images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None = None
 ) -> Float64[np.ndarray, "n h w"]:
-    """The map of each image; see `IntGraph.saliency`."""
+    """Return the map of each image; see `IntGraph.saliency`."""
     logits = nodes[-1]
     assert isinstance(logits, Logits)
     classes = len(logits.scale)
@@ -56,7 +56,7 @@ def saliency(
 def reverse(
     node: Node, gradient: Float64[np.ndarray, "n ..."], values: Mapping[str, Num[np.ndarray, "n ..."]]
 ) -> tuple[Float64[np.ndarray, "n ..."], ...]:
-    """The gradients of what a node reads, from that of what it makes.
+    """Return the gradients of what a node reads, from that of what it makes.
 
     Args:
         node: any but the input and the logits.
@@ -97,7 +97,7 @@ def reverse(
 def fold(
     parts: Float64[np.ndarray, "n c i j u v"], size: tuple[int, ...], stride: Pair, padding: Pair = (0, 0)
 ) -> Float64[np.ndarray, "n c h w"]:
-    """The sum over windows at each pixel of a map of `size`: the reverse of `windows`."""
+    """Return the sum over windows at each pixel of a map of `size`: the reverse of `windows`."""
     n, c, rows, columns, height, width = parts.shape
     (top, left), (down, right) = padding, stride
     padded = np.zeros((n, c, size[0] + 2 * top, size[1] + 2 * left))

@@ -27,7 +27,7 @@ from ._work import work
 
 
 def of_the_whole(nodes: Sequence[Node], classes: Sequence[str], about: About) -> Iterator[str]:
-    """What is too much of a network, whatever its shapes are."""
+    """Yield what is too much of a network, whatever its shapes are."""
     if len(nodes) > NODES:
         yield f"nodes: there must be at most {NODES}; got {len(nodes)}"
     if len(classes) > MOST_CLASSES:
@@ -45,7 +45,7 @@ def of_the_whole(nodes: Sequence[Node], classes: Sequence[str], about: About) ->
 
 
 def of_the_tensor(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> Iterator[str]:
-    """What is too large of one node.
+    """Yield what is too large of one node.
 
     Args:
         node: any whose shapes are right.
@@ -66,7 +66,7 @@ def of_the_tensor(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> 
 
 
 def of_all_tensors(nodes: Sequence[Node]) -> Iterator[str]:
-    """What is too much of a valid network for one image."""
+    """Yield what is too much of a valid network for one image."""
     tensors = infer_all(nodes)
     elements = sum(tensor.size for tensor in tensors.values())
     if elements > TENSORS:

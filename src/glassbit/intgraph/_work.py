@@ -46,7 +46,7 @@ class Work:
 
 
 def work(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> Work:
-    """The work of a node whose shapes are right.
+    """Return the work of a node whose shapes are right.
 
     Args:
         node: any.

@@ -47,7 +47,7 @@ def highest(
 
 @takes(scores=floats(2, "(n, p)"), generator=GENERATOR)
 def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = None) -> Tensor:
-    """The place of every score in its row, 0 for the lowest, ties in random order.
+    """Return the place of every score in its row, 0 for the lowest, ties in random order.
 
     Returns:
         int64, (n, p), each row a permutation of 0..p - 1.

@@ -14,7 +14,7 @@ from ._maps import MAPS, REGION
 
 @takes(maps=MAPS, region=REGION)
 def relevance_mass(maps: Float[np.ndarray, "n h w"], region: Bool[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
-    """The share of each map that lies in a region.
+    """Return the share of each map that lies in a region.
 
         m = sum of a over the region / sum of a over the image
 
@@ -78,7 +78,7 @@ def region_share(region: Bool[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]
 
 
 def _checked(name: str, maps: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """The maps in float64, all NaN where not all is finite."""
+    """Return the maps in float64, all NaN where not all is finite."""
     if maps.shape != region.shape or maps.ndim != 3:
         raise UsageError(
             f"{name}: maps and region must have one shape (n, h, w); got {maps.shape} and {region.shape}; pass both "

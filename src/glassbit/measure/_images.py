@@ -61,7 +61,7 @@ def check_bytes(metric: str, images: Tensor) -> None:
 
 
 def check_asked(metric: str, subject: Subject, images: Tensor, targets: Tensor) -> Int64[Tensor, " n"]:
-    """The targets as int64 on the CPU, when images and targets are ones that a network can be asked about.
+    """Return the targets as int64 on the CPU, when images and targets are ones that a network can be asked about.
 
     Raises:
         UsageError: images that are not uint8 or of another shape, or targets that are no classes.

@@ -72,7 +72,7 @@ def noisy_linear(
 
 
 def _system(hole: Bool[np.ndarray, "h w"], degree: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "b m"]:
-    """The lower diagonals of the matrix over removed pixels in raster order, as LAPACK stores them."""
+    """Return the lower diagonals of the matrix over removed pixels in raster order, as LAPACK stores them."""
     number = np.cumsum(hole).reshape(hole.shape) - 1
     diagonals = np.zeros((hole.shape[1] + 2, np.count_nonzero(hole)))
     diagonals[0] = degree[hole]

@@ -95,7 +95,7 @@ def _measured(
     slope: Float64[Tensor, "m c h w"],
     drawn: UInt8[Tensor, "ms c h w"],
 ) -> Float64[np.ndarray, " m"]:
-    """The metric of images whose noisy copies have been drawn."""
+    """Return the metric of images whose noisy copies have been drawn."""
     from captum.metrics import infidelity as by_captum
 
     samples = len(drawn) // len(images)
@@ -117,7 +117,7 @@ def _measured(
 def _gradient(
     model: nn.Module, images: UInt8[Tensor, "m c h w"], targets: Int64[Tensor, " m"]
 ) -> Float64[Tensor, "m c h w"]:
-    """The signed gradient of each image's target logit, on the CPU."""
+    """Return the signed gradient of each image's target logit, on the CPU."""
     floats = (parameter for parameter in model.parameters() if parameter.is_floating_point())
     like = next(floats, torch.zeros(0))
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():

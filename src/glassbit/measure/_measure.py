@@ -154,7 +154,7 @@ def _check(subject: Subject, data: Dataset) -> None:
 
 
 def _predictions(subject: Subject, data: Dataset, step: Step) -> Int64[np.ndarray, " m"]:
-    """The predicted class of every test image."""
+    """Return the predicted class of every test image."""
     parts = []
     with step("all test images", len(data.test)) as advance:
         for pixels, _ in data.test.chunks(_CHUNK):

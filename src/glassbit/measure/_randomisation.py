@@ -103,7 +103,7 @@ class _Resettable(Protocol):
 
 
 def _checked(subject: Subject) -> nn.Module:
-    """The network, where all of it can be re-drawn."""
+    """Return the network, where all of it can be re-drawn."""
     if subject.model is None:
         raise UsageError(
             f"randomisation: {subject.name} must be a network with weights to re-draw; got a file, whose weights are "
@@ -187,7 +187,7 @@ def _restore_(before: Sequence[tuple[nn.Module, dict[str, Tensor]]]) -> None:
 
 
 def _inputs(model: nn.Module, images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """What the network takes, on its device and in its precision."""
+    """Return what the network takes, on its device and in its precision."""
     floats = (parameter for parameter in model.parameters() if parameter.is_floating_point())
     like = next(floats, torch.zeros(0))
     return to_unit(images.to(like.device)).to(like.dtype)

@@ -177,7 +177,7 @@ def _places(scores: Float[Tensor, "n p"], ties: torch.Generator, draws: torch.Ge
 def _filled(
     images: UInt8[Tensor, "n c h w"], removed: Bool[Tensor, "order n p"], noise: Float64[np.ndarray, "n c h w"]
 ) -> UInt8[Tensor, "fill order n c h w"]:
-    """The images in every order, with both fills."""
+    """Return the images in every order, with both fills."""
     times = len(removed)
     holes, repeated = removed.flatten(0, 1), images.repeat(times, 1, 1, 1)
     constant = masked(repeated.float(), holes, "constant").to(torch.uint8)

@@ -87,7 +87,7 @@ def _measured(
     targets: Int64[Tensor, " m"],
     drawn: UInt8[Tensor, "ms c h w"],
 ) -> Float64[np.ndarray, " m"]:
-    """The metric of images for which the images around them have been drawn."""
+    """Return the metric of images for which the images around them have been drawn."""
     from captum.metrics import sensitivity_max
 
     samples = len(drawn) // len(images)

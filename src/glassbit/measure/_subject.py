@@ -69,7 +69,7 @@ class Subject(ABC):
         """For what needs gradients or weights; None where there is only a file."""
 
     def logits(self, images: Shaped[Tensor, "n c h w"]) -> Float32[Tensor, "n k"]:
-        """The logits, on the CPU.
+        """Return the logits, on the CPU.
 
         Args:
             images: uint8, or float in [0, 1].
@@ -102,11 +102,11 @@ class Subject(ABC):
 
     @abstractmethod
     def _logits(self, images: Shaped[Tensor, "n c h w"]) -> Float32[Tensor, "n k"]:
-        """The same for one batch of at least one image."""
+        """Return the same for one batch of at least one image."""
 
     @abstractmethod
     def _saliency(self, images: Shaped[Tensor, "n c h w"], targets: Int64[Tensor, " n"]) -> Float32[Tensor, "n h w"]:
-        """The same for one batch of at least one image."""
+        """Return the same for one batch of at least one image."""
 
     def _check(self, images: Tensor) -> None:
         check_images(self.name, images, shape=self.image_shape, empty=True, meta=False)
@@ -257,7 +257,7 @@ def _pixels(images: Shaped[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n c h w"]:
 
 
 def _engine(graph: IntGraph) -> tuple[_Run, _Explain]:
-    """What runs a graph, and what explains it."""
+    """Return what runs a graph, and what explains it."""
     try:
         session = Session(onnx_model(graph, explain=True), threads=0)
     except UsageError:

@@ -101,7 +101,7 @@ class Normalize(Fussy):
         return (x - self.mean) / self.std
 
     def wrong_values(self) -> Iterator[str]:
-        """What was put into mean and std later and is no mean, or no standard deviation."""
+        """Yield what was put into mean and std later and is no mean, or no standard deviation."""
         repair = "use those of the data set, dataset.mean and dataset.std"
         for name, value in (("mean", self.mean), ("std", self.std)):
             got = f"{type(value).__name__}" if not isinstance(value, Tensor) else f"the shape {tuple(value.shape)}"
@@ -114,7 +114,7 @@ class Normalize(Fussy):
                 yield f"{name} must be {must}, one per channel; got {tuple(value.flatten().tolist())}; {repair}"
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
+        """Return the settings, for `print(module)`."""
         return f"channels={self.mean.shape[1]}"
 
 

@@ -88,7 +88,7 @@ class CNNBN(nn.Module):
 
 
 def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) -> nn.Module:
-    """The MNIST network of saliency-guided training: two convolutions, two linear layers, dropout, no BatchNorm.
+    """Return the MNIST network of saliency-guided training: two convolutions, two linear layers, dropout, no BatchNorm.
 
         conv 3x3, 32 - ReLU - conv 3x3, 64 - ReLU - max-pool 2 - dropout 0.25 - linear 128 - ReLU - dropout 0.5 - linear
 
@@ -116,7 +116,7 @@ def cnn(classes: int = 10, channels: int = 1, size: int | tuple[int, int] = 28) 
 
 
 def cnn_bn(classes: int = 10, channels: int = 1, width: int = 16) -> nn.Module:
-    """A small network for quick studies: four conv-BatchNorm-ReLU stages, then means over a 4 x 4 grid.
+    """Return a small network for quick studies: four conv-BatchNorm-ReLU stages, then means over a 4 x 4 grid.
 
         widths w, 2w, 4w, 6w (16, 32, 64, 96 by default), strides 1, 2, 2, 2, all 3x3
 

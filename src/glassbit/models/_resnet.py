@@ -49,7 +49,7 @@ class SubsampleAndPad(nn.Module):
         return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.channels))
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
+        """Return the settings, for `print(module)`."""
         return f"channels={self.channels}"
 
 
@@ -114,7 +114,7 @@ class ResNet(nn.Module):
 
 
 def resnet20(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") -> nn.Module:
-    """The 20-layer residual network for small images.
+    """Return the 20-layer residual network for small images.
 
         conv 3x3, 16 - n blocks of 16 channels - n of 32 - n of 64 - mean of each channel - linear,    n = 3
 
@@ -138,12 +138,12 @@ def resnet20(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") 
 
 
 def resnet32(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") -> nn.Module:
-    """The 32-layer residual network for small images: `resnet20` with n = 5, 464,154 parameters."""
+    """Return the 32-layer residual network for small images: `resnet20` with n = 5, 464,154 parameters."""
     return _resnet("resnet32", 5, classes, channels, shortcut)
 
 
 def resnet56(classes: int = 10, channels: int = 3, *, shortcut: Shortcut = "A") -> nn.Module:
-    """The 56-layer residual network for small images: `resnet20` with n = 9, 853,018 parameters."""
+    """Return the 56-layer residual network for small images: `resnet20` with n = 9, 853,018 parameters."""
     return _resnet("resnet56", 9, classes, channels, shortcut)
 
 

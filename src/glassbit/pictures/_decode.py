@@ -86,7 +86,7 @@ def settle(files: Sequence[Path], framing: Framing) -> Framing:
 
 @takes(files=FILES, framing=SETTLED)
 def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int], None] | None = None) -> Images:
-    """The pixels of `files`, a chunk at a time.
+    """Yield the pixels of `files`, a chunk at a time.
 
     Args:
         files: image files.
@@ -127,7 +127,7 @@ def decoded(files: Sequence[Path], framing: Framing, *, advance: Callable[[int],
 
 
 def _open(path: Path) -> ImageFile.ImageFile:
-    """An image of one of the formats; nothing but a plain file is opened.
+    """Return an image of one of the formats; nothing but a plain file is opened.
 
     Raises:
         ValueError: it is no file.

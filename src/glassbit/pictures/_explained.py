@@ -41,7 +41,7 @@ class Explained:
 
 @takes(number=whole(0), name=TEXT)
 def folder_name(number: int, name: str) -> str:
-    """A name for an image's folder that any file system takes and that stays inside its parent."""
+    """Return a name for an image's folder that any file system takes and that stays inside its parent."""
     stem = re.sub(r"\.(png|jpe?g|bmp|gif|tiff?|webp)$", "", name, flags=re.IGNORECASE)
     return f"{number:04d}-{re.sub(r'[^A-Za-z0-9_-]+', '-', stem).strip('-')[-60:] or 'image'}"
 
@@ -116,7 +116,7 @@ def _entry(one: Explained, label: int | None, classes: Sequence[str]) -> dict[st
 
 
 def _lines(entry: Mapping[str, Any]) -> list[str]:
-    """What a panel says of an image."""
+    """Return what a panel says of an image."""
     sure = "" if entry["confidence"] is None else f" ({entry['confidence']:.0%})"
     lines = [entry["name"], f"predicted: {entry['prediction_name']}{sure}", f"explained: {entry['target_name']}"]
     return lines if entry["label"] is None else [*lines, f"true: {entry['label_name']}"]

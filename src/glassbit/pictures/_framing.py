@@ -74,5 +74,5 @@ class Framing:
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     def apply_pixels(self, pixels: UInt8[np.ndarray, "c h w"]) -> UInt8[np.ndarray, "d i j"]:
-        """The same for an image that is an array already."""
+        """Return the same for an image that is an array already."""
         return self.apply(Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))

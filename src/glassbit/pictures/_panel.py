@@ -34,7 +34,7 @@ class Column:
 
 
 def panel(image: Pixels, lines: Sequence[str], columns: Sequence[Column]) -> Image.Image:
-    """The image and `lines` about it at the left, then a column per method: map above, overlay below.
+    """Return the image and `lines` about it at the left, then a column per method: map above, overlay below.
 
     Args:
         image: the image itself.

@@ -51,7 +51,7 @@ def strengths(saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
 
 @takes(saliency=MAP, colors=TEXT)
 def colored(saliency: Float[np.ndarray, "h w"], *, colors: str = "inferno") -> Pixels:
-    """A map in colours, from its lowest to its highest values.
+    """Return a map in colours, from its lowest to its highest values.
 
     Args:
         saliency: values >= 0.
@@ -71,7 +71,7 @@ def overlay(
     colors: str = "inferno",
     opacity: float = 0.85,
 ) -> Pixels:
-    """A map laid over its image, in grey where the map is low.
+    """Return a map laid over its image, in grey where the map is low.
 
         (1 - o m) grey(image) + o m colour(m)
 

@@ -60,7 +60,7 @@ def walk(folder: Path, *, root: Path | None = None, skip: Callable[[Path], bool]
 
 
 def said_outside(root: Path, outside: Sequence[Path]) -> str:
-    """A sentence on images that are read through links.
+    """Return a sentence on images that are read through links.
 
     Args:
         root: the folder that the user named.

@@ -78,7 +78,7 @@ class Row:
 def activations(
     model: nn.Module, calls: Calls | None, is_activation: Callable[[nn.Module], bool]
 ) -> tuple[Activation, ...]:
-    """The activations of a network, in order of definition.
+    """Return the activations of a network, in order of definition.
 
     A module that is registered in several places is several activations: one in each place that is called. The places
     that are not called stay with the first of them. Where no calls were seen, each place counts as called once.
@@ -102,7 +102,7 @@ def activations(
 def give_bits(
     rows: Sequence[Row], found: Sequence[Activation], calls: Calls | None, plan: Plan
 ) -> tuple[tuple[LayerBits, ...], tuple[str, ...]]:
-    """The bits of each layer, and what the rules call layers that match none.
+    """Return the bits of each layer, and what the rules call layers that match none.
 
     Depth, the layer in front of an activation, the first and the last layer, and the activation that feeds the last one
     follow from the order of calls; what is not called counts as behind what is defined before it.
@@ -136,7 +136,7 @@ def give_bits(
 
 
 def _sequence(activations_seen: Sequence[Activation], calls: Calls | None) -> list[str]:
-    """The names of all calls, activations by their call."""
+    """Return the names of all calls, activations by their call."""
     owner = {place.name: activation for activation in activations_seen for place in activation.places}
     counts: Counter[str] = Counter()
     names: list[str] = []
@@ -156,7 +156,7 @@ def _in_order(defined: Sequence[str], called: Sequence[str]) -> list[str]:
 
 
 def _before(order: Sequence[str], weights: set[str]) -> dict[str, str]:
-    """The layer with weights in front of each activation; an empty name where there is none."""
+    """Return the layer with weights in front of each activation; an empty name where there is none."""
     producer, before = "", {}
     for name in order:
         if name in weights:
@@ -167,6 +167,6 @@ def _before(order: Sequence[str], weights: set[str]) -> dict[str, str]:
 
 
 def _feeding(order: Sequence[str], weights: set[str], last: str) -> str | None:
-    """The activation in front of the last call of the last layer."""
+    """Return the activation in front of the last call of the last layer."""
     end = len(order) - 1 - order[::-1].index(last)
     return next((name for name in reversed(order[:end]) if name not in weights), None)

@@ -126,7 +126,7 @@ class _Twin:
         self._watch(ROOT, self.network, noted=False)
 
     def run(self, *inputs: Tensor) -> Calls:
-        """The calls of one forward pass."""
+        """Return the calls of one forward pass."""
         self.inside.clear()
         self.entered.clear()
         self.noted.clear()
@@ -170,7 +170,7 @@ class _Twin:
 
 
 def _copied(model: nn.Module, device: str | None) -> nn.Module:
-    """A copy without hooks that shares the parameters, or has them on `device`."""
+    """Return a copy without hooks that shares the parameters, or has them on `device`."""
     memo: dict[int, object] = {}
     for parameter in model.parameters():
         moved = parameter if device is None else nn.Parameter(parameter.detach().to(device), parameter.requires_grad)

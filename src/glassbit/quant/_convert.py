@@ -201,7 +201,7 @@ def quantizers(model: nn.Module) -> Iterator[tuple[str, WeightQuantizer | Activa
 
 
 def assign(model: nn.Module, plan: Plan, *, example: Example | None = None) -> Conversion:
-    """The bits that `plan` gives each layer of a float model, without converting it; see `quantize_`."""
+    """Return the bits that `plan` gives each layer of a float model, without converting it; see `quantize_`."""
     check_network("assign", model)
     check_kind("assign", "plan", instance(Plan, "a glassbit.Plan", 'pass one, such as Plan.named("w4a4")'), plan)
     return _assign(model, plan, see(model, example, is_activation=_is_activation, is_weighted=_is_weighted))
@@ -231,7 +231,7 @@ def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
 
 
 def _replaced(model: nn.Module, conversion: Conversion, calls: Calls | None) -> list[str]:
-    """The names of the modules that a conversion replaces."""
+    """Return the names of the modules that a conversion replaces."""
     bits = {layer.name: layer.bits for layer in conversion.layers}
     names = {name for name, width in bits.items() if width != FLOAT_BITS}
     places = activations(model, calls, _is_activation)
@@ -295,7 +295,7 @@ def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | 
 
 
 def _placed(activation: Activation, bits: list[int], plan: Plan, device: torch.device | None) -> nn.Module:
-    """What takes the place of an activation: itself in full precision, a quantizer, or one per call."""
+    """Return what takes the place of an activation: itself in full precision, a quantizer, or one per call."""
     module = activation.module
     if all(count == FLOAT_BITS for count in bits):
         return module

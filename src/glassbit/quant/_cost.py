@@ -188,7 +188,7 @@ def _set_bits(tensor: Tensor, bits: int) -> None:
 
 
 def _get_bits(values: list[Any], default: int = FLOAT_BITS) -> int:
-    """The widest mark among tensors, also one list deep (`torch.cat`)."""
+    """Return the widest mark among tensors, also one list deep (`torch.cat`)."""
     flat = [item for value in values for item in (value if isinstance(value, tuple | list) else (value,))]
     marks = [tensor.__dict__.get("_glassbit_bits", 0) for tensor in flat if isinstance(tensor, Tensor)]
     return max(marks, default=0) or default

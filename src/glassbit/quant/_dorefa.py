@@ -43,11 +43,11 @@ class DoReFa(WeightQuantizer):
         return 0, 2**self.bits - 1
 
     def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
-        """The value of one code step, `2 / (2^k - 1)`; `w` is not looked at."""
+        """Return the value of one code step, `2 / (2^k - 1)`; `w` is not looked at."""
         return torch.tensor(2 / (2**self.bits - 1))
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `w`, 0..2^k - 1, so that `forward(w) == scale() * (to_int(w) + offset)`."""
+        """Return the codes of `w`, 0..2^k - 1, so that `forward(w) == scale() * (to_int(w) + offset)`."""
         check_dense("DoReFa", w, name="w")
         return _codes(w.detach(), 2**self.bits - 1).to(torch.int32)
 

@@ -62,11 +62,11 @@ class LSQ(WeightQuantizer):
         self.step.copy_(torch.where((start > 0) & start.isfinite(), start, self.step))
 
     def scale(self, w: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
-        """The value of one code step; `w` is not looked at."""
+        """Return the value of one code step; `w` is not looked at."""
         return _scale(self.step)
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `w`, so that `forward(w) == scale() * to_int(w)`."""
+        """Return the codes of `w`, so that `forward(w) == scale() * to_int(w)`."""
         return _codes(w, self.step, self.codes)
 
     def quantize(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -74,7 +74,7 @@ class LSQ(WeightQuantizer):
         return _quantized(w, self.step, self.codes, features=w.numel())
 
     def extra_repr(self) -> str:
-        """The settings, as the checkpoints of runs have them."""
+        """Return the settings, as the checkpoints of runs have them."""
         return f"bits={self.bits}, signed=True"
 
 
@@ -116,11 +116,11 @@ class LSQActivation(ActivationQuantizer):
         self.set_level_(best_level(x, self.codes[1]))
 
     def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
-        """The value of one code step; `x` is not looked at."""
+        """Return the value of one code step; `x` is not looked at."""
         return _scale(self.step)
 
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `x`, so that `forward(x) == scale() * to_int(x)`."""
+        """Return the codes of `x`, so that `forward(x) == scale() * to_int(x)`."""
         return _codes(x, self.step, self.codes)
 
     def quantize(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -128,11 +128,11 @@ class LSQActivation(ActivationQuantizer):
         return _quantized(x, self.step, self.codes, features=x.numel() if x.dim() < 2 else x[0].numel())
 
     def extra_repr(self) -> str:
-        """The settings, as the checkpoints of runs have them."""
+        """Return the settings, as the checkpoints of runs have them."""
         return f"bits={self.bits}, signed=False"
 
     def _get_name(self) -> str:
-        """What `print(module)` and the checkpoints of runs call it."""
+        """Return what `print(module)` and the checkpoints of runs call it."""
         return "LSQ"
 
     def _gradient_of_codes(self, grad: Tensor, rounding: Rounding) -> Tensor:

@@ -71,11 +71,11 @@ class PACT(ActivationQuantizer, nn.ReLU):
         self.set_level_(best_level(x, self.codes[1]))
 
     def scale(self, x: Float[Tensor, "..."] | None = None) -> Float[Tensor, ""]:
-        """The value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
+        """Return the value of one code step, `alpha / (2^k - 1)`; `x` is not looked at."""
         return _step(self.alpha.detach().clamp(min=FLOOR), 2**self.bits - 1)
 
     def to_int(self, x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
+        """Return the codes of `x`, 0..2^k - 1, so that `forward(x) == scale() * to_int(x)`."""
         check_dense("PACT", x, name="x")
         return _round(x.detach(), _bound(self.alpha), 2**self.bits - 1).to(torch.int32)
 
@@ -158,7 +158,7 @@ def _inside(grad: Tensor, x: Tensor, bound: Tensor | float) -> Tensor:
 
 
 def _at_bound(grad: Tensor, x: Tensor, alpha: Tensor, bound: Tensor | float) -> Tensor:
-    """The sum of `grad` where `x >= bound`."""
+    """Return the sum of `grad` where `x >= bound`."""
     if isinstance(bound, Tensor) or grad.requires_grad or grad.dtype not in _FUSED or x.dtype != grad.dtype:
         precision = torch.promote_types(alpha.dtype, torch.float32)
         total = torch.where(x.detach() >= bound, grad, 0.0).sum(dtype=precision)
@@ -169,7 +169,7 @@ def _at_bound(grad: Tensor, x: Tensor, alpha: Tensor, bound: Tensor | float) -> 
 
 
 def _below(bound: float, dtype: torch.dtype) -> float:
-    """The largest number of `dtype` under `bound`: x is above the one where it is not under the other."""
+    """Return the largest number of `dtype` under `bound`: x is above the one where it is not under the other."""
     near = torch.tensor(bound, dtype=dtype)
     return (near if near.item() < bound else near.nextafter(torch.zeros_like(near))).item()
 

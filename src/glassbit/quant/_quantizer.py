@@ -53,11 +53,11 @@ class Quantizer(nn.Module, ABC):
         """Return the value of one code step for the values `x`; no gradient."""
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)` and for the checkpoints of a run."""
+        """Return the settings, for `print(module)` and for the checkpoints of a run."""
         return f"bits={self.bits}"
 
     def _get_name(self) -> str:
-        """The name, for the same; torch calls it so."""
+        """Return the name, for the same; torch calls it so."""
         return type(self).__name__
 
 

@@ -104,7 +104,7 @@ def refuse_hooks(named: Collection[tuple[str, nn.Module]]) -> None:
 
 
 def without_activations(model: nn.Module, conversion: Conversion, plan: Plan) -> str | None:
-    """What to say of a network whose weights alone were quantized although the plan wants both; else None."""
+    """Return what to say of a network whose weights alone were quantized although the plan wants both; else None."""
     wanted = any(rule.activation != FLOAT_BITS for rule in plan.rules)
     weights = sum(layer.kind == "weight" for layer in conversion.layers)
     if not wanted or weights < _WITHOUT_ACTIVATION or any(layer.kind == "activation" for layer in conversion.layers):
@@ -126,7 +126,7 @@ def _of_the_whole(model: nn.Module) -> Iterator[str]:
 
 
 def _reasons(module: nn.Module) -> Iterator[str]:
-    """What one layer or activation carries besides its weight and bias."""
+    """Yield what one layer or activation carries besides its weight and bias."""
     if own := [name for name in ("forward", "_conv_forward") if name in vars(module)]:
         yield f"its {own[0]} was replaced on the instance and would not be called; make it a module of its own"
     weighted = isinstance(module, nn.Conv2d | nn.Linear)

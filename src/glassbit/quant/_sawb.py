@@ -62,12 +62,12 @@ class SAWB(WeightQuantizer):
         return "odd" if self.bits == 2 else "signed"
 
     def scale(self, w: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-        """The value of one code step for the weights `w`."""
+        """Return the value of one code step for the weights `w`."""
         check_dense("SAWB", w, name="w")
         return _scale(w.detach(), self.bits, self.covers)
 
     def to_int(self, w: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
-        """The codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
+        """Return the codes of `w`, so that `forward(w) == scale(w) * (to_int(w) + offset)`."""
         check_dense("SAWB", w, name="w")
         return _codes(w.detach(), self.scale(w), self.bits).to(torch.int32)
 
@@ -79,7 +79,7 @@ class SAWB(WeightQuantizer):
         return cast(Tensor, _SAWB.apply(w, self.bits, self.covers))  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
+        """Return the settings, for `print(module)`."""
         return f"bits={self.bits}" if self._version > 1 or self.bits < 8 else f"bits={self.bits}, covers=False"
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, metadata: dict[str, Any], *rest: Any) -> None:

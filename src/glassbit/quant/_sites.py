@@ -67,7 +67,7 @@ class Sites(nn.Module):
         return cast(Tensor, self._modules[str(index)](x))  # type: ignore[misc]
 
     def extra_repr(self) -> str:
-        """The settings, for `print(module)`."""
+        """Return the settings, for `print(module)`."""
         return f"scope={self.scope!r}"
 
 
@@ -151,7 +151,7 @@ def _check(scope: str, counts: dict[nn.Module, int]) -> None:
 
 @functools.cache
 def _counting(base: Any) -> Any:
-    """The subclass of the class `base` that counts calls in its forward passes."""
+    """Return the subclass of the class `base` that counts calls in its forward passes."""
 
     @functools.wraps(base.forward)
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:

@@ -58,7 +58,7 @@ def load_policy(path: Path) -> PolicyRecipe:
 
 
 def parse_policy(text: str, source: str = "policy") -> PolicyRecipe:
-    """A policy from YAML text.
+    """Return a policy from YAML text.
 
     Raises:
         RecipeError: every problem, once, each with its line.

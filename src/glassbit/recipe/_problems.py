@@ -45,7 +45,7 @@ def _is_empty(values: Any, path: Path) -> bool:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` was most likely meant to be."""
+    """Return the known word that `word` was most likely meant to be."""
     folded = {name.lower().replace("_", "-"): name for name in known}
     close = difflib.get_close_matches(word.lower().replace("_", "-"), folded, n=1, cutoff=0.6)
     return folded[close[0]] if close else None
@@ -148,7 +148,7 @@ def _shown(value: Any) -> str:
 
 
 def _owner(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
-    """The model that a mapping at `path` is read as."""
+    """Return the model that a mapping at `path` is read as."""
     for part in path:
         if isinstance(part, int):
             continue
@@ -212,7 +212,7 @@ def _try(model: type[Options], values: Any) -> tuple[Options | None, ValidationE
 
 
 def _without(values: Any, paths: Sequence[Path]) -> Any:
-    """A copy of plain `values` without the keys at `paths`."""
+    """Return a copy of plain `values` without the keys at `paths`."""
     copied = deepcopy(values)
     for path in paths:
         owner, last = None, None

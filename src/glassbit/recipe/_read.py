@@ -36,7 +36,7 @@ class RecipeFile:
 
 
 def shipped() -> tuple[str, ...]:
-    """The names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package."""
     files = resources.files("glassbit.recipe").joinpath(_SHIPPED).iterdir()
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
@@ -66,7 +66,7 @@ def load(source: str | Path) -> RecipeFile:
 
 
 def parse(text: str, source: str = "recipe") -> Recipe:
-    """A recipe from YAML text.
+    """Return a recipe from YAML text.
 
     Args:
         text: the YAML.
@@ -86,7 +86,7 @@ def parse(text: str, source: str = "recipe") -> Recipe:
 def run_recipe(
     values: Mapping[str, Any], source: str = "command line", *, lines: Mapping[Keys, int] | None = None
 ) -> RunRecipe:
-    """A single run from plain values, e.g. those of command-line flags.
+    """Return a single run from plain values, e.g. those of command-line flags.
 
     Args:
         values: the fields of `RunRecipe`; data, model and plan may be given by name alone.

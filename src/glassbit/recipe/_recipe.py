@@ -49,7 +49,7 @@ def _named(value: Any) -> Any:
 
 
 def _seeds(value: Any) -> Any:
-    """A list stays; one number is refused, as it may be a seed or a count of seeds."""
+    """Return a list stays; one number is refused, as it may be a seed or a count of seeds."""
     if isinstance(value, int) and not isinstance(value, bool):
         several = f"[{', '.join(map(str, range(max(value, 1))))}]" if value < 4 else f"[0, ..., {value - 1}]"
         count = "1 run" if value < 2 else f"{value} runs"
@@ -204,7 +204,7 @@ def grid_problems(
     finetuning: bool,
     full_edges: Sequence[int],
 ) -> list[Problem]:
-    """What is wrong between the parts of a grid; values may be invalid by themselves.
+    """Return what is wrong between the parts of a grid; values may be invalid by themselves.
 
     Args:
         settings: the names of those of saliency-guided training.
@@ -306,7 +306,7 @@ def _run(
 
 
 def data_slug(data: DataRecipe) -> str:
-    """The data set in run ids and file names."""
+    """Return the data set in run ids and file names."""
     path = PurePath(data.name)
     parts = [path.stem if path.suffix == ".npz" else path.name or "data"]
     if data.size is not None:
@@ -319,13 +319,13 @@ def data_slug(data: DataRecipe) -> str:
 
 
 def model_slug(model: ModelRecipe) -> str:
-    """The network in run ids."""
+    """Return the network in run ids."""
     name = model.name.rpartition(":")[2]
     return _clean("-".join([name, *(f"{key}-{value}" for key, value in sorted(model.arguments.items()))]))
 
 
 def digest(config: dict[str, Any]) -> str:
-    """The digest of a run's resolved `config`."""
+    """Return the digest of a run's resolved `config`."""
     return hashlib.sha256(json.dumps(relevant(config), sort_keys=True).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udf
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Return the text of a file.
 
     Raises:
         UsageError: it is not readable UTF-8, or far too large.
@@ -122,7 +122,7 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int], odd: list[str]) -> Any
 
 
 def _shown(node: Any) -> str:
-    """A value of YAML that is neither text nor number."""
+    """Return a value of YAML that is neither text nor number."""
     return f"the date {node}" if isinstance(node, date) else brief(node, 60)
 
 
@@ -143,5 +143,5 @@ def place(path: Keys, lines: dict[Keys, int]) -> str:
 
 
 def line_number(problem: str) -> int:
-    """The line that a problem begins with."""
+    """Return the line that a problem begins with."""
     return int(problem.removeprefix("line ").partition(":")[0])

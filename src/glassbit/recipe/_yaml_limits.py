@@ -12,7 +12,7 @@ _OPENING, _CLOSING = "[{", "]}"
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with a text, with its line; None if nothing is.
+    """Return what is wrong with a text, with its line; None if nothing is.
 
     Recipes are short and flat. Aliases could make a few lines stand for billions, or a list contain itself.
 
@@ -30,7 +30,7 @@ def problem(text: str) -> str | None:
 
 
 def _deep_line(text: str) -> int | None:
-    """The line with far too many open brackets, or `- - -`: a parser's time grows with the square of them."""
+    """Return the line with far too many open brackets, or `- - -`: a parser's time grows with the square of them."""
     depth = 0
     for number, line in enumerate(text.splitlines(), 1):
         for char in line:

@@ -35,7 +35,7 @@ def differing(result: Result, head: Head) -> str:
 
 
 def _numbers(result: Result, head: Head, integer: int | None) -> dict[str, tuple[int | None, int | None]]:
-    """What both files say: of the run, then of the result."""
+    """Return what both files say: of the run, then of the result."""
     images = None if head.images is None else head.images.test
     classes = None if head.images is None or head.images.classes is None else len(head.images.classes)
     numbers: dict[str, tuple[int | None, int | None]] = {
@@ -51,7 +51,7 @@ def _numbers(result: Result, head: Head, integer: int | None) -> dict[str, tuple
 
 
 def _asked(head: Head, name: str) -> int | None:
-    """A number of the run's training, where its recipe is there to say so."""
+    """Return a number of the run's training, where its recipe is there to say so."""
     training: Any = (head.config or {}).get("training")
     value = training.get(name) if isinstance(training, Mapping) else None
     return value if isinstance(value, int) else None

@@ -85,7 +85,7 @@ class Backend:
 
 
 def from_logits(name: str, logits: Logits, *, needs: Callable[[], object] = lambda: None) -> Backend:
-    """A back end that reads the graph and has one way to run it.
+    """Return a back end that reads the graph and has one way to run it.
 
     Args:
         name: of the program.

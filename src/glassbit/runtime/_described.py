@@ -125,7 +125,7 @@ def _preprocessing(given: Any) -> Preprocessing:
 
 
 def _wrong_ends(model: onnx.ModelProto, classes: int, images: Preprocessing) -> str | None:
-    """What is wrong with the inputs and outputs."""
+    """Return what is wrong with the inputs and outputs."""
     from onnx import TensorProto
 
     size = (images.height, images.width)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @takes(graph=GRAPH)
 def float_twin(graph: IntGraph) -> onnx.ModelProto:
-    """The network that full precision would have run: `Conv`, `Relu`, `Add`, `MaxPool`, `AveragePool`, `Gemm`,
+    """Return the network that full precision would have run: `Conv`, `Relu`, `Add`, `MaxPool`, `AveragePool`, `Gemm`,
     and `MatMul` for means over windows of several sizes.
 
     Weights are float32 initializers, requantizers become bias and ReLU, and nothing is rounded or clipped from above;

@@ -117,7 +117,7 @@ class FloatForward:
                 assert_never(read)
 
     def _layer(self, node: Requantize, layer: Conv | Linear, unit: float) -> _Real:
-        """A convolution or linear layer, its bias, and ReLU where the window begins at 0."""
+        """Return a convolution or linear layer, its bias, and ReLU where the window begins at 0."""
         scale = steps(node).astype(np.float64) * unit
         bias = np.broadcast_to(node.bias * scale, len(layer.weights.codes))
         tensor = self._product(layer, scale / self._reals[layer.input].unit, bias, layer.name)
@@ -170,7 +170,7 @@ class FloatForward:
         return self._op("AveragePool", tensor, name=pool.name, attributes=attributes)
 
     def _means(self, pool: SumPool, tensor: str) -> str:
-        """The sums over their largest weights."""
+        """Return the sums over their largest weights."""
         rows, columns = pool.matrices(*self.tensors[pool.input].shape[1:])
         across = self._constant(columns.T / columns.sum(1).max())
         tensor = self._op("MatMul", tensor, across, name=f"{pool.name}.columns")

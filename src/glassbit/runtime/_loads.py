@@ -11,12 +11,12 @@ _EXPLAINS = {**_LOADS, 8: "1.21.0"}
 
 
 def packed_bits(graph: IntGraph) -> int:
-    """The fewest bits that weights of the network are packed at in an ONNX file: 2, 4 or 8."""
+    """Return the fewest bits that weights of the network are packed at in an ONNX file: 2, 4 or 8."""
     return min(layer.onnx_bits for layer in graph.certificate.layers)
 
 
 def oldest_onnxruntime(graph: IntGraph, *, explain: bool) -> str:
-    """The oldest version of ONNX Runtime that loads the network's ONNX file, e.g. "1.23.0".
+    """Return the oldest version of ONNX Runtime that loads the network's ONNX file, e.g. "1.23.0".
 
     Args:
         graph: the network.

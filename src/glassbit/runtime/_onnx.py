@@ -39,7 +39,7 @@ def export_onnx(graph: IntGraph, path: str | Path, *, explain: bool = False) -> 
 
 @takes(explain=SWITCH)
 def onnx_model(graph: IntGraph, *, explain: bool = False) -> onnx.ModelProto:
-    """A network in standard ONNX operators, whose logits are those of `graph.run`, bit for bit.
+    """Return a network in standard ONNX operators, whose logits are those of `graph.run`, bit for bit.
 
     Inputs: `image`, uint8 `(n, c, h, w)`; with `explain` also `target`, int64 `(n)` or `(1)`: the class whose logit is
     explained, -1 for the predicted one. Outputs: `logits`, float32 `(n, k)`; with `explain` also `saliency`, float32

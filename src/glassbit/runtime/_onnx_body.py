@@ -48,7 +48,7 @@ class Body:
         self.nodes.append(helper.make_node(kind, inputs, [output], **(attributes or {})))
 
     def constant(self, values: Array) -> str:
-        """The name of a constant; the same one for the same values, type and shape."""
+        """Return the name of a constant; the same one for the same values, type and shape."""
         key = (values.dtype.str, values.shape, values.tobytes())
         if key not in self._constants:
             self._constants[key] = self.reserve(f"constant{len(self._constants)}")
@@ -62,14 +62,14 @@ class Body:
         return str(tensor.name)
 
     def filled(self, value: Array, shape: tuple[int, ...], *, name: str) -> str:
-        """A tensor that is made of one value at load, so that the file does not hold it."""
+        """Return a tensor that is made of one value at load, so that the file does not hold it."""
         scalar = numpy_helper.from_array(value.reshape(1))
         return self.op(
             "ConstantOfShape", self.constant(np.array(shape, np.int64)), name=name, attributes={"value": scalar}
         )
 
     def reserve(self, name: str) -> str:
-        """The name itself, or, where it is taken, with the first free number behind it."""
+        """Return the name itself, or, where it is taken, with the first free number behind it."""
         free, number = name, 1
         while free in self._names:
             number += 1

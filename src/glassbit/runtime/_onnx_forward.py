@@ -66,7 +66,7 @@ class Forward:
             self._write(node)
 
     def zero(self, name: str) -> int:
-        """The uint8 value that stands for 0 in a tensor of codes."""
+        """Return the uint8 value that stands for 0 in a tensor of codes."""
         return SIGNED if self.tensors[name].low < 0 else self.tensors[name].zero
 
     def _write(self, node: Node) -> None:
@@ -113,7 +113,7 @@ class Forward:
         return self._quantized(node, conv.input, weights.tensor, weights.zero, attributes)
 
     def _window_sum(self, node: Requantize, pool: AveragePool) -> str:
-        """A convolution of each channel with ones."""
+        """Return a convolution of each channel with ones."""
         channels = self.tensors[pool.input].shape[0]
         ones = self.body.filled(np.array(1, np.int8), (channels, 1, *pool.kernel), name=f"{pool.name}.ones")
         attributes = {"strides": pool.stride, "group": channels}
@@ -122,7 +122,7 @@ class Forward:
     def _quantized(
         self, node: Requantize, read: str, weights: str, weight_zero: str, attributes: dict[str, object]
     ) -> str:
-        """The accumulators of a convolution and their requantizer in one."""
+        """Return the accumulators of a convolution and their requantizer in one."""
         channels = self.tensors[node.name].shape[0]
         one = self.body.constant(np.array(1, np.float32))
         return self.body.op(
@@ -176,13 +176,13 @@ class Forward:
         return self.body.op("QuantizeLinear", real, one, zero, name=_before_clip(node))
 
     def _clip(self, node: Requantize, saturated: str) -> str:
-        """The upper end of the window, where uint8 does not end there."""
+        """Return the upper end of the window, where uint8 does not end there."""
         if node.high >= 255 or node.low < 0:
             return saturated
         return self.body.op("Clip", saturated, "", self.body.constant(np.array(node.high, np.uint8)), name=node.name)
 
     def _integers(self, name: str) -> str:
-        """A node's integers as int32, written once."""
+        """Return a node's integers as int32, written once."""
         if name not in self._accumulators:
             self._accumulators[name] = self._as_int32(self.nodes[name])
         return self._accumulators[name]

@@ -112,7 +112,7 @@ class _Reverse:
                 assert_never(node)
 
     def _arriving(self, name: str) -> _Gradient:
-        """The sum of what the readers send."""
+        """Return the sum of what the readers send."""
         parts = self.parts.pop(name)
         fixed = [part for part in parts if isinstance(part, _Gradient)]
         if len(fixed) == len(parts) == 1:
@@ -131,7 +131,7 @@ class _Reverse:
         return _Gradient(total, np.array([common]))
 
     def _with_factor(self, gradient: _Gradient, common: float, axes: int) -> str:
-        """The tensor whose factor is the common one, for each channel."""
+        """Return the tensor whose factor is the common one, for each channel."""
         ratio = gradient.factor / common
         if (ratio == 1).all():
             return gradient.tensor
@@ -271,7 +271,7 @@ class _Reverse:
         return _Gradient(self._op("ConvTranspose", tensor, one, name=node.name, attributes=attributes), factor)
 
     def _rest(self, name: str, kernel: tuple[int, ...], stride: tuple[int, int], padding: tuple[int, int]) -> list[int]:
-        """The pixels at the lower and the right edge that no window reaches."""
+        """Return the pixels at the lower and the right edge that no window reaches."""
         sizes = self._shape(name)[1:]
         return [(sizes[axis] + 2 * padding[axis] - kernel[axis]) % stride[axis] for axis in (0, 1)]
 

@@ -39,7 +39,7 @@ def stored_bits(bits: int) -> int:
 
 
 def integers(body: Body, weights: Weights, name: str) -> str:
-    """The packed codes as an initializer, and the int32 tensor W made of them."""
+    """Return the packed codes as an initializer, and the int32 tensor W made of them."""
     kind, bits = _STORED.get(weights.bits, (TensorProto.UINT8, 8))
     packed = _pack(weights.codes, bits)
     codes = body.stored(helper.make_tensor(f"{name}.codes", kind, weights.codes.shape, packed, raw=True))

@@ -40,7 +40,7 @@ def export_qonnx(graph: IntGraph, path: str | Path) -> None:
 
 
 def qonnx_model(graph: IntGraph) -> onnx.ModelProto:
-    """The network for one image, whose codes and logits in QONNX's own executor are those of `graph.run`.
+    """Return the network for one image, whose codes and logits in QONNX's own executor are those of `graph.run`.
 
     The input `image` holds pixels 0..255 as float32. Weights are `Quant` nodes over their integers W; a requantizer is
     `Mul m 2^-e -> Quant`, with `rounding_mode="ROUND"`, which rounds halves to even.

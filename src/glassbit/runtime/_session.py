@@ -67,7 +67,7 @@ class Session:
         self._wants_target = TARGET in {given.name for given in self._session.get_inputs()}
 
     def run(self, images: UInt8[np.ndarray, "n c h w"]) -> Float32[np.ndarray, "n k"]:
-        """The logits.
+        """Return the logits.
 
         Args:
             images: pixels 0..255 of the network's size.
@@ -82,7 +82,7 @@ class Session:
     def explain(
         self, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None = None
     ) -> tuple[Float32[np.ndarray, "n k"], Float32[np.ndarray, "n h w"]]:
-        """The logits and the saliency maps, in one pass.
+        """Return the logits and the saliency maps, in one pass.
 
         Args:
             images: pixels 0..255 of the network's size.
@@ -103,13 +103,13 @@ class Session:
     def _feeds(
         self, images: UInt8[np.ndarray, "n c h w"], target: int | Int64[np.ndarray, " n"] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """The inputs; files of version 1 have a default for the target."""
+        """Return the inputs; files of version 1 have a default for the target."""
         if target is not None:
             return {IMAGE: images, TARGET: check_targets(target, len(images), len(self.classes)).reshape(-1)}
         return {IMAGE: images} | ({TARGET: np.array([PREDICTED])} if self._wants_target else {})
 
     def _run(self, names: list[str], feeds: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-        """The outputs, which must be what the file says, and numbers."""
+        """Return the outputs, which must be what the file says, and numbers."""
         try:
             outputs: list[np.ndarray[Any, Any]] = self._session.run(names, feeds)
         except Exception as error:
@@ -158,7 +158,7 @@ def kernels(model: str | Path | bytes | onnx.ModelProto, *, optimize: bool = Tru
 
 
 def content(model: str | Path | bytes | onnx.ModelProto) -> bytes:
-    """The bytes of a model.
+    """Return the bytes of a model.
 
     Raises:
         ArtifactError: the file cannot be read.
@@ -176,7 +176,7 @@ def open_session(
     optimize: bool,
     written: Path | None = None,
 ) -> Any:
-    """A session of ONNX Runtime on the CPU.
+    """Return a session of ONNX Runtime on the CPU.
 
     Args:
         model: any ONNX file, its bytes, or the model itself.

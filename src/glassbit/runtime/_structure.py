@@ -44,7 +44,7 @@ _LOWEST = {"strides": 1, "kernel_shape": 1, "group": 1, "pads": 0, "output_paddi
 
 
 def problem(model: onnx.ModelProto) -> str | None:
-    """What is wrong with a model of Glassbit's, the first thing that is found; None if nothing is."""
+    """Return what is wrong with a model of Glassbit's, the first thing that is found; None if nothing is."""
     return next(_problems(model), None)
 
 
@@ -132,7 +132,7 @@ def _of_the_nodes(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _sized(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], constants: set[str]) -> str | None:
-    """The tensor whose size decides on a `ConstantOfShape`: `ConstantOfShape(Reshape(Size(x), constant))`."""
+    """Return the tensor whose size decides on a `ConstantOfShape`: `ConstantOfShape(Reshape(Size(x), constant))`."""
     reshape = makers.get(node.input[0]) if node.op_type == "ConstantOfShape" and len(node.input) else None
     if reshape is None or reshape.op_type != "Reshape" or len(reshape.input) < 2 or reshape.input[1] not in constants:
         return None
@@ -177,7 +177,7 @@ def _products(node: onnx.NodeProto, reads: list[tuple[int, ...]], made: tuple[in
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor for one image, where it is known.
+    """Return the shape of every tensor for one image, where it is known.
 
     Raises:
         Exception: operators do not fit together.

@@ -24,7 +24,7 @@ _SKIPPED = {1: 8, 5: 4}
 
 
 def read_file(path: Path) -> bytes:
-    """The content of an ONNX file.
+    """Return the content of an ONNX file.
 
     Raises:
         ArtifactError: it cannot be read, or is too large for ONNX.
@@ -33,7 +33,7 @@ def read_file(path: Path) -> bytes:
 
 
 def parsed(data: bytes, source: str) -> onnx.ModelProto:
-    """The model in an ONNX file that holds all of itself.
+    """Return the model in an ONNX file that holds all of itself.
 
     Args:
         data: the content of the file.

@@ -126,7 +126,7 @@ def _write(folder: Path, number: int, job: WebJob) -> dict[str, Any]:
 
 
 def _read(folder: Path, number: int, shapes: list[dict[str, list[int]]]) -> dict[str, np.ndarray[Any, Any]]:
-    """The outputs of all batches of a job, each in one piece."""
+    """Return the outputs of all batches of a job, each in one piece."""
     return {
         name: np.concatenate(
             [

@@ -40,7 +40,7 @@ def say_exportable(runs: Iterable[RunRecipe], say: Callable[[str], None]) -> Non
 
 
 def not_deployable(problems: Iterable[str]) -> str:
-    """The text of a refusal to train in deployed arithmetic."""
+    """Return the text of a refusal to train in deployed arithmetic."""
     lines = [f"  - {problem}" for problem in problems]
     must = "deploy_epochs must be 0 for a network that cannot be exported"
     text = f"{must}; got {counted(len(lines), 'problem')}; change what is listed, or train without them"

@@ -54,7 +54,7 @@ def measure_deployed(model: Deployed, run: RunRecipe, data: Dataset, history: Hi
 
 
 def integer_graph(model: Deployed, run: RunRecipe, classes: tuple[str, ...], *, scaling: str = "") -> IntGraph:
-    """The integer graph of a run's network, with what the run says of it.
+    """Return the integer graph of a run's network, with what the run says of it.
 
     Args:
         model: the network.

@@ -49,7 +49,7 @@ class EpochLines:
 
 
 def _records(log: Path) -> tuple[Epoch, ...]:
-    """The lines of a log; none where it is damaged, which the run itself reports."""
+    """Return the lines of a log; none where it is damaged, which the run itself reports."""
     try:
         return read_log(log, repair="")
     except RunError:

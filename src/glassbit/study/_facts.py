@@ -16,7 +16,7 @@ _PACKAGES = ("glassbit", "torch", "lightning-fabric", "numpy", "captum", "pillow
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

@@ -18,7 +18,7 @@ PARTS: tuple[Part, ...] = ("train", "test")
 
 
 def digests(data: Dataset) -> dict[str, str]:
-    """What `run.json` keeps of the images and labels of both parts."""
+    """Return what `run.json` keeps of the images and labels of both parts."""
     return {"train": digest(data.train), "test": digest(data.test)}
 
 
@@ -66,7 +66,7 @@ def check_finished(folders: Sequence[Path], data: Dataset | None) -> None:
 
 
 def data_there(recipe: DataRecipe) -> Dataset | None:
-    """The data set of a recipe where it is on this machine and can have changed.
+    """Return the data set of a recipe where it is on this machine and can have changed.
 
     Raises:
         DataError, UsageError: the images are there, and cannot be read any more.

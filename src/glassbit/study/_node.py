@@ -19,7 +19,7 @@ _SIGKILL = 9
 
 
 def look(token: str, here: str, version: str) -> tuple[str, ...]:
-    """What keeps this node from working on a study; nothing when it can.
+    """Return what keeps this node from working on a study; nothing when it can.
 
     Args:
         token: a file that was just written into the study's folder.

@@ -109,7 +109,7 @@ class Recorder:
 
 
 def _stored(path: Path) -> dict[str, NDArray[Any]] | None:
-    """What the file holds; None where there is none, or a damaged one.
+    """Return what the file holds; None where there is none, or a damaged one.
 
     Raises:
         UnreadableError: it is there, and cannot be read now.

@@ -50,7 +50,7 @@ def begin(
 
 
 def failure(out: Path, code: int) -> str | None:
-    """The message of a process that ended, or None when its run has a result.
+    """Return the message of a process that ended, or None when its run has a result.
 
     Args:
         out: the run's folder.

@@ -207,7 +207,7 @@ def _largest(ray: Any, gpus: int) -> int:
 
 
 def _nodes(ray: Any) -> list[Node]:
-    """The nodes that work; a head without CPUs does not."""
+    """Return the nodes that work; a head without CPUs does not."""
     nodes = [
         Node(
             id=node["NodeID"],
@@ -222,7 +222,7 @@ def _nodes(ray: Any) -> list[Node]:
 
 
 def _ray() -> Any:
-    """The module; what this package sends to nodes goes by value.
+    """Return the module; what this package sends to nodes goes by value.
 
     Raises:
         UsageError: it is not installed.

@@ -230,12 +230,12 @@ def _result(run: RunRecipe, data: Dataset, built: Built, history: History, probe
 
 
 def _last_epochs(run: RunRecipe) -> tuple[int, ...]:
-    """The last epoch in floating point, and the last of all."""
+    """Return the last epoch in floating point, and the last of all."""
     return run.training.epochs, run.training.epochs + run.deploy_epochs
 
 
 def _head(run: RunRecipe, data: Dataset, image_digests: dict[str, str], command: str) -> Head:
-    """What `run.json` holds."""
+    """Return what `run.json` holds."""
     return Head(
         id=run.id,
         arm=run.arm,
@@ -266,7 +266,7 @@ def _head(run: RunRecipe, data: Dataset, image_digests: dict[str, str], command:
 
 
 def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
-    """The checkpoint to start from."""
+    """Return the checkpoint to start from."""
     if run.starts_from is None:
         return None
     if start is None:
@@ -289,7 +289,7 @@ def _start_weights(run: RunRecipe, start: Path | None) -> Path | None:
 
 
 def _as_in(start: Path, data: Dataset) -> Dataset:
-    """The data set with its classes numbered as in the run to start from.
+    """Return the data set with its classes numbered as in the run to start from.
 
     Raises:
         UsageError: that run knows other classes.

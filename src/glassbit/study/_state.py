@@ -152,7 +152,7 @@ def _on_cpu(device: str) -> bool:
 
 
 def trained_model(folder: Path, *, trust: bool | str = False) -> Classifier:
-    """The network of a run with its best weights, on the CPU, in eval mode; the data set itself is not needed.
+    """Return the network of a run with its best weights, on the CPU, in eval mode; the data set itself is not needed.
 
     Args:
         folder: of the run.

@@ -29,7 +29,7 @@ _COMPARED = 300
 
 
 def run_subject(saved: SavedRun, *, trust: bool | str = False) -> Subject:
-    """The network of a run with its best weights, to be measured.
+    """Return the network of a run with its best weights, to be measured.
 
     Args:
         saved: the run.
@@ -48,7 +48,7 @@ def run_subject(saved: SavedRun, *, trust: bool | str = False) -> Subject:
 
 
 def run_facts(saved: SavedRun) -> dict[str, Any]:
-    """What a run knows of itself, for the record."""
+    """Return what a run knows of itself, for the record."""
     run = saved.run
     finished = (saved.folder / RESULT).exists()
     return {

@@ -51,7 +51,7 @@ def refuse_foreign(folder: Path, *, study: bool = False) -> None:
 
 
 def lost(folder: Path, run: RunRecipe) -> tuple[str, ...]:
-    """The names of what a finished run left and is lost or damaged; nothing where all is whole.
+    """Return the names of what a finished run left and is lost or damaged; nothing where all is whole.
 
     Checkpoints that are gone altogether, `last.pt` too, were deleted on purpose and are not missed.
     """
@@ -67,7 +67,7 @@ def lost(folder: Path, run: RunRecipe) -> tuple[str, ...]:
 
 
 def read_result(folder: Path) -> Result:
-    """What `result.json` of a finished run holds.
+    """Return what `result.json` of a finished run holds.
 
     Raises:
         VersionError: another version of Glassbit wrote it.

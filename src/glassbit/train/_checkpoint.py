@@ -85,7 +85,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
 
 
 def _content(path: Path) -> object:
-    """What a file holds, if it is as it was written: torch itself does not compare the checksums.
+    """Return what a file holds, if it is as it was written: torch itself does not compare the checksums.
 
     Raises:
         Exception: whatever a damaged file makes torch or zipfile raise; None is returned where they do not notice.

@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What float sums are computed with here.
+    """Return what float sums are computed with here.
 
         threads       of one process: each adds up a share, so their number decides where sums are rounded
         instructions  the widest vector instructions that torch uses, which decide the same inside a thread
@@ -109,12 +109,12 @@ def keeping_threads(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The name of the processor."""
+    """Return the name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

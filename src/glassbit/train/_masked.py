@@ -81,7 +81,7 @@ class MaskedConsistency(Objective):
         """One clean pass: its logits, with graph, and a score a pixel, the lowest to be masked."""
 
     def forward(self, images: Tensor, labels: Integer[Tensor, " n"]) -> Losses:
-        """The losses of a batch; see `Objective.forward`."""
+        """Return the losses of a batch; see `Objective.forward`."""
         x = in_precision_of(self.model, to_unit(images)).detach()
         with quantized_once(self.model):
             logits, scores = self.choose(x, labels)
@@ -144,7 +144,7 @@ class SaliencyGuided(MaskedConsistency):
         self.gradient: Gradient = gradient
 
     def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
-        """The clean pass and the size of the gradient at every pixel.
+        """Return the clean pass and the size of the gradient at every pixel.
 
         Raises:
             UsageError: under `torch.inference_mode`, which no gradient comes out of.
@@ -193,7 +193,7 @@ class RandomMasking(MaskedConsistency):
         super().__init__(model, k=k, weight=weight, fill=fill, detach=detach, batchnorm=batchnorm, ramp=ramp)
 
     def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
-        """The clean pass and a random number per pixel."""
+        """Return the clean pass and a random number per pixel."""
         n, _, h, w = x.shape
         return self.logits(x, labels), torch.rand(n, h * w, device=x.device)
 

@@ -50,7 +50,7 @@ class MaskedPass(nn.Module):
         self.norms = nn.ModuleList(copy.deepcopy(layer) for layer in own)
 
     def forward(self, model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """The logits of masked images."""
+        """Return the logits of masked images."""
         if isinstance(model, Deployed):
             return cast(Tensor, model(images))
         if self.batchnorm == "split":
@@ -69,7 +69,7 @@ class MaskedPass(nn.Module):
                     own.requires_grad_(own.requires_grad and first.requires_grad and layer not in held)
 
     def _own(self, model: nn.Module) -> dict[str, Tensor]:
-        """The second set, by the names that the first has in the network."""
+        """Return the second set, by the names that the first has in the network."""
         return {
             f"{name}.{key}": tensor
             for (name, layer), norm in zip(_norms(model).items(), self.norms, strict=True)

@@ -62,7 +62,7 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, labels: Integer[Tensor, " n"]) -> Losses:
-        """The losses of a batch.
+        """Return the losses of a batch.
 
         Args:
             images: uint8 (n, c, h, w), or float in [0, 1].
@@ -106,7 +106,7 @@ class CrossEntropy(Objective):
     """
 
     def forward(self, images: Tensor, labels: Integer[Tensor, " n"]) -> Losses:
-        """The losses of a batch; see `Objective.forward`."""
+        """Return the losses of a batch; see `Objective.forward`."""
         logits = self.logits(in_precision_of(self.model, to_unit(images)), labels)
         loss = F.cross_entropy(logits, labels)
         nothing = loss.detach().new_zeros(())

@@ -72,7 +72,7 @@ def make_optimizer(groups: list[dict[str, Any]], kind: Optimizer, momentum: floa
 
 
 def rate(schedule: Schedule, progress: float, *, milestones: tuple[float, ...], gamma: float) -> float:
-    """The factor on the learning rate when `progress` (0..1) of all steps is done.
+    """Return the factor on the learning rate when `progress` (0..1) of all steps is done.
 
     onecycle   linear from 0.04 to 1 over the first quarter, then linear to 0
     cosine     (1 + cos(pi progress)) / 2

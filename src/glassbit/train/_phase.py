@@ -41,7 +41,7 @@ class Phase:
 
 
 def float_phase(fabric: Fabric, objective: Objective, options: FitOptions, *, steps: int) -> Phase:
-    """The first phase.
+    """Return the first phase.
 
     Args:
         fabric: of the run.
@@ -59,7 +59,7 @@ def float_phase(fabric: Fabric, objective: Objective, options: FitOptions, *, st
 
 
 def deployed_phase(fabric: Fabric, objective: Objective, options: FitOptions, *, steps: int, images: Split) -> Phase:
-    """The second phase; `objective.model` becomes a `Deployed`.
+    """Return the second phase; `objective.model` becomes a `Deployed`.
 
     Args:
         fabric, objective, options, steps: as in `float_phase`.

@@ -22,7 +22,7 @@ _NEWER = {"accumulate": 1, "frozen": []}
 
 
 def last_checkpoint(out: Path | None, settings: dict[str, Any], who: dict[str, Any]) -> dict[str, Any] | None:
-    """What `last.pt` of a run's folder holds; None where there is none.
+    """Return what `last.pt` of a run's folder holds; None where there is none.
 
     Args:
         out: the folder; None where nothing is kept.
@@ -128,7 +128,7 @@ def begin_log(out: Path) -> None:
 
 
 def own_state(objective: Objective) -> dict[str, Tensor]:
-    """What an objective has beside its network, for a checkpoint."""
+    """Return what an objective has beside its network, for a checkpoint."""
     return {name: value for name, value in objective.state_dict().items() if not name.startswith("model.")}
 
 

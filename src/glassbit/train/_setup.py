@@ -71,14 +71,14 @@ def _has_accelerator() -> bool:
 
 
 def splits(train: Split, validation: float, seed: int) -> tuple[Split, Split | None]:
-    """The images to train on, and those to validate on; None where `validation` is 0."""
+    """Return the images to train on, and those to validate on; None where `validation` is 0."""
     if validation == 0:
         return train, None
     return split_validation(train, fraction=validation, seed=seed)
 
 
 def describe(objective: Objective) -> str:
-    """The objective and its options, e.g. `SaliencyGuided(batchnorm='clean', k=0.5)`."""
+    """Return the objective and its options, e.g. `SaliencyGuided(batchnorm='clean', k=0.5)`."""
     options = {
         name: value
         for name, value in sorted(vars(objective).items())

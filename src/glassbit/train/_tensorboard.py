@@ -10,7 +10,7 @@ from glassbit._packages import install
 
 
 def open_writer(out: Path, done: int) -> Any:
-    """A writer of events for a run of which `done` epochs are finished.
+    """Return a writer of events for a run of which `done` epochs are finished.
 
     Raises:
         UsageError: TensorBoard is not installed.

@@ -234,7 +234,7 @@ class Trainer:
         self.best = self._best()
 
     def _content(self, epoch: int) -> dict[str, Any]:
-        """What a checkpoint holds, without the optimizer."""
+        """Return what a checkpoint holds, without the optimizer."""
         return {
             "model": self.objective.model.state_dict(),
             "objective": own_state(self.objective),
@@ -251,7 +251,7 @@ class Trainer:
             self.probes(epoch, self.objective.model)
 
     def _best(self) -> dict[str, Any] | None:
-        """The best record of this phase."""
+        """Return the best record of this phase."""
         return best_record(self._deployed_records() if self.phase.arithmetic == "deployed" else self.history)
 
     def _deployed_records(self) -> list[dict[str, Any]]:
@@ -269,7 +269,7 @@ def _warn_of_floors(epoch: int, floored: list[str]) -> None:
 
 
 def _network(model: nn.Module) -> nn.Module:
-    """The network without what normalises its images, whose names the log uses."""
+    """Return the network without what normalises its images, whose names the log uses."""
     return model.network if isinstance(model, Classifier | Deployed) else model
 
 
@@ -278,7 +278,7 @@ def _names(model: nn.Module, modules: list[nn.Module]) -> list[str]:
 
 
 def _some_images(batches: Batches) -> Iterator[Tensor]:
-    """The first batches of the first epoch."""
+    """Return the first batches of the first epoch."""
     return (to_unit(images) for images, _ in islice(batches.epoch(1), _STATISTICS_BATCHES))
 
 

@@ -97,7 +97,7 @@ def _each_order(removals: Mapping[Variant, Removal], fill: str, floor: float | N
 
 
 def layer_chart(known: Numbers, part: str, look: Look, *, title: str, y: str, scale: float = 1.0) -> Chart | None:
-    """A value that the log keeps per layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel per
+    """Return a value that the log keeps per layer (`alphas`, `steps`, `clipped`, `zeros`) over the epochs, a panel per
     layer.
     """
     shown = [v for v, parts in known.series.items() if parts[part] and (part == "zeros" or v.plan is not None)]

@@ -65,7 +65,7 @@ def _draw_row(
 
 
 def _said(cell: Cell) -> str:
-    """The prediction, "(wrong)" where it is."""
+    """Return the prediction, "(wrong)" where it is."""
     if cell.uri is None:
         return NOTHING
     sure = "" if cell.confidence is None else f" {100 * cell.confidence:.0f} %"

@@ -20,7 +20,7 @@ def image_uri(image: UInt8[np.ndarray, "c h w"], *, side: int, enlarge: bool = T
 
 
 def map_uri(saliency: Float[np.ndarray, "h w"], *, side: int, enlarge: bool = True) -> str:
-    """A saliency map as a PNG data URI: dark for 0, bright for the map's own 99th percentile and above.
+    """Return a saliency map as a PNG data URI: dark for 0, bright for the map's own 99th percentile and above.
 
     A map that is constant at 0 is dark throughout.
     """

@@ -80,7 +80,7 @@ class Chart:
 
 
 def dash_names() -> tuple[str, ...]:
-    """The dash patterns, in the order to use them."""
+    """Return the dash patterns, in the order to use them."""
     return tuple(_DASHES)
 
 
@@ -100,7 +100,7 @@ def stroke(axes: Axes, x: Sequence[float], y: Sequence[float], style: Style, *, 
 
 
 def file_svg(chart: Chart) -> str:
-    """The whole chart as an SVG document with concrete colours: the same input gives the same bytes."""
+    """Return the whole chart as an SVG document with concrete colours: the same input gives the same bytes."""
     columns = min(3, len(chart.panels))
     rows = [chart.panels[i : i + columns] for i in range(0, len(chart.panels), columns)]
     per_line = max(1, int(columns * WIDTH // 165))
@@ -141,7 +141,7 @@ def panel_svg(chart: Chart, index: int) -> str:
 
 
 def themed(document: str, *, prefix: str, label: str) -> str:
-    """An SVG document of `file_svg`'s kind as an element to put inside HTML.
+    """Return an SVG document of `file_svg`'s kind as an element to put inside HTML.
 
     Namespaces, metadata, comments, fixed sizes and fonts go; ids that nothing refers to go, the others get `prefix`;
     each colour of `COLOURS` becomes `var(--NAME)`.
@@ -177,7 +177,7 @@ def themed(document: str, *, prefix: str, label: str) -> str:
 
 
 def swatch(style: Style) -> str:
-    """The legend's sample of a line, as an `<svg>` element for the page."""
+    """Return the legend's sample of a line, as an `<svg>` element for the page."""
     dash = f' stroke-dasharray="{" ".join(f"{length:g}" for length in style.dashes)}"' if style.dashes else ""
     shapes = {
         "o": '<circle cx="17" cy="6" r="3.2"/>',

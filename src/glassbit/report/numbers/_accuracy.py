@@ -69,5 +69,5 @@ def tested_by_seed(results: Mapping[int, Result]) -> dict[int, float]:
 
 
 def percent(value: float | None) -> float | None:
-    """A share in per cent."""
+    """Return a share in per cent."""
     return None if value is None else 100.0 * value

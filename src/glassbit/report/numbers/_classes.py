@@ -97,7 +97,7 @@ def classes(group: Group) -> Classes | None:
 
 
 def confusion(run: Run) -> Int[np.ndarray, "k k"] | None:
-    """The confusion matrix in `result.json`, or None where there is none."""
+    """Return the confusion matrix in `result.json`, or None where there is none."""
     counts = np.array((run.result.test.confusion if run.result else None) or [], np.int64)
     return counts if counts.ndim == 2 and counts.shape[0] == counts.shape[1] and counts.sum() else None
 

@@ -44,7 +44,7 @@ class Column:
         return self.title.replace("%", "points")
 
     def judged(self, change: Interval) -> str:
-        """What a difference means: `better`, `worse`, `differs` where neither direction is, or `cannot tell`."""
+        """Return what a difference means: `better`, `worse`, `differs` where neither direction is, or `cannot tell`."""
         if not known(change) or not change.decided:
             return "cannot tell"
         if not self.better:
@@ -67,7 +67,7 @@ _TITLES = {column.key: column.title for column in COLUMNS} | {"randomisation": "
 
 
 def title(key: str) -> str:
-    """The name of what is measured or absent under a key."""
+    """Return the name of what is measured or absent under a key."""
     return _TITLES.get(key, key)
 
 

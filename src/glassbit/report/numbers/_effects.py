@@ -60,7 +60,7 @@ def levels(measured: Measured) -> tuple[Level, ...]:
 
 
 def level(taken: Sequence[Measurement]) -> dict[str, Interval]:
-    """The interval of every column that all of `taken`, networks of one kind, have."""
+    """Return the interval of every column that all of `taken`, networks of one kind, have."""
     intervals = {}
     for column in COLUMNS:
         values = stacked(taken, column)
@@ -88,7 +88,7 @@ def effects(measured: Measured) -> tuple[Effect, ...]:
 
 
 def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
-    """What a variant is compared with, by what the two differ in.
+    """Return what a variant is compared with, by what the two differ in.
 
     >>> references(Variant("sgt+pact", "w4a4"))
     {'bits': Variant(arm='sgt', plan=None), 'objective': Variant(arm='pact', plan='w4a4')}

@@ -41,13 +41,13 @@ class Likeness:
     zero: tuple[Range | None, ...]
 
     def between(self, variant: Variant, reference: Variant) -> Range | None:
-        """The agreement of two variants; the ceiling where they are the same."""
+        """Return the agreement of two variants; the ceiling where they are the same."""
         if not {variant, reference} <= set(self.variants):
             return None
         return self.cells[self.variants.index(variant)][self.variants.index(reference)]
 
     def floor(self, variant: Variant) -> Range | None:
-        """The agreement of two trainings of `variant`."""
+        """Return the agreement of two trainings of `variant`."""
         return self.seeds[self.variants.index(variant)] if variant in self.variants else None
 
     def relative(self, value: Range, reference: Variant) -> float | None:

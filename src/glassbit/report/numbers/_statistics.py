@@ -44,7 +44,7 @@ def spread(values: Sequence[Number | None]) -> Spread | None:
 
 
 def ends(value: Spread) -> tuple[float, float] | None:
-    """The 95 % interval of the mean over seeds, `mean +- t sd / sqrt(n)`; None for a single seed.
+    """Return the 95 % interval of the mean over seeds, `mean +- t sd / sqrt(n)`; None for a single seed.
 
     >>> low, high = ends(Spread(2.0, 1.0, 3))
     >>> round(low, 2), round(high, 2)

@@ -27,7 +27,7 @@ class Shares:
 
 
 def series(group: Group) -> dict[Variant, Series]:
-    """The curves of every variant whose runs logged an epoch."""
+    """Return the curves of every variant whose runs logged an epoch."""
     runs = {variant: curves for variant in group.variants if (curves := group.curves_of(variant))}
     return {variant: _series([epoch for run in curves for epoch in run.epochs]) for variant, curves in runs.items()}
 

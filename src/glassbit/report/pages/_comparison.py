@@ -116,7 +116,7 @@ def _agreement(comparison: Comparison) -> str:
 
 
 def _pairs(comparison: Comparison) -> list[tuple[str, Mapping[str, Interval]]]:
-    """The agreement of A and B and its anchors, by measure, with what each is."""
+    """Return the agreement of A and B and its anchors, by measure, with what each is."""
     titles = {
         "between": f"{A} and {B}",
         "ceiling": f"ceiling: {A} with itself under a little input noise",

@@ -54,7 +54,7 @@ def write_measurement(folder: Path, measurement: Measurement) -> tuple[Path, ...
 
 
 def plain(value: Any) -> str:
-    """A JSON value as one line of text."""
+    """Return a JSON value as one line of text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
     if isinstance(value, list | tuple):

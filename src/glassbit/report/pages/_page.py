@@ -152,7 +152,7 @@ def section(known: Numbers, slug: str, folder: Path) -> Section:
 
 
 def page(study: Study, sections: Sequence[Section], files: Sequence[str]) -> str:
-    """The whole page.
+    """Return the whole page.
 
     Args:
         study: what was read.

@@ -20,7 +20,7 @@ class Part:
 
 
 def parts(tables: Iterable[Mapping[str, Interval]]) -> list[Part]:
-    """The columns that some row has, group by group, at most six side by side."""
+    """Return the columns that some row has, group by group, at most six side by side."""
     keys = {key for values in tables for key in values}
     shown = [column for column in COLUMNS if column.key in keys]
     groups = [

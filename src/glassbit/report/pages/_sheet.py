@@ -11,12 +11,12 @@ from ._table import Table
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     return Table("", (), (), tuple(titles), tuple(map(tuple, rows))).markdown()
 
 
 def one_line(text: str) -> str:
-    """A name that cannot break out of a heading or a list.
+    """Return a name that cannot break out of a heading or a list.
 
     >>> one_line("a\\n# b")
     'a # b'

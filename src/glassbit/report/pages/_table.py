@@ -34,7 +34,7 @@ class Table:
         return buffer.getvalue()
 
     def markdown(self) -> str:
-        """A Markdown table, columns of numbers aligned right."""
+        """Return a Markdown table, columns of numbers aligned right."""
         escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in (self.titles, *self.texts)]
         numeric = [all(_numeric(row[i]) for row in self.texts) for i in range(len(self.titles))]
         rule = ["---:" if flag else "---" for flag in numeric]

@@ -41,7 +41,7 @@ def environment() -> Environment:
 
 
 def anchor(text: str) -> str:
-    """A name that is safe in ids and file names.
+    """Return a name that is safe in ids and file names.
 
     >>> anchor("Fashion mini / w4a4")
     'fashion-mini-w4a4'
@@ -50,7 +50,7 @@ def anchor(text: str) -> str:
 
 
 def swatch(style: Style) -> Markup:
-    """The legend's sample of a line."""
+    """Return the legend's sample of a line."""
     return Markup(swatch_svg(style))  # noqa: S704
 
 

@@ -32,7 +32,7 @@ class Probes:
     classes: tuple[str, ...]
 
     def named(self, label: int) -> str:
-        """The class name of `label`, or the number where no name is known."""
+        """Return the class name of `label`, or the number where no name is known."""
         return self.classes[label] if 0 <= label < len(self.classes) else str(label)
 
 

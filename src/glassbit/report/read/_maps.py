@@ -79,7 +79,7 @@ def group_maps(group: Group) -> GroupMaps:
 
 
 def formation(run: Run) -> dict[int, Path]:
-    """The files of the maps stored while training, by epoch (0 = before training)."""
+    """Return the files of the maps stored while training, by epoch (0 = before training)."""
     by_epoch = {}
     for path in sorted((run.folder / "probes").glob("epoch-*.npz")):
         number = path.stem.removeprefix("epoch-")

@@ -57,11 +57,11 @@ class Measured:
         return len(self.taken[0].measurement.rows)
 
     def of(self, variant: Variant) -> tuple[Measurement, ...]:
-        """The measurements of a variant, by seed."""
+        """Return the measurements of a variant, by seed."""
         return tuple(item.measurement for item in self.taken if item.run.variant == variant)
 
     def paired(self, variant: Variant, other: Variant) -> tuple[tuple[Measurement, ...], tuple[Measurement, ...]]:
-        """The measurements of two variants over the seeds that both have, in one order."""
+        """Return the measurements of two variants over the seeds that both have, in one order."""
         first, second = (
             {item.run.seed: item.measurement for item in self.taken if item.run.variant == one}
             for one in (variant, other)
@@ -102,7 +102,7 @@ def _read(run: Run) -> Measurement | LeftOut:
 
 
 def _without_maps(whole: Measurement) -> Measurement:
-    """The same with one pixel of each map, so that the maps of all runs are not held at once."""
+    """Return the same with one pixel of each map, so that the maps of all runs are not held at once."""
     corner = whole.maps[:, :1, :1].copy()
     return replace(whole, maps=corner, noisy_maps=corner)
 

@@ -120,15 +120,15 @@ class Group:
         return next((len(run.images.classes) for run in self.runs if run.images.classes), None)
 
     def of(self, variant: Variant) -> tuple[Run, ...]:
-        """The finished runs of `variant`, by seed."""
+        """Return the finished runs of `variant`, by seed."""
         return tuple(run for run in self.runs if run.variant == variant and run.finished)
 
     def results_of(self, variant: Variant) -> dict[int, Result]:
-        """The results of `variant` by seed."""
+        """Return the results of `variant` by seed."""
         return {run.seed: run.result for run in self.runs if run.variant == variant and run.result is not None}
 
     def curves_of(self, variant: Variant) -> tuple[Run, ...]:
-        """The runs whose logs stand for `variant`: the finished ones, else any that logged an epoch."""
+        """Return the runs whose logs stand for `variant`: the finished ones, else any that logged an epoch."""
         logged = tuple(run for run in self.runs if run.variant == variant and run.epochs)
         return tuple(run for run in logged if run.finished) or logged
 

@@ -52,7 +52,7 @@ def road_sentence(effect: Effect) -> str:
 
 
 def moved(ours: str, theirs: str, change: Interval) -> str:
-    """A decided difference of ROAD gaps."""
+    """Return a decided difference of ROAD gaps."""
     higher = change.low > 0
     size = change if higher else Interval(-change.mean, -change.high, -change.low, change.seeds, change.images)
     amount = f"{scaled(size.mean, ROAD)} ({' to '.join(ends_text(size))})"
@@ -60,7 +60,7 @@ def moved(ours: str, theirs: str, change: Interval) -> str:
 
 
 def unclear(ours: str, theirs: str, change: Interval) -> str:
-    """An undecided difference of ROAD gaps."""
+    """Return an undecided difference of ROAD gaps."""
     if not known(change):
         return f"{ours} − {theirs}: too few images"
     return f"{ours} − {theirs}: {_signed(change.mean)}, {_signed(change.low)} to {_signed(change.high)}"
@@ -110,7 +110,7 @@ def looks(networks: Sequence[tuple[str, Mapping[str, Interval], int]], shares: M
 
 
 def few(seeds: int) -> str:
-    """What must be said of fewer than 3 seeds.
+    """Return what must be said of fewer than 3 seeds.
 
     >>> few(1), few(3)
     (' (1 seed: says nothing about another training)', '')
@@ -122,7 +122,7 @@ def few(seeds: int) -> str:
 
 
 def _verdict(effects: Sequence[Effect]) -> str:
-    """What that means for the papers' contradiction."""
+    """Return what that means for the papers' contradiction."""
     judged = {ROAD.judged(effect.values[ROAD.key]) for effect in effects}
     if min(effect.seeds for effect in effects) < 3:
         return f"{_PAPERS}; fewer than 3 seeds cannot settle it."
@@ -134,7 +134,7 @@ def _verdict(effects: Sequence[Effect]) -> str:
 
 
 def _excluded(undecided: Sequence[Effect]) -> str:
-    """The largest loss that one of these intervals still allows."""
+    """Return the largest loss that one of these intervals still allows."""
     changes = [effect.values[ROAD.key] for effect in undecided]
     if not all(map(known, changes)):
         return ""

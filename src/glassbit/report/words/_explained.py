@@ -10,7 +10,7 @@ from ._format import seeds_named
 
 
 def lead(known: Explained) -> tuple[str, ...]:
-    """The conclusions on the whole, those on quantization first."""
+    """Return the conclusions on the whole, those on quantization first."""
     ranked = next((one for one in known.likenesses if one.key == "spearman"), None)
     return (
         *answers(known.effects),
@@ -20,13 +20,13 @@ def lead(known: Explained) -> tuple[str, ...]:
 
 
 def road_sentences(known: Explained, cause: str) -> tuple[str, ...]:
-    """A sentence per comparison of ROAD gaps between networks that differ in `cause`."""
+    """Return a sentence per comparison of ROAD gaps between networks that differ in `cause`."""
     compared = [effect for effect in known.effects if ROAD.key in effect.values]
     return tuple(road_sentence(effect) for effect in compared if effect.cause == cause)
 
 
 def best(marks: tuple[Mark, ...]) -> str:
-    """The members of the Pareto front: each variant with its seeds there."""
+    """Return the members of the Pareto front: each variant with its seeds there."""
     seeds: dict[Variant, list[int]] = {}
     for mark in marks:
         if mark.best:

@@ -11,7 +11,7 @@ from glassbit.runs import Images
 
 
 def facts(group: Group) -> str:
-    """The images, the classes and the epochs of a group, in a line."""
+    """Return the images, the classes and the epochs of a group, in a line."""
     images = next((run.head.images for run in group.runs if run.head.images), Images())
     parts = [
         counted(count, f"{text} image")
@@ -40,7 +40,7 @@ def floored_sentences(floored: Mapping[tuple[str, str], tuple[int, ...]]) -> tup
 
 
 def unread_sentences(unread: Iterable[Unread], folder: Path) -> tuple[str, ...]:
-    """The files of images and maps that cannot be read."""
+    """Return the files of images and maps that cannot be read."""
     return tuple(
         f"{one.path.relative_to(folder) if one.path.is_relative_to(folder) else one.path}: must hold arrays of images "
         "or maps, and is damaged, so nothing of it is shown; train the run again in a new folder"

@@ -13,7 +13,7 @@ _UNITS = ("", "k", "M", "G", "T", "P")
 
 
 def number(value: Number | None, digits: int = 2) -> str:
-    """A decimal with a true minus sign; never `-0.00`.
+    """Return a decimal with a true minus sign; never `-0.00`.
 
     >>> number(-0.004), number(-1.5, 1), number(None)
     ('0.00', '−1.5', '–')
@@ -51,7 +51,7 @@ def kilobytes(value: Number | None) -> str:
 
 
 def count(value: Number | None) -> str:
-    """A large number with three digits and a letter.
+    """Return a large number with three digits and a letter.
 
     >>> count(41_200_000), count(999), count(1_500)
     ('41.2 M', '999', '1.50 k')
@@ -68,7 +68,7 @@ def count(value: Number | None) -> str:
 
 
 def times(value: Number) -> str:
-    """A ratio.
+    """Return a ratio.
 
     >>> times(7.64), times(61.3)
     ('7.6', '61')

@@ -105,7 +105,7 @@ def _masking_sentences(rows: Sequence[Masking]) -> list[str]:
 
 
 def _judged(rows: Sequence[Masking]) -> str:
-    """What the 95 % intervals over seeds say of the areas, and never more."""
+    """Return what the 95 % intervals over seeds say of the areas, and never more."""
     intervals = [interval for row in rows if (interval := ends(row.area)) is not None]
     if len(intervals) < len(rows):
         better = sum(row.area.mean > 0 for row in rows)

@@ -13,7 +13,7 @@ _MOST = 6  # digits
 
 
 def ends_text(value: Interval, column: Column = ROAD) -> tuple[str, str]:
-    """The ends of a known interval, with more digits where a decided one would seem to touch 0.
+    """Return the ends of a known interval, with more digits where a decided one would seem to touch 0.
 
     >>> ends_text(Interval(0.01, 0.0002, 0.02, seeds=3, images=1000))
     ('0.0002', '0.0200')
@@ -26,7 +26,7 @@ def ends_text(value: Interval, column: Column = ROAD) -> tuple[str, str]:
 
 
 def bracket_text(value: Interval, column: Column = ROAD) -> str:
-    """The ends of an interval.
+    """Return the ends of an interval.
 
     >>> bracket_text(Interval(-0.002, -0.0101, 0.006, seeds=3, images=1000))
     '[−0.010, 0.006]'
@@ -38,7 +38,7 @@ def bracket_text(value: Interval, column: Column = ROAD) -> str:
 
 
 def interval_text(value: Interval | None, column: Column = ROAD) -> str:
-    """A mean with its interval; a dash where nothing was measured.
+    """Return a mean with its interval; a dash where nothing was measured.
 
     >>> interval_text(Interval(0.113, 0.0951, 0.131, seeds=3, images=1000)), interval_text(None)
     ('0.113 [0.095, 0.131]', '–')
@@ -49,5 +49,5 @@ def interval_text(value: Interval | None, column: Column = ROAD) -> str:
 
 
 def scaled(value: float, column: Column) -> str:
-    """A number in the unit and with the digits of its column."""
+    """Return a number in the unit and with the digits of its column."""
     return number(column.scale * value, column.digits)

@@ -36,7 +36,7 @@ def _majority(known: Numbers) -> list[str]:
 
 
 def _mixed(known: Numbers) -> list[str]:
-    """What a plan gave where its layers, the first and the last aside, differ in bits."""
+    """Return what a plan gave where its layers, the first and the last aside, differ in bits."""
     said = []
     for item in known.costs:
         inner = {row.weight_bits for row in item.cost.rows[1:-1]}
@@ -46,7 +46,7 @@ def _mixed(known: Numbers) -> list[str]:
 
 
 def weights_given(rows: Sequence[CostRow]) -> str:
-    """The weight bits of some layers in words, from their rows of the cost table."""
+    """Return the weight bits of some layers in words, from their rows of the cost table."""
     known = [(row.weight_bits, row.weights) for row in rows if row.weight_bits is not None]
     return bits_given([bits for bits, _ in known], [weights for _, weights in known])
 
