@@ -14,6 +14,7 @@ from glassbit._errors import UsageError
 BUILDERS = {
     "cnn": models.cnn,
     "cnn_bn": models.cnn_bn,
+    "resnet8": models.resnet8,
     "resnet20": models.resnet20,
     "resnet32": models.resnet32,
     "resnet56": models.resnet56,
@@ -51,6 +52,7 @@ def parameters(network: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("network", "count"),
     [
+        (lambda: models.resnet8(), 78_186),
         (lambda: models.resnet20(), 269_722),
         (lambda: models.resnet20(shortcut="B"), 272_474),
         (lambda: models.resnet20(channels=1), 269_722 - 2 * 16 * 9),
@@ -65,6 +67,37 @@ def test_parameter_count(network, count):
     assert parameters(network()) == count
 
 
+def multiply_adds(network: nn.Module, *shape: int) -> int:
+    """Those of convolutions and linear layers, per image."""
+    counts = []
+
+    def count(module, _, out):
+        counts.append(out[0].numel() // module.weight.shape[0] * module.weight.numel())
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *shape))
+    return sum(counts)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "count"),
+    [
+        (lambda: models.resnet8(), (3, 32, 32), 12_501_632),
+    ],
+)
+def test_multiply_adds(network, shape, count):
+    assert multiply_adds(network(), *shape) == count
+
+
+def test_resnet8_has_the_count_of_the_reference_with_its_running_statistics():
+    network = models.resnet8()
+    statistics = [buffer for name, buffer in network.named_buffers() if "running" in name]
+    assert parameters(network) + sum(buffer.numel() for buffer in statistics) == 78_666
+
+
 @pytest.mark.parametrize("depth", [20, 32, 56])
 def test_depth_counts_layers_with_weights(depth):
     network = BUILDERS[f"resnet{depth}"]()
@@ -72,7 +105,7 @@ def test_depth_counts_layers_with_weights(depth):
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 33, 47), (4, 8, 8), (2, 9, 31)])
-@pytest.mark.parametrize("name", ["cnn_bn", "resnet20"])
+@pytest.mark.parametrize("name", ["cnn_bn", "resnet8", "resnet20"])
 def test_any_size_and_channels(name, shape):
     network = BUILDERS[name](classes=7, channels=shape[0])
     assert network(torch.rand(2, *shape)).shape == (2, 7)
@@ -273,5 +306,6 @@ def test_public_names():
         "resnet20",
         "resnet32",
         "resnet56",
+        "resnet8",
         "to_unit",
     ]

@@ -23,6 +23,7 @@ from glassbit.recipe import ModelRecipe
 _SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
     "cnn": models.cnn,
     "cnn-bn": models.cnn_bn,
+    "resnet8": models.resnet8,
     "resnet20": models.resnet20,
     "resnet32": models.resnet32,
     "resnet56": models.resnet56,

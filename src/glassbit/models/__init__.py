@@ -12,5 +12,17 @@ from ._resnet import SubsampleAndPad as SubsampleAndPad
 from ._resnet import resnet20 as resnet20
 from ._resnet import resnet32 as resnet32
 from ._resnet import resnet56 as resnet56
+from ._resnet8 import resnet8 as resnet8
 
-__all__ = ["Classifier", "Normalize", "SubsampleAndPad", "cnn", "cnn_bn", "resnet20", "resnet32", "resnet56", "to_unit"]
+__all__ = [
+    "Classifier",
+    "Normalize",
+    "SubsampleAndPad",
+    "cnn",
+    "cnn_bn",
+    "resnet8",
+    "resnet20",
+    "resnet32",
+    "resnet56",
+    "to_unit",
+]
