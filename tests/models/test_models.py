@@ -18,6 +18,8 @@ BUILDERS = {
     "resnet20": models.resnet20,
     "resnet32": models.resnet32,
     "resnet56": models.resnet56,
+    "ds_cnn": models.ds_cnn,
+    "mobilenet_v1_025": models.mobilenet_v1_025,
 }
 
 
@@ -53,6 +55,8 @@ def parameters(network: nn.Module) -> int:
     ("network", "count"),
     [
         (lambda: models.resnet8(), 78_186),
+        (lambda: models.ds_cnn(), 23_756),
+        (lambda: models.mobilenet_v1_025(), 216_322),
         (lambda: models.resnet20(), 269_722),
         (lambda: models.resnet20(shortcut="B"), 272_474),
         (lambda: models.resnet20(channels=1), 269_722 - 2 * 16 * 9),
@@ -86,16 +90,18 @@ def multiply_adds(network: nn.Module, *shape: int) -> int:
     ("network", "shape", "count"),
     [
         (lambda: models.resnet8(), (3, 32, 32), 12_501_632),
+        (lambda: models.ds_cnn(), (1, 49, 10), 2_656_768),
     ],
 )
 def test_multiply_adds(network, shape, count):
     assert multiply_adds(network(), *shape) == count
 
 
-def test_resnet8_has_the_count_of_the_reference_with_its_running_statistics():
-    network = models.resnet8()
-    statistics = [buffer for name, buffer in network.named_buffers() if "running" in name]
-    assert parameters(network) + sum(buffer.numel() for buffer in statistics) == 78_666
+@pytest.mark.parametrize(("name", "count"), [("resnet8", 78_666), ("ds_cnn", 24_908), ("mobilenet_v1_025", 221_794)])
+def test_mlperf_tiny_counts_running_statistics_too(name, count):
+    network = BUILDERS[name]()
+    statistics = [buffer for key, buffer in network.named_buffers() if "running" in key]
+    assert parameters(network) + sum(buffer.numel() for buffer in statistics) == count
 
 
 @pytest.mark.parametrize("depth", [20, 32, 56])
@@ -105,7 +111,7 @@ def test_depth_counts_layers_with_weights(depth):
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 33, 47), (4, 8, 8), (2, 9, 31)])
-@pytest.mark.parametrize("name", ["cnn_bn", "resnet8", "resnet20"])
+@pytest.mark.parametrize("name", ["cnn_bn", "resnet8", "resnet20", "ds_cnn", "mobilenet_v1_025"])
 def test_any_size_and_channels(name, shape):
     network = BUILDERS[name](classes=7, channels=shape[0])
     assert network(torch.rand(2, *shape)).shape == (2, 7)
@@ -303,6 +309,8 @@ def test_public_names():
         "SubsampleAndPad",
         "cnn",
         "cnn_bn",
+        "ds_cnn",
+        "mobilenet_v1_025",
         "resnet20",
         "resnet32",
         "resnet56",

@@ -27,6 +27,8 @@ _SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
     "resnet20": models.resnet20,
     "resnet32": models.resnet32,
     "resnet56": models.resnet56,
+    "ds-cnn": models.ds_cnn,
+    "mobilenet-v1-025": models.mobilenet_v1_025,
 }
 
 _NOTHING = object()

@@ -13,6 +13,8 @@ from ._resnet import resnet20 as resnet20
 from ._resnet import resnet32 as resnet32
 from ._resnet import resnet56 as resnet56
 from ._resnet8 import resnet8 as resnet8
+from ._separable import ds_cnn as ds_cnn
+from ._separable import mobilenet_v1_025 as mobilenet_v1_025
 
 __all__ = [
     "Classifier",
@@ -20,6 +22,8 @@ __all__ = [
     "SubsampleAndPad",
     "cnn",
     "cnn_bn",
+    "ds_cnn",
+    "mobilenet_v1_025",
     "resnet8",
     "resnet20",
     "resnet32",
