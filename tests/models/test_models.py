@@ -20,6 +20,7 @@ BUILDERS = {
     "resnet56": models.resnet56,
     "ds_cnn": models.ds_cnn,
     "mobilenet_v1_025": models.mobilenet_v1_025,
+    "squeezenet": models.squeezenet,
 }
 
 
@@ -56,6 +57,7 @@ def parameters(network: nn.Module) -> int:
     [
         (lambda: models.resnet8(), 78_186),
         (lambda: models.ds_cnn(), 23_756),
+        (lambda: models.squeezenet(classes=1000), 1_235_496),
         (lambda: models.mobilenet_v1_025(), 216_322),
         (lambda: models.resnet20(), 269_722),
         (lambda: models.resnet20(shortcut="B"), 272_474),
@@ -315,5 +317,6 @@ def test_public_names():
         "resnet32",
         "resnet56",
         "resnet8",
+        "squeezenet",
         "to_unit",
     ]

@@ -29,6 +29,7 @@ _SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
     "resnet56": models.resnet56,
     "ds-cnn": models.ds_cnn,
     "mobilenet-v1-025": models.mobilenet_v1_025,
+    "squeezenet": models.squeezenet,
 }
 
 _NOTHING = object()

@@ -15,6 +15,7 @@ from ._resnet import resnet56 as resnet56
 from ._resnet8 import resnet8 as resnet8
 from ._separable import ds_cnn as ds_cnn
 from ._separable import mobilenet_v1_025 as mobilenet_v1_025
+from ._squeezenet import squeezenet as squeezenet
 
 __all__ = [
     "Classifier",
@@ -28,5 +29,6 @@ __all__ = [
     "resnet20",
     "resnet32",
     "resnet56",
+    "squeezenet",
     "to_unit",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 
-def kaiming_(network: nn.Module, *, logits: nn.Linear) -> None:
+def kaiming_(network: nn.Module, *, logits: nn.Linear | nn.Conv2d) -> None:
     """Draw the weights of every convolution and linear layer, in place; biases start at 0.
 
         w ~ N(0, gain^2 / fan_in),   gain = sqrt(2) before a ReLU, 1 in the layer that makes the logits

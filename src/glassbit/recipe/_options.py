@@ -21,7 +21,7 @@ else:  # mypy knows no Literal that is made of a table's names; pydantic and the
     Weights = Literal[*WEIGHTS]
     Activations = Literal[*ACTIVATIONS]
 DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
-NETWORKS = ("cnn", "cnn-bn", "resnet8", "resnet20", "resnet32", "resnet56", "ds-cnn", "mobilenet-v1-025")
+NETWORKS = ("cnn", "cnn-bn", "resnet8", "resnet20", "resnet32", "resnet56", "ds-cnn", "mobilenet-v1-025", "squeezenet")
 Problem = tuple[tuple[str | int, ...], str]
 """Where (keys and indices, relative to the value that is checked) and what is wrong there."""
 
@@ -113,7 +113,7 @@ class ModelRecipe(Options):
 
     name: Annotated[str, Field(strict=True), AfterValidator(_network)] = Field(
         default="cnn-bn",
-        description="cnn, cnn-bn, resnet8, resnet20, resnet32, resnet56, ds-cnn, mobilenet-v1-025, or "
+        description="cnn, cnn-bn, resnet8, resnet20, resnet32, resnet56, ds-cnn, mobilenet-v1-025, squeezenet, or "
         "package.module:callable for a network of your own",
     )
     arguments: Annotated[dict[str, Any], AfterValidator(_finite)] = Field(
