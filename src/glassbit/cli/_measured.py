@@ -179,8 +179,7 @@ def opened(places: Sequence[Place], data: Dataset) -> list[Subject]:
 
 
 def measured(place: Place, subject: Subject, data: Dataset, folder: Path, images: int) -> Measurement:
-    """The measurement of a network in `folder`: the one that is there, where it is of this very network and these very
-    images, or a new one.
+    """Return the measurement of a network: the one in `folder` if it is of the same network and images, else a new one.
 
     Args:
         place: of the network.

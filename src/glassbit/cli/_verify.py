@@ -133,7 +133,7 @@ def _plan(file: Path, artifact: Path | None) -> _Plan:
 
 
 def _settings(file: Path) -> _Plan:
-    """Return an ONNX file alone: the settings of ONNX Runtime among each other."""
+    """Return the comparison for an ONNX file: the settings of ONNX Runtime with each other."""
     from glassbit.backends import BACKENDS
     from glassbit.runtime import Session, verify_settings
 

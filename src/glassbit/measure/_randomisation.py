@@ -149,7 +149,7 @@ def _is_drawn(module: nn.Module) -> bool:
 
 
 def _redraw_(name: str, module: nn.Module, seed: int) -> None:
-    """New parameters, drawn on the CPU, so that they are the same on every device."""
+    """Draw new parameters on the CPU, so that they are the same on every device."""
     layer = module.layer if isinstance(module, QuantizedConv2d | QuantizedLinear) else module
     assert isinstance(layer, _Resettable)
     device = next(tensor.device for tensor in (*layer.parameters(), *layer.buffers()))

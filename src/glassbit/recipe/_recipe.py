@@ -49,7 +49,7 @@ def _named(value: Any) -> Any:
 
 
 def _seeds(value: Any) -> Any:
-    """Return a list stays; one number is refused, as it may be a seed or a count of seeds."""
+    """Return a list as it is; refuse a number, which may be a seed or a count of seeds."""
     if isinstance(value, int) and not isinstance(value, bool):
         several = f"[{', '.join(map(str, range(max(value, 1))))}]" if value < 4 else f"[0, ..., {value - 1}]"
         count = "1 run" if value < 2 else f"{value} runs"

@@ -122,7 +122,7 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int], odd: list[str]) -> Any
 
 
 def _shown(node: Any) -> str:
-    """Return a value of YAML that is neither text nor number."""
+    """Return the text for a YAML value that is neither text nor number."""
     return f"the date {node}" if isinstance(node, date) else brief(node, 60)
 
 

@@ -139,7 +139,7 @@ class _Reverse:
         return self._op("Mul", gradient.tensor, self.body.constant(values), name=f"{gradient.tensor}.scaled")
 
     def _map(self, node: Input) -> None:
-        """The sum over channels of the absolute gradient by pixel / 255."""
+        """Add the sum over channels of the absolute gradient by pixel / 255."""
         tensor = self._sum(node.name, self.parts.pop(node.name), 1 / 255).tensor
         self.body.last("ReduceL1", tensor, self._constant((1,)), output=SALIENCY, attributes={"keepdims": 0})
 
