@@ -85,7 +85,7 @@ def find(text: str, *, trust: bool = False) -> Place:
     if path.suffix in (ARTIFACT, ONNX):
         if not path.is_file():
             got = no_file(path) or "no file"
-            raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it; got {got}")
+            raise UsageError(f"{text}: must be an existing file that `glassbit export` wrote; got {got}")
         network = open_network(path)
         if network.saliency is None:
             raise UsageError(

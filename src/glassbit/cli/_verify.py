@@ -181,7 +181,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
 
 
 def _compared(compare: Compare, pixels: UInt8[np.ndarray, "n c h w"], file: Path) -> tuple[Row, ...]:
-    """Return a row a back end, over all images, some at a time."""
+    """Return a row per back end, over all images, a batch at a time."""
     rows: tuple[Row, ...] = ()
     with bar(f"comparing {file.name}", len(pixels), show=True) as advance:
         for start in range(0, len(pixels), _AT_ONCE):

@@ -21,7 +21,7 @@ _BASE = 32
 _PATCH, _PATCHES, _DIMMED = 8, 71, 0.4
 _SILHOUETTE = 8
 _MARK = 5
-# one mark a class, row by row
+# one mark per class, row by row
 _MARKS = (
     "##### ##### ##### ##### #####",
     "##### #...# #...# #...# #####",

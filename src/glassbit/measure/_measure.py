@@ -72,7 +72,7 @@ def measure(
         progress: show bars when stderr is a terminal.
 
     Returns:
-        Values an image, the maps, curves, and the reason of everything that could not be measured.
+        Values per image, the maps, curves, and the reason of everything that could not be measured.
 
     Raises:
         UsageError: the network does not fit the images or their classes, or cannot be explained at all.

@@ -66,7 +66,7 @@ def randomisation(
 
     Args:
         subject: a torch network, float or quantized; not in deployed arithmetic.
-        images: uint8, or float in [0, 1]; at least two, and some hundred for steady statistics.
+        images: uint8, or float in [0, 1]; at least two, better a few hundred.
         targets: the classes to explain.
         seed: of the new weights: a layer's depend on it and on the layer's name alone.
         progress: called with 1 after each layer.

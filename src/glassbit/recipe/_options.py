@@ -282,9 +282,8 @@ class TrainingRecipe(Options):
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2:
             enough = 2 * self.devices
-            text = (
-                f"must leave at least 2 images a device; got {self.batch_size} on {self.devices}; use {enough} or more"
-            )
+            got = f"{self.batch_size} on {self.devices}"
+            text = f"must leave at least 2 images per device; got {got}; use {enough} or more"
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2 * self.accumulate:
             share = self.batch_size // self.devices

@@ -4,7 +4,7 @@ The reverse pass is float32, but every mask comes from the integer codes of the 
 machine. Weights are the integers of the prediction, folded once more by ONNX Runtime: the file holds them once.
 
 Factors that are known beforehand, `m_c 2^-e_c` of a requantizer above all, do not cost an operator: a gradient is a
-tensor together with such a factor a channel, and the next layer takes it into its weights.
+tensor together with such a factor per channel, and the next layer takes it into its weights.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Losses(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """A training objective over a network; DDP, autocast and compile wrap its one forward a step.
+    """A training objective over a network; DDP, autocast and compile wrap its one forward pass per step.
 
     Images and labels are looked at before each forward on a CPU, and in the first batch only on a GPU, where looking
     waits for the device; not at all while torch traces. Floats of another precision than the network's are converted.
