@@ -232,5 +232,6 @@ def test_what_counts_as_a_number() -> None:
     assert not any(map(is_real, (True, NAN, float("inf"), 10**400, "1", None, 1j)))
     assert is_word("a", ("a", "b"))
     assert not is_word([], ("a", "b"))
-    assert shown(object()) == "a object"
+    assert shown(object()) == "an object"
+    assert shown(nn.Conv2d) == "the class Conv2d"
     assert len(shown("x" * 1000)) < 100

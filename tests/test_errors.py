@@ -20,7 +20,7 @@ ROOT = Path(glassbit.__file__).parent
 ERRORS = {name for name, kind in vars(_errors).items() if isinstance(kind, type) and "__init__" not in vars(kind)} - {
     "GlassbitWarning"
 }
-"""Errors with one text. The others (`RecipeError`, `GraphError`, `ExportError`) list problems under a heading."""
+"""Errors with one text. The others list problems under a heading; those of a `RecipeError` are read one by one."""
 
 EXCEPTIONS = {
     "_files.py": "`_REPAIRS` has what was found and the repair of each error of the system",
@@ -37,12 +37,10 @@ def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
 
 
 FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted(ROOT.rglob("*.py"))}
-LIBRARY = {
-    name: node
-    for path in FILES.values()
-    for name, node in functions(ast.parse(path.read_text())).items()
-    if not name.startswith("_")
-}
+HOMES = [functions(ast.parse(path.read_text())) for path in FILES.values()]
+LIBRARY = {name: node for home in HOMES for name, node in home.items() if not name.startswith("_")}
+NEIGHBOURS = {node: home for home in HOMES for node in home.values()}
+"""The functions in the file of a function."""
 
 
 class Reader(ast.NodeVisitor):
@@ -52,6 +50,10 @@ class Reader(ast.NodeVisitor):
         self.functions = LIBRARY | functions(tree)
         self.scopes: list[ast.FunctionDef] = []
         self.found: list[tuple[int, str, list[str]]] = []
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        self.constants = {name: value for node in tree.body for name, value in _constants(node)}
+        self.lists = {call.args[1].id for call in calls if _lists(call) and isinstance(call.args[1], ast.Name)}
+        """The names of lists that become a `RecipeError`."""
         self.visit(tree)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -64,7 +66,26 @@ class Reader(ast.NodeVisitor):
             self.found.append((node.lineno, node.func.id, [*self.texts(node.args[0])]))
         if isinstance(node.func, ast.Name) and node.func.id == "calling":  # goes on with what was raised
             self.found.append((node.lineno, "UsageError", [f"{text}; got: it" for text in self.texts(node.args[0])]))
+        for item in self.items(node):
+            self.found.append((node.lineno, "RecipeError", [f"KEY: {text}" for text in self.texts(item)]))
         self.generic_visit(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        if isinstance(node.value, ast.ListComp) and (item := _placed(node.value.elt)):
+            self.found.append((node.lineno, "RecipeError", [f"KEY: {text}" for text in self.texts(item)]))
+        self.generic_visit(node)
+
+    def items(self, call: ast.Call) -> list[ast.expr]:
+        """Return the problems that a call lists: `RecipeError(source, [TEXT])`, or a place and a text for later."""
+        match call:
+            case ast.Call(args=[_, ast.List(elts=items)]) if _lists(call):
+                return items
+            case ast.Call(func=ast.Name(id="raise_problems"), args=[ast.List(elts=pairs)]):
+                return [item for item in map(_placed, pairs) if item]
+            case ast.Call(func=ast.Attribute(attr="append", value=ast.Name(id=name)), args=[item]):
+                placed = _placed(item) or (item if name in self.lists else None)
+                return [placed] if placed else []
+        return []
 
     def texts(self, node: ast.expr) -> Iterator[str]:
         """All wordings of an expression; what cannot be told is a hole."""
@@ -103,9 +124,11 @@ class Reader(ast.NodeVisitor):
             yield HOLE
             return
         self.scopes.append(function)
+        before, self.functions = self.functions, self.functions | NEIGHBOURS.get(function, {})
         values = [node.value for node in ast.walk(function) if isinstance(node, ast.Return) and node.value]
         texts = [text for value in values for text in self.texts(value)]
         self.scopes.pop()
+        self.functions = before
         yield from texts or [HOLE]
 
     def assigned(self, name: str) -> Iterator[str]:
@@ -118,8 +141,27 @@ class Reader(ast.NodeVisitor):
             yield "NAME must be WHAT"
             return
         values = [value for node in ast.walk(scope) for value in _values(node, name)]
+        values += [self.constants[name]] if not values and name in self.constants else []
         texts = [text for value in values if not _mentions(value, name) for text in self.texts(value)]
         yield from dict.fromkeys(texts) or [HOLE]
+
+
+def _lists(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id == "RecipeError" and len(call.args) == 2
+
+
+def _placed(item: ast.expr) -> ast.expr | None:
+    """Return the text of a problem with the keys and indices of its place, as in `(("arms",), TEXT)`."""
+    match item:
+        case ast.Tuple(elts=[ast.Tuple(), text]):
+            return text
+    return None
+
+
+def _constants(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            yield name, value
 
 
 def _values(node: ast.AST, name: str) -> Iterator[ast.expr]:
@@ -174,6 +216,13 @@ def test_an_exception_is_still_needed(name: str):
         ('def f(x):\n  raise UsageError(g(x))\ndef g(x):\n  return "no" if x else "x must be 8; got 9"', 1),
         ('def f(x):\n  raise UsageError("\\n".join(["x must be 8; got 9:", *x]))', 0),
         ("def f(x):\n  raise UsageError(x)", 1),
+        ('raise RecipeError(x, ["size must be 8; got 9; write 8", "no size; add one"])', 1),
+        ('problems.append((("size",), "must be 8; got 9"))', 1),
+        ('problems.append((("size",), "must be 8; got 9; write 8"))', 0),
+        ('raise_problems([((), "no size; add one")])', 1),
+        ('problems += [(("size", i), "no size; add one") for i in x]', 1),
+        ('odd.append("no size")\nraise RecipeError(x, odd)', 1),
+        ('other.append("no size")\nraise RecipeError(x, odd)', 0),
     ],
 )
 def test_texts_are_read_from_the_source(source: str, count: int):

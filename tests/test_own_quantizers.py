@@ -321,8 +321,14 @@ class Half(WeightQuantizer):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"weights": Half}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got a ABCMeta"),
-        ({"weights": LogLevel}, "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got a ABCMeta"),
+        (
+            {"weights": Half},
+            "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got the class Half",
+        ),
+        (
+            {"weights": LogLevel},
+            "weights must be a complete subclass of glassbit.quant.WeightQuantizer; got the class LogLevel",
+        ),
         ({"activations": nn.ReLU}, "activations must be a complete subclass of glassbit.quant.ActivationQuantizer"),
         ({"activations": LogLevel(4)}, r"activations must be one of pact, .*; got a LogLevel"),
     ],

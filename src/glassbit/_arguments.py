@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any
 
@@ -52,9 +53,10 @@ def require(owner: str, name: str, holds: bool, must: str, got: object, repair: 
 
 def shown(value: object) -> str:
     """Return a short text for what was given: numbers and words as Python writes them, others by their type."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if value is None or isinstance(value, bool | int | float | str | bytes | list | tuple | dict):
-        try:
+        with suppress(Exception):  # what is inside may raise anything; its type does as well
             return brief(value)
-        except Exception:  # noqa: BLE001 (what is inside may raise anything, and a text of its type does as well)
-            return f"a {type(value).__name__}"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"

@@ -10,7 +10,7 @@ _WHAT = {"f": "floating-point numbers", "iuf": "numbers", "b": "True and False"}
 
 
 def array(dims: int, shape: str, kinds: str = "f") -> Kind:
-    """Return a NumPy array; `kinds` are the letters of `dtype.kind`. Of its axes, only the first may be empty."""
+    """Return the kind of a NumPy array; `kinds` are letters of `dtype.kind`. Only the first axis may be empty."""
     return Kind(
         f"a NumPy array {shape} of {_WHAT[kinds]}",
         lambda value: (

@@ -7,7 +7,7 @@
     ├── DataError       files that are missing, unreadable or not what they should be (exit code 1)
     ├── RunError        a run that could not be trained, resumed or read back (exit code 1)
     │   ├── VersionError a file of a run that another version of Glassbit wrote
-    │   └── UnreadableError a file of a run that is there, and cannot be read now: no permission, say
+    │   └── UnreadableError an existing file of a run that cannot be read now: no permission, say
     ├── DiskError       a file that cannot be written: no room, no permission, a folder in its place (exit code 1)
     ├── GraphError      several problems of one integer network, reported together (exit code 1)
     └── ArtifactError   a network file that is foreign, damaged or newer than this version (exit code 1)
@@ -77,7 +77,7 @@ class VersionError(RunError):
 
 
 class UnreadableError(RunError):
-    """A file of a run that is there and may be whole, but cannot be read now."""
+    """An existing file of a run that may be intact, but cannot be read now."""
 
 
 class DiskError(GlassbitError, OSError):

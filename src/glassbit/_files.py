@@ -39,7 +39,7 @@ _REPAIRS = {
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` on success and disappears on failure.
+    """Yield a temporary path beside `path`. It becomes `path` on success and is removed on failure.
 
     The content is flushed to the disk before the (atomic) rename, so a kill or a power cut leaves the old file or the
     new one. What a killed process left of the same file is removed.
@@ -247,7 +247,7 @@ def _parsed(text: str) -> Any:
 
 
 def _temporary(path: Path) -> tuple[int | None, Path]:
-    """A new file for `path`, and the handle that holds its lock; none on Windows, where an open file cannot move."""
+    """Return a new file for `path` and the handle that locks it; no handle on Windows, where open files cannot move."""
     while True:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
         if sys.platform == "win32":

@@ -49,7 +49,7 @@ def calling(must: str) -> Iterator[None]:
 
 @contextmanager
 def naming_outsiders() -> Iterator[None]:
-    """What code raises that is neither Glassbit's nor a library's becomes a `RunError` that names the function.
+    """Turn what other code than Glassbit's or a library's raises into a `RunError` that names the function.
 
     For wherever a network of the user's may run, and much else. Ctrl-C and the lack of memory go through.
     """
@@ -65,7 +65,7 @@ def naming_outsiders() -> Iterator[None]:
 
 
 def outsider(error: BaseException) -> str | None:
-    """The function that raised an error, called by torch within Glassbit, where it is of neither; None elsewhere."""
+    """Return the user's function that torch called and that raised an error; None for Glassbit's and torch's own."""
     place, through_torch = None, False
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__", ""))

@@ -23,7 +23,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def frozen(model: nn.Module) -> list[nn.Module]:
-    """The modules that were put in eval mode on purpose: those in eval mode while a layer with parameters is not.
+    """Return the modules that were put in eval mode on purpose: those in eval mode while another layer is not.
 
     So `for norm in norms: norm.eval()` and `backbone.eval()` freeze; a network that is in eval mode as a whole, as it
     is after an evaluation, does not count as frozen.

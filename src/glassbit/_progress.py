@@ -17,7 +17,7 @@ def line(text: str) -> None:
 
 @contextmanager
 def bar(title: str, total: int | None, *, show: bool, size: bool = False) -> Iterator[Callable[[int], None]]:
-    """A function that moves the bar on by so many steps. Where stderr is no terminal, one line says what begins.
+    """Yield a function that advances the bar by a number of steps. Without a terminal, print one line at the start.
 
     Args:
         title: what is under way.

@@ -80,29 +80,29 @@ def check_kind(owner: str, name: str, kind: Kind, value: object) -> None:
 
 
 def whole(least: int | None = None, most: int | None = None, *, usual: int = 0) -> Kind:
-    """Return a whole number, of Python or NumPy."""
+    """Return the kind of a whole number, of Python or NumPy."""
     low, high = float("-inf") if least is None else least, float("inf") if most is None else most
     return Kind(f"a whole number{_span(least, most)}", lambda value: is_whole(value, low, high), _such_as(usual))
 
 
 def number(least: float | None = None, most: float | None = None, *, usual: float = 0.0) -> Kind:
-    """Return a finite number, of Python or NumPy."""
+    """Return the kind of a finite number, of Python or NumPy."""
     low, high = float("-inf") if least is None else least, float("inf") if most is None else most
     return Kind(f"a number{_span(least, most)}", lambda value: is_real(value, low, high), _such_as(usual))
 
 
 def word(*choices: str) -> Kind:
-    """One of some words."""
+    """Return the kind of one of some words."""
     return Kind(f"one of {', '.join(choices)}", lambda value: is_word(value, choices), "pass one of them")
 
 
 def instance(of: type | tuple[type, ...], must: str, repair: str) -> Kind:
-    """Return an instance of a class."""
+    """Return the kind of an instance of a class."""
     return Kind(must, lambda value: isinstance(value, of), repair)
 
 
 def several(kind: Kind, *, count: int | None = None, least: int = 0) -> Kind:
-    """Return a tuple or list of values of one kind: exactly `count`, or at least `least`."""
+    """Return the kind of a tuple or list of values of one kind: exactly `count`, or at least `least`."""
     many = f"{count} values" if count is not None else f"at least {least}" if least else "any number of values"
 
     def holds(value: Any) -> bool:
@@ -113,7 +113,7 @@ def several(kind: Kind, *, count: int | None = None, least: int = 0) -> Kind:
 
 
 def optional(kind: Kind) -> Kind:
-    """None, or a value of a kind."""
+    """Return the kind of None or a value of a kind."""
     return Kind(f"{kind.must}, or None", lambda value: value is None or kind.holds(value), kind.repair)
 
 

@@ -18,7 +18,7 @@ def is_dense(value: Any, *, dims: int | None = None, meta: bool = False) -> bool
 
 
 def floats(dims: int, shape: str) -> Kind:
-    """Return a dense floating-point tensor; of its axes, only the first may be empty."""
+    """Return the kind of a dense floating-point tensor. Only the first axis may be empty."""
     return Kind(
         f"a dense floating-point tensor {shape}",
         lambda value: is_dense(value, dims=dims, meta=True) and value.is_floating_point() and 0 not in value.shape[1:],
@@ -27,7 +27,7 @@ def floats(dims: int, shape: str) -> Kind:
 
 
 def marks(dims: int, shape: str) -> Kind:
-    """Return a dense tensor of True and False."""
+    """Return the kind of a dense tensor of True and False."""
     return Kind(
         f"a dense tensor {shape} of True and False",
         lambda value: is_dense(value, dims=dims, meta=True) and value.dtype == torch.bool,

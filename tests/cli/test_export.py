@@ -37,7 +37,7 @@ def test_a_run_that_was_trained_in_integers(call, trained, tiny, tmp_path):
     code, out, err = call("export", run, "--artifact", files[0], "--onnx", files[1], "--explain")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert re.fullmatch(r"sum of bits: [\d.]+ kB, [\d.]+ M multiply-adds an image", lines[0])
+    assert re.fullmatch(r"sum of bits: [\d.]+ kB, [\d.]+ M multiply-adds per image", lines[0])
     assert re.fullmatch(rf"{files[0]}: [\d.]+ kB, 1\.\d\d times the bits", lines[1])
     assert re.fullmatch(rf"{files[1]}: [\d.]+ kB, \d\.\d\d times the bits, returns logits and saliency map", lines[2])
     accuracy = r"test accuracy [\d.]+ % in integers, [\d.]+ % before, with fake quantization, on 24 images"

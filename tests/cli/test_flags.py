@@ -148,8 +148,8 @@ def test_a_plan_from_a_file(tmp_path):
     ("text", "problem"),
     [
         (None, "which does not exist"),
-        ("[", "line 1: is not valid YAML"),
-        ("- a", "must be a mapping of keys, e.g. `name: my-study`; got no mapping"),
+        ("[", "line 1: must be valid YAML; got: "),
+        ("- a", "must be a mapping; got no mapping; write keys, e.g. `name: my-study`"),
         (
             "name: mine\nrules: [{weight: 9, activation: 4}]",
             "line 2: rules[0].weight: must be one of 2, 3, 4, 5, 6, 7, 8, 32; got 9",

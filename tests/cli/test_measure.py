@@ -166,7 +166,7 @@ def test_what_can_be_known_is_looked_at_before_anything_is_measured(call, artifa
     ("words", "text"),
     [
         (("measure", "nowhere"), "nowhere: must be the folder of a run, a .glassbit or .onnx file, or package.module:"),
-        (("measure", "nowhere.onnx"), "nowhere.onnx: must be a file that is there, as `glassbit export` writes it"),
+        (("measure", "nowhere.onnx"), "nowhere.onnx: must be an existing file that `glassbit export` wrote"),
         (("measure", "a:b"), "--data: must be given where no run is named, to know which images to measure on"),
         (("compare", "a:b", "a:b"), "compare: A and B must be two networks; got a:b twice"),
         (("gate", "a:b", "a:c", "--policy", "none.yaml"), "--policy: must be a YAML file; got none.yaml"),

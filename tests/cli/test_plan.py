@@ -101,4 +101,4 @@ def test_the_keys_of_a_plan_file_are_named_by_their_lines(call, tmp_path):
     code, _, err = call("plan", "--plan", path)
     assert code == 2
     assert "  - line 2: rules: must be a list; got 3" in err
-    assert "  - line 3: Accuracy-drop: unknown key" in err
+    assert "  - line 3: Accuracy-drop: must be a known key" in err

@@ -23,7 +23,7 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
     with pytest.raises(RecipeError) as caught:
         parse_policy("agrement: 0.5\nfaithfulness: 1.5\naccuracy_drop: -1\n", "policy.yaml")
     assert caught.value.problems == (
-        "line 1: agrement: unknown key; did you mean `agreement`?",
+        "line 1: agrement: must be a known key; got an unknown one; did you mean `agreement`?",
         "line 2: faithfulness: must be <= 1; got 1.5; write, for example, `faithfulness: 0.8`",
         "line 3: accuracy_drop: must be >= 0; got -1; write, for example, `accuracy_drop: 1.0`",
     )
@@ -50,4 +50,4 @@ def test_a_file_is_read_and_a_missing_one_named(tmp_path: Path) -> None:
 def test_what_is_no_policy_is_shown_one(text: str, got: str) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_policy(text)
-    assert caught.value.problems == (f"must be a mapping of keys, e.g. `agreement: 0.5`; got {got}",)
+    assert caught.value.problems == (f"must be a mapping; got {got}; write keys, e.g. `agreement: 0.5`",)

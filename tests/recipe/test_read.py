@@ -63,11 +63,11 @@ EXPECTED = [
         "line 1: name",
         "letters, digits, `.`, `_` and `-`; got 'bad name'; write, for example, `name: my-study`",
     ),
-    ("line 2: data.sise", "unknown key; did you mean `size`?"),
+    ("line 2: data.sise", "must be a known key; got an unknown one; did you mean `size`?"),
     ("line 3: model", "or package.module:callable; got 'cnm'; write, for example, `cnn-bn`"),
     (
         "line 4: arms",
-        "must contain sgt, because sgt+pact starts from its weights (training.start: float); add it, or use",
+        "must contain sgt, because sgt+pact starts from its weights (training.start: float); got none; add it, or use",
     ),
     (
         "line 4: arms[1]",
@@ -84,7 +84,7 @@ EXPECTED = [
     ),
     ("line 9: seeds", "must be different; got 0 more than once; delete the repetition"),
     ("line 9: seeds[2]", "must be a whole number; got 'a'; write, for example, `seeds: [0]`"),
-    ("line 10: traning", "unknown key; did you mean `training`?"),
+    ("line 10: traning", "must be a known key; got an unknown one; did you mean `training`?"),
     ("line 12: training.epochs", "must be >= 1 and <= 10000; got 0; write, for example, `epochs: 5`"),
     ("line 13: training.batch_size", "must be a multiple of devices (2); got 127; use 128"),
     ("line 15: training.flip", "must be true or false; got 1; write, for example, `flip: false`"),
@@ -105,12 +105,12 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "must be a mapping of keys, e.g. `name: my-study`; got nothing"),
-        ("- 1", "must be a mapping of keys, e.g. `name: my-study`; got no mapping"),
-        ("name: a\nseeds: [", "line 2: is not valid YAML"),
-        ("name: a\n\tdata: b", "is not valid YAML"),
-        ("name: a\nname: b", 'line 2: found duplicate key "name"; delete one of the two'),
-        ("seeds: [1]", "line 1: name: is missing; add `name: my-study`"),
+        ("", "must be a mapping; got nothing; write keys, e.g. `name: my-study`"),
+        ("- 1", "must be a mapping; got no mapping; write keys, e.g. `name: my-study`"),
+        ("name: a\nseeds: [", "line 2: must be valid YAML; got: "),
+        ("name: a\n\tdata: b", "must be valid YAML; got: "),
+        ("name: a\nname: b", 'line 2: keys must be different; got a duplicate key "name"; delete one of the two'),
+        ("seeds: [1]", "line 1: name: must be given; got nothing; add `name: my-study`"),
         (
             "name: a\nseeds: 3",
             "line 2: seeds: must be a list; got 3; write [0, 1, 2] for 3 runs, or [3] for one with seed 3",
@@ -137,7 +137,7 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ("name: a\ntraining: {lr: .inf}", "line 2: training.lr: must be a finite number > 0 and <= 100; got inf"),
         ("name: a\ntraining: {lr: '0.1'}", "line 2: training.lr: must be a number > 0 and <= 100; got '0.1'"),
         ("name: a\narms: pact", "line 2: arms: must come with plans for pact; got no plans; add, for example"),
-        ("name: a\nplans: w4a4", "line 2: plans: must be left out where no arm is quantized"),
+        ("name: a\nplans: w4a4", "line 2: plans: must be left out where no arm is quantized; got plans"),
         ("name: a\nmodel: [cnn, cnn]", "line 2: model: must be different; got cnn more than once"),
         ("name: a\ntraining: {schedule: step, milestones: []}", "line 2: training.milestones: must name at least one"),
         (
@@ -151,7 +151,7 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ),
         (
             "name: a\narms: [fp32, sgt]\nsgt:\n  - name: one\n  - k: 0.3",
-            "line 5: sgt[1]: must have a name where there are several settings; add, for example, `name: mine`",
+            "line 5: sgt[1]: must have a name where there are several settings; got none; add, for",
         ),
         ("name: a\nsgt: [released, released]", "line 2: sgt: must be different; got released more than once"),
         (
@@ -164,15 +164,15 @@ def test_all_problems_come_at_once_with_their_lines() -> None:
         ),
         (
             "name: a\narms: sgt\nsgt: {start: trained}",
-            "line 2: arms: must contain fp32, because sgt starts from its weights (sgt.start: trained); add it, or use",
+            "line 2: arms: must contain fp32, because sgt starts from its weights (sgt.start: trained); got none",
         ),
         (
             "name: a\narms: sgt+pact\nplans: w4a4\ntraining: {start: plain}",
-            "line 2: arms: must contain fp32, because sgt+pact starts from its weights (training.start: plain); add it",
+            "line 2: arms: must contain fp32, because sgt+pact starts from its weights (training.start: plain); got",
         ),
         (
             "name: a\narms: [fp32, pact]\nplans: w4a4\nfinetuning: {lr: 0.1}",
-            "line 4: finetuning: must be left out where no arm starts from another's weights; add e.g. `start: plain`",
+            "line 4: finetuning: must be left out where no arm starts from another's weights; got it; add",
         ),
         (
             "name: a\narms: [fp32, random+pact]\nplans: w4a4\nrandom: {start: trained}",

@@ -50,7 +50,7 @@ def recipe_problems(run: RunRecipe) -> tuple[str, ...]:
 
 
 def exportable(problems: Sequence[str]) -> str:
-    """`exportable: yes`, or no and why; one line for one reason."""
+    """Return `exportable: yes`, or `no` and the reasons, one per line."""
     if not problems:
         return "exportable: yes"
     if len(problems) == 1:

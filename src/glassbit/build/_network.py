@@ -75,8 +75,9 @@ def build_network(
 
 
 def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
-    """A trained network of the user's: `package.module:callable`, called with `classes` and `channels` where it takes
-    them.
+    """Return a trained network of the user's from `package.module:callable`.
+
+    The callable gets `classes` and `channels` if it takes them.
 
     Raises:
         UsageError: it cannot be imported or called, or returns something else.

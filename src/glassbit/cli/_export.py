@@ -155,7 +155,7 @@ def _converted(saved: SavedRun, data_dir: Path | None, trust: bool) -> Deployed:
 def _write(graph: IntGraph, artifact: Path | None, onnx: Path | None, qonnx: Path | None, explain: bool) -> list[str]:
     """Write the files; returns how large they are."""
     bits = graph.certificate.stored_bits / 8
-    lines = [f"sum of bits: {bits / 1000:.1f} kB, {graph.certificate.macs / 1e6:.2f} M multiply-adds an image"]
+    lines = [f"sum of bits: {bits / 1000:.1f} kB, {graph.certificate.macs / 1e6:.2f} M multiply-adds per image"]
     if artifact is not None:
         graph.save(artifact)
         lines.append(_size(artifact, bits))

@@ -81,7 +81,7 @@ def takes(*sections: Section) -> Callable[[Body], Callable[..., int]]:
 
 
 def parse(flag: str, text: str, field: FieldInfo) -> Any:
-    """The value that `text` stands for, of the kind that the field wants; the recipe refuses what it cannot be."""
+    """Return the value that `text` stands for, in the field's type; the recipe refuses what does not fit."""
     kinds = set(_leaves(field.annotation))
     if _holds(field.annotation, dict):
         return dict(_pair(flag, item) for item in text.split(","))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def found(entry: Entry, folder: Path | None = None) -> str | None:
-    """Return the place of a data set that is there, or None.
+    """Return the place of an existing data set, or None.
 
     Args:
         entry: of the catalogue.

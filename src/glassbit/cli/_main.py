@@ -30,7 +30,7 @@ _RESUMABLE = ("train", "study")
 
 
 def run() -> None:
-    """The program: `main` as an exit code."""
+    """Run `main` and exit with its code."""
     sys.exit(main(sys.argv[1:]))
 
 

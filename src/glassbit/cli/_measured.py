@@ -85,7 +85,7 @@ def find(text: str, *, trust: bool = False) -> Place:
     if path.suffix in (ARTIFACT, ONNX):
         if not path.is_file():
             got = no_file(path) or "no file"
-            raise UsageError(f"{text}: must be a file that is there, as `glassbit export` writes it; got {got}")
+            raise UsageError(f"{text}: must be an existing file that `glassbit export` wrote; got {got}")
         network = open_network(path)
         if network.saliency is None:
             raise UsageError(
@@ -179,8 +179,7 @@ def opened(places: Sequence[Place], data: Dataset) -> list[Subject]:
 
 
 def measured(place: Place, subject: Subject, data: Dataset, folder: Path, images: int) -> Measurement:
-    """The measurement of a network in `folder`: the one that is there, where it is of this very network and these very
-    images, or a new one.
+    """Return the measurement of a network: the one in `folder` if it is of the same network and images, else a new one.
 
     Args:
         place: of the network.

@@ -17,7 +17,7 @@ _FORMAT = warnings.formatwarning
 
 
 def line(text: object = "", *, keep: str = "") -> None:
-    """A line of the result on stdout; what a terminal would act upon is escaped, in names and paths too.
+    """Print a line of the result on stdout. Control characters are escaped, in names and paths too.
 
     Args:
         text: of the line.
@@ -27,7 +27,7 @@ def line(text: object = "", *, keep: str = "") -> None:
 
 
 def block(text: str) -> None:
-    """A message on stderr; what a terminal would act upon is escaped, but for the ends of lines; long words are cut."""
+    """Print a message on stderr. Control characters are escaped, except line ends; long words are cut."""
     print(printable(bounded(text), keep="\n"), file=sys.stderr, flush=True)
 
 

@@ -133,7 +133,7 @@ def _plan(file: Path, artifact: Path | None) -> _Plan:
 
 
 def _settings(file: Path) -> _Plan:
-    """Return an ONNX file alone: the settings of ONNX Runtime among each other."""
+    """Return the comparison for an ONNX file: the settings of ONNX Runtime with each other."""
     from glassbit.backends import BACKENDS
     from glassbit.runtime import Session, verify_settings
 
@@ -181,7 +181,7 @@ def _images(plan: _Plan, file: Path, data: str | None, data_dir: Path | None, co
 
 
 def _compared(compare: Compare, pixels: UInt8[np.ndarray, "n c h w"], file: Path) -> tuple[Row, ...]:
-    """Return a row a back end, over all images, some at a time."""
+    """Return a row per back end, over all images, a batch at a time."""
     rows: tuple[Row, ...] = ()
     with bar(f"comparing {file.name}", len(pixels), show=True) as advance:
         for start in range(0, len(pixels), _AT_ONCE):

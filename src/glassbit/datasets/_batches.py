@@ -104,7 +104,7 @@ class Batches:
         self._augment = augment or Augment()
 
     def __len__(self) -> int:
-        """Steps an epoch, the same on every rank."""
+        """Return the steps per epoch, the same on every rank."""
         return self._steps
 
     @takes(number=WHOLE)

@@ -21,7 +21,7 @@ _BASE = 32
 _PATCH, _PATCHES, _DIMMED = 8, 71, 0.4
 _SILHOUETTE = 8
 _MARK = 5
-# one mark a class, row by row
+# one mark per class, row by row
 _MARKS = (
     "##### ##### ##### ##### #####",
     "##### #...# #...# #...# #####",
@@ -144,7 +144,7 @@ def _grown(mask: Bool[np.ndarray, "n h w"]) -> Bool[np.ndarray, "n h w"]:
 
 
 def _window(top: Int64[np.ndarray, " n"], left: Int64[np.ndarray, " n"], height: int, width: int) -> Window:
-    """Indices of a window in each of n pictures."""
+    """Return the indices of one window in each of n pictures."""
     rows, columns = top[:, None] + np.arange(height), left[:, None] + np.arange(width)
     return np.arange(len(top))[:, None, None], rows[:, :, None], columns[:, None, :]
 

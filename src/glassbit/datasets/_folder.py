@@ -92,7 +92,7 @@ def scan(root: Path) -> Listing:
 
 
 def _parts(root: Path, folders: list[Path]) -> dict[str, Path]:
-    """The folders `train` and `test`, however they are spelled; a class may be called so too, and has no folders."""
+    """Return the folders `train` and `test`, in any spelling. A class folder of that name holds no folders."""
     parts: dict[str, Path] = {}
     for folder in folders:
         part = folder.name.lower()

@@ -1,4 +1,4 @@
-"""Images that are there more than once, and classes that are there too often."""
+"""Duplicate images, and classes with too large a share."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Split:
 
     @takes(limit=whole(0, usual=IN_MEMORY))
     def subset(self, rows: Int64[Tensor, "k"], *, limit: int = IN_MEMORY) -> Split:
-        """The images numbered `rows` as a split; copied up to `limit` bytes, above it a view of the same images."""
+        """Return the images numbered `rows` as a split: a copy up to `limit` bytes, a view above it."""
         channels, height, width = self.shape
         if not is_dense(rows, dims=1) or rows.dtype != torch.int64:
             raise UsageError(f"Split.subset: rows must be a tensor, int64 (k,); got {_told(rows)}; pass row numbers")
@@ -135,7 +135,7 @@ def _first_line(error: Exception) -> str:
 
 
 def class_problem(classes: Sequence[str]) -> str | None:
-    """What is wrong with the names of classes, which lists, pages and exported networks show; None if nothing is."""
+    """Return what is wrong with class names, which reports and exported networks show; None if nothing is."""
     if len(classes) > CLASSES:
         return f"classes must be at most {CLASSES} names; got {len(classes)}; take fewer classes"
     odd = [name for name in classes if not is_name(name, NAME)]
@@ -276,7 +276,7 @@ def validation_rows(train: Split, *, fraction: float, seed: int) -> Tensor:
 
 @takes(train=SPLIT, seed=WHOLE, count=whole(1, usual=512))
 def calibration_images(train: Split, *, seed: int, count: int = 512) -> UInt8[Tensor, "m c h w"]:
-    """Some training images to read ranges of activations off: the same seed always draws the same ones.
+    """Return training images for calibrating activation ranges. The same seed draws the same images.
 
     Args:
         train: what is trained on.

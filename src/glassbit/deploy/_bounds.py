@@ -15,7 +15,7 @@ from ._folded import FoldedLayer, FoldedReadout, FoldedRequantizer
 
 @torch.no_grad()
 def too_large(folding: Folding) -> Iterator[str]:
-    """Sums of layers that, with their bias, are no 32-bit integers.
+    """Yield the layers whose sums, with the bias, exceed 32-bit integers.
 
     Args:
         folding: it is run here.

@@ -37,7 +37,7 @@ def cause(tensor: Distance, folding: Folding) -> str:
 
 
 def _of_padding(step: Folded, folding: Folding) -> str:
-    """Padding is one pixel value for all channels: the mean, if it is one."""
+    """Return what padding loses: in integers it is one pixel value for all channels."""
     normalization = folding.normalization
     pads = isinstance(step, FoldedLayer) and step.step.input in folding.from_image and any(step.step.padding)
     if not pads or max(map(abs, normalization.offset)) <= _HALF_A_PIXEL:
@@ -53,7 +53,7 @@ def _of_padding(step: Folded, folding: Folding) -> str:
 
 
 def _of_the_level(step: Folded, folding: Folding) -> str:
-    """Return a factor has 8 bits, from 2^-16 or so up to 255."""
+    """Return what a clipping level loses: a factor has 8 bits, from about 2^-16 to 255."""
     if not isinstance(step, FoldedRequantizer) or not isinstance(step.step, Activate):
         return ""
     read, out = folding.scales[step.step.input], folding.scales[step.name].step

@@ -15,7 +15,7 @@ _BIAS_OF_FLOAT64, _FRACTION_OF_FLOAT64 = 1023, 52
 
 
 def largest_exponent(low: int, high: int) -> int:
-    """The largest e with `2^e (max(|low|, |high|) + 1) <= 2^24`: what lands inside the window is exact in float32."""
+    """Return the largest e with `2^e (max(|low|, |high|) + 1) <= 2^24`: the window is exact in float32."""
     return EXACT.bit_length() - 1 - (max(abs(low), abs(high))).bit_length()
 
 

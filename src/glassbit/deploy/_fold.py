@@ -293,8 +293,9 @@ def _batchnorm(norm: nn.Module, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _bound(values: Tensor, bits: int, grid: Grid, reach: int) -> int:
-    """The largest absolute partial sum: from the bits alone where that is enough, or where looking would wait for a
-    GPU.
+    """Return the largest absolute partial sum.
+
+    It is bounded by the bits alone if that is enough, or if reading the weights would wait for a GPU.
     """
     largest: int = 2**bits - 1 if grid == "odd" else 2 ** (bits - 1) - 1
     bound = math.prod(values.shape[1:]) * largest * reach

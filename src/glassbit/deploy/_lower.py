@@ -48,7 +48,7 @@ def lower(
     preprocessing: Preprocessing | None = None,
     about: About | None = None,
 ) -> IntGraph:
-    """The integer graph of a network: what a `Deployed` computes, to the bit; another quantized network is converted.
+    """Return the integer graph of a network: exactly that of a `Deployed`; another quantized network is converted.
 
     The network is read on the CPU and left as it is. Converting rounds multipliers and what is summed; training for a
     while as `Deployed` takes that into account.

@@ -112,7 +112,7 @@ class Builder:
         self._layers: dict[str, nn.Module] = {}
 
     def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
-        """Return a layer with weights."""
+        """Record a layer with weights."""
         if isinstance(x, Lost) and isinstance(module, QuantizedLinear):
             return x
         misread = self._misread(x, "reads")
@@ -129,7 +129,7 @@ class Builder:
         return Accumulators(made, "layer")
 
     def norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Symbol) -> Symbol:
-        """Return a BatchNorm: part of the layer in front of it."""
+        """Record a BatchNorm as part of the layer in front of it."""
         if module.running_mean is None or module.running_var is None:
             raise RefusedError("it needs running statistics; build it with track_running_stats=True")
         if isinstance(x, Unknown):
@@ -149,7 +149,7 @@ class Builder:
         return replace(x, normed=True)
 
     def activation(self, name: str, module: ActivationQuantizer, x: Symbol) -> Symbol:
-        """Return an activation quantizer."""
+        """Record an activation quantizer."""
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
@@ -158,7 +158,7 @@ class Builder:
         return self._pooled(x, Codes(made, made))
 
     def add(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
-        """Return a sum of two branches."""
+        """Record a sum of two branches."""
         if left_value.shape != right_value.shape:
             raise RefusedError(
                 f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
@@ -190,7 +190,7 @@ class Builder:
         return Accumulators(made, "sum")
 
     def max_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
-        """Return the largest of each window."""
+        """Record the maximum of each window."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
         if isinstance(x, Unknown):
@@ -203,7 +203,7 @@ class Builder:
         return Codes(made, x.unit)
 
     def average_pool(self, name: str, x: Symbol, rows: Windows, columns: Windows, divisor: int = 1) -> Symbol:
-        """Return the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+        """Record the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
         if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
@@ -238,7 +238,7 @@ class Builder:
         return Codes(made, codes.unit)
 
     def flatten(self, name: str, x: Symbol, value: Tensor) -> Symbol:
-        """Maps to features."""
+        """Flatten maps to features."""
         if isinstance(x, Unknown):
             return x
         codes = self._codes(x, "averages" if tuple(value.shape[2:]) == (1, 1) else "flattens")

@@ -284,7 +284,7 @@ def pool(node: Pool, x: Tensor) -> Tensor:
 def _matrices(
     node: SumPool, height: int, width: int, device: torch.device
 ) -> tuple[Float64[Tensor, "i h"], Float64[Tensor, "j w"]]:
-    """The weights of the rows and of the columns: float64, because TF32 and bfloat16 would round what is in between."""
+    """Return the weights of rows and columns, in float64: TF32 and bfloat16 would round the intermediate values."""
     rows, columns = (torch.from_numpy(matrix).double().to(device) for matrix in node.matrices(height, width))
     return rows, columns
 

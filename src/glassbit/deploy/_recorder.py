@@ -138,7 +138,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _attempt(self, owner: str, make: Callable[[], Symbol], read: Read) -> Symbol:
-        """What `make` makes; where it refuses, its reasons are noted, and the result is taken for codes of some kind.
+        """Return what `make` returns. If it refuses, note its reasons and go on with codes of some kind.
 
         Of numbers that are no map any more (`Lost`), what a refused function made, nothing more is said.
         """
@@ -226,7 +226,7 @@ class Recorder(TorchFunctionMode):
 
     @contextmanager
     def _unseen(self) -> Iterator[None]:
-        """What is called in the block is ours, not the network's."""
+        """Ignore calls inside the block: they are ours, not the network's."""
         self.quiet += 1
         try:
             yield

@@ -50,7 +50,7 @@ def trace(model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int) -> 
 def follow(
     model: nn.Module, images: Shaped[Tensor, "n c h w"], *, zero: int
 ) -> tuple[Program, tuple[tuple[Symbol, Tensor], ...]]:
-    """The program, and what the network computed on the first images, at most 64: every tensor with its place there.
+    """Return the program, and every tensor that the network computed on the first images, at most 64.
 
     Raises:
         UsageError: as `trace`.

@@ -85,7 +85,7 @@ def _written(func: Callable[..., Any]) -> tuple[tuple[int, str], ...]:
 
 
 def storage(tensor: Tensor) -> int | None:
-    """What tells the memory of a tensor from that of others, while it lives; None where it has none of its own."""
+    """Return an identity of a tensor's memory, valid while it lives; None if it has no memory of its own."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # sparse, batched by vmap

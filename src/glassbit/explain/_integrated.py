@@ -58,7 +58,7 @@ def integrated_gradients(
         model, images, target: see `saliency`.
         steps: points on the line, 1 to 1000.
         baseline: the grey level b of the blank image, in [0, 1]; 0 is black.
-        batch: points a step of the computation.
+        batch: points per step of the computation.
 
     Raises:
         UsageError: see `saliency`; or an option is out of range.

@@ -56,7 +56,7 @@ def explain_images(
         images: uint8, or float in [0, 1].
         names: one per image, for captions and folders; need not differ.
         methods: see `saliency`.
-        out_dir: gets `index.json` and a folder an image.
+        out_dir: gets `index.json` and a folder per image.
         classes: the names of the classes; their numbers when left out.
         labels: the true classes, to be shown where they are known.
         target: see `saliency`.

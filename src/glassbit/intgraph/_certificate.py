@@ -118,7 +118,7 @@ def _margin(node: Requantize) -> float:
 
 
 def _peak(nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> int:
-    """The most bytes of codes at one time. Flatten moves nothing; accumulators pass through to their requantizer."""
+    """Return the peak bytes of codes. Flatten moves nothing; accumulators pass through to their requantizer."""
     buffers: dict[str, tuple[str, ...]] = {}
     steps: list[tuple[str, ...]] = []
     for node in nodes:

@@ -67,7 +67,7 @@ def of_the_forms(nodes: Sequence[Node], classes: Sequence[str], frame: Preproces
 
 
 def _no_array(owner: str, values: dict[str, Any]) -> Iterator[str]:
-    """Yield an array compares with a number to an array, of which no rule can tell whether it holds."""
+    """Yield the arrays among values: a rule that compares an array with a number has no single answer."""
     for name, value in values.items():
         if hasattr(type(value), "__array__") and not isinstance(value, np.generic):
             yield f"{owner}: {name} must be one value; got {shown(value)}"

@@ -87,7 +87,7 @@ class Beside:
 
 
 def alone(node: Node) -> Alone:
-    """Return the rules of a node by itself."""
+    """Return the rules that a node obeys by itself."""
     match node:
         case Input():
             sizes = (_whole(node, name, getattr(node, name), 1) for name in ("channels", "height", "width"))

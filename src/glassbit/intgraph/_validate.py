@@ -111,7 +111,7 @@ def _of_the_fit(node: Node, reads: Sequence[TensorInfo], rules: Beside) -> Itera
 
 
 def _of_the_ends(nodes: Sequence[Node], classes: Sequence[str], frame: Preprocessing) -> Iterator[str]:
-    """Yield the image is what preprocessing makes, and the logits are the classes."""
+    """Yield where the image differs from the preprocessing, or the logits from the classes."""
     if len(classes) < LEAST_CLASSES:
         yield f"classes: there must be {LEAST_CLASSES} or more; got {len(classes)}"
     for name in classes:

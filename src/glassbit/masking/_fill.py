@@ -19,7 +19,7 @@ Fill = Literal["uniform", "mean", "constant"]
 def fill(
     images: Float[Tensor, "n c h w"], kind: Fill, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "n c #h #w"]:
-    """Replacement values for every pixel of every image.
+    """Return replacement values for every pixel of every image.
 
         uniform    U(min, max) of the image and channel
         mean       the mean of the image and channel

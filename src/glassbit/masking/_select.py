@@ -57,8 +57,9 @@ def ranks(scores: Float[Tensor, "n p"], *, generator: torch.Generator | None = N
 
 @takes(scores=floats(2, "(n, p)"), mask=marks(2, "(n, p)"))
 def tied(scores: Float[Tensor, "n p"], mask: Bool[Tensor, "n p"]) -> Float[Tensor, ""]:
-    """The share of the marked places that chance decided: those with the highest marked score, where not all scores
-    equal to it were marked.
+    """Return the share of marked places that chance decided.
+
+    These have the highest marked score, and not all scores equal to it were marked.
 
     Args:
         scores: finite numbers, a row per image.

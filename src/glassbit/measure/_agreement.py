@@ -75,8 +75,9 @@ def agreement(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"], *, s
 
 @takes(a=MAPS, b=MAPS)
 def spearman(a: Float[np.ndarray, "n h w"], b: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
-    """The correlation of the ranks of each image's pixels, equal ones sharing their mean rank; NaN where a map is
-    constant or not finite.
+    """Return the rank correlation of each image's pixels.
+
+    Equal pixels share their mean rank. It is NaN where a map is constant or not finite.
     """
     _check_alike("spearman", a, b)
     ranked = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (a, b)]
@@ -96,7 +97,7 @@ def noisy_maps(
     sd: float = 0.02,
     seed: int = 0,
 ) -> Float[np.ndarray, "n h w"]:
-    """A network's maps of the images plus Gaussian noise: how alike maps can be at all is `agreement` with these.
+    """Return a network's maps of noisy images. Their `agreement` with the clean maps is the ceiling.
 
     Args:
         subject: the network.

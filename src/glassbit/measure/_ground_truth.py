@@ -73,7 +73,7 @@ def pointing_game(
 
 @takes(region=REGION)
 def region_share(region: Bool[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
-    """The share of each image that a region covers: what chance gives in `relevance_mass` and `pointing_game`."""
+    """Return the share of each image that a region covers: the chance level of `relevance_mass` and `pointing_game`."""
     return np.asarray(region.mean(axis=(1, 2)))
 
 

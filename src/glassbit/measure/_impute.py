@@ -32,7 +32,7 @@ def noisy_linear(
         x_i = sum over j of w_ij x_j / sum over j of w_ij,    then round(255 clip(x_i + noise_i, 0, 1))
 
     where j are the up to eight neighbours inside the image, w = 1/6 beside, above and below, and 1/12 diagonally. The
-    removed neighbours are unknown too, which makes one linear system an image, the same for all channels. It is solved
+    removed neighbours are unknown too, which makes one linear system per image, the same for all channels. It is solved
     exactly: multiplied by its row sums it is symmetric, positive definite and banded, as pixels in raster order are at
     most w + 1 places from their neighbours (LAPACK's banded Cholesky factorisation, several times as fast as a sparse
     LU). An image without any pixel left becomes the mean of each of its channels, with the noise.

@@ -130,7 +130,7 @@ def _gradient(
 def _draws(
     images: UInt8[Tensor, "m c h w"], sd: float, samples: int, seed: int, start: int
 ) -> UInt8[Tensor, "ms c h w"]:
-    """`samples` noisy copies of each image, one image after the other."""
+    """Return `samples` noisy copies of each image, one image after the other."""
     drawn = []
     for place, image in enumerate(images, start):
         generator = torch.Generator().manual_seed(derive("infidelity", seed, place))

@@ -72,7 +72,7 @@ def measure(
         progress: show bars when stderr is a terminal.
 
     Returns:
-        Values an image, the maps, curves, and the reason of everything that could not be measured.
+        Values per image, the maps, curves, and the reason of everything that could not be measured.
 
     Raises:
         UsageError: the network does not fit the images or their classes, or cannot be explained at all.
@@ -178,7 +178,7 @@ def _small(maps: Float[np.ndarray, "n h w"]) -> Float16[np.ndarray, "n h w"]:
 def _ground_truth(
     maps: Float[np.ndarray, "n h w"], chosen: Images, absent: dict[str, str]
 ) -> tuple[Values, dict[str, float]]:
-    """What can be said where the data set says what is where, and the share of the pixels that each region has."""
+    """Return the measurements for which the data set marks regions, and the share of pixels in each region."""
     values: Values = {}
     shares: dict[str, float] = {}
     for name, code in REGIONS.items():

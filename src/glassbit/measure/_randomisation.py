@@ -66,7 +66,7 @@ def randomisation(
 
     Args:
         subject: a torch network, float or quantized; not in deployed arithmetic.
-        images: uint8, or float in [0, 1]; at least two, and some hundred for steady statistics.
+        images: uint8, or float in [0, 1]; at least two, better a few hundred.
         targets: the classes to explain.
         seed: of the new weights: a layer's depend on it and on the layer's name alone.
         progress: called with 1 after each layer.
@@ -149,7 +149,7 @@ def _is_drawn(module: nn.Module) -> bool:
 
 
 def _redraw_(name: str, module: nn.Module, seed: int) -> None:
-    """New parameters, drawn on the CPU, so that they are the same on every device."""
+    """Draw new parameters on the CPU, so that they are the same on every device."""
     layer = module.layer if isinstance(module, QuantizedConv2d | QuantizedLinear) else module
     assert isinstance(layer, _Resettable)
     device = next(tensor.device for tensor in (*layer.parameters(), *layer.buffers()))

@@ -106,7 +106,7 @@ def _measured(
 def _draws(
     images: UInt8[Tensor, "m c h w"], radius: float, samples: int, seed: int, start: int
 ) -> UInt8[Tensor, "ms c h w"]:
-    """`samples` images in the box around each image, one image after the other."""
+    """Return `samples` images in the box around each image, one image after the other."""
     drawn = []
     for place, image in enumerate(images, start):
         generator = torch.Generator().manual_seed(derive("max-sensitivity", seed, place))

@@ -14,7 +14,7 @@ from ._maps import MAPS
 
 @takes(maps=MAPS)
 def gini(maps: Float[np.ndarray, "n h w"]) -> Float64[np.ndarray, " n"]:
-    """The Gini index of the values of a map: 0 where all pixels are equal, near 1 where one pixel has everything.
+    """Return the Gini index of each map: 0 if all pixels are equal, near 1 if one pixel has everything.
 
         g = 1 - 2 sum over k of (a_(k) / sum a) (P - k + 1/2) / P,    a_(1) <= ... <= a_(P)
 

@@ -101,7 +101,7 @@ class Normalize(Fussy):
         return (x - self.mean) / self.std
 
     def wrong_values(self) -> Iterator[str]:
-        """Yield what was put into mean and std later and is no mean, or no standard deviation."""
+        """Yield the entries of mean and std, if changed since, that are no mean or no standard deviation."""
         repair = "use those of the data set, dataset.mean and dataset.std"
         for name, value in (("mean", self.mean), ("std", self.std)):
             got = f"{type(value).__name__}" if not isinstance(value, Tensor) else f"the shape {tuple(value.shape)}"

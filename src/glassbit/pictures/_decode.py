@@ -185,7 +185,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its camera says, transparent parts white, and of mode "L" or "RGB"."""
+    """Return the image in mode "L" or "RGB", rotated as its EXIF says, on white where it is transparent."""
     grey = _is_grey(image)
     image = ImageOps.exif_transpose(image)
     if _is_transparent(image):

@@ -59,7 +59,7 @@ class Framing:
         return {"auto": own, "grey": 1, "rgb": 3}[self.color]
 
     def apply(self, image: Image.Image) -> UInt8[np.ndarray, "c h w"]:
-        """The pixels of `image`, framed; "auto" counts as grey for images of mode "L" and as colour otherwise."""
+        """Return the framed pixels of `image`; "auto" means grey for images of mode "L" and colour otherwise."""
         mode = {"auto": image.mode, "grey": "L", "rgb": "RGB"}[self.color]
         image = image if image.mode == mode else image.convert(mode)
         if self.size is not None and image.size != self.size[::-1]:

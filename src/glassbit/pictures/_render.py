@@ -27,7 +27,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 
 @takes(image=IMAGE)
 def to_rgb(image: Shaped[np.ndarray, "c h w"]) -> Pixels:
-    """A picture of an image: three channels are colours, one is grey, of any other number the mean is shown in grey.
+    """Return a picture of an image: RGB for three channels, grey for one, the mean in grey for any other number.
 
     Args:
         image: uint8, or float in [0, 1].
@@ -40,7 +40,7 @@ def to_rgb(image: Shaped[np.ndarray, "c h w"]) -> Pixels:
 
 
 def strengths(saliency: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """A map between 0 and 1, for showing: its 99th percentile becomes 1, so that a single pixel does not hide the rest.
+    """Return a map scaled to 0..1. Its 99th percentile becomes 1, so that a single pixel does not hide the rest.
 
     Where fewer than one pixel in a hundred is above 0, the highest becomes 1. What is not finite is shown as 0.
     """
@@ -97,7 +97,7 @@ def overlay(
 
 
 def enlarged(picture: Pixels, side: int) -> Image.Image:
-    """A picture fitted into a square of `side` pixels: enlarged by a whole factor, pixels kept sharp, or reduced."""
+    """Return a picture fitted into `side` x `side` pixels: enlarged by a whole factor with sharp pixels, or reduced."""
     image = Image.fromarray(picture)
     factor = side // max(image.size)
     if factor >= 1:

@@ -192,7 +192,7 @@ def _of_any_length(layer: nn.Linear) -> Callable[..., Tensor]:
 
 
 def _shapes(model: nn.Module, is_weighted: Callable[[nn.Module], bool]) -> Iterator[tuple[int, ...]]:
-    """Inputs that the network may take, the likely ones first; two samples each."""
+    """Yield input shapes that the network may take, the likely ones first; two samples each."""
     first = next((module for module in model.modules() if is_weighted(module)), None)
     channels: list[int] = []
     if isinstance(first, nn.Linear):

@@ -11,7 +11,7 @@ from ._quantizer import ActivationQuantizer
 
 
 def ceiling(module: nn.Module) -> float:
-    """The largest value that an activation lets through: 6 for ReLU6, `c` for `Hardtanh(0, c)`, infinity for ReLU.
+    """Return an activation's largest output: 6 for ReLU6, `c` for `Hardtanh(0, c)`, infinity for ReLU.
 
     Of an activation quantizer it is the ceiling of the activation that it replaced: clipping levels start at or below
     it. Training may move them anywhere, above it too: from then on the learned level is the ceiling.

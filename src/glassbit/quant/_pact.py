@@ -100,7 +100,7 @@ def _step(alpha: Tensor, levels: int) -> Tensor:
 
 
 def _bound(alpha: Tensor) -> Tensor | float:
-    """The clipping level: a number where reading it costs nothing, else a tensor (no synchronisation, traceable)."""
+    """Return the clipping level: a number if reading it is free, else a tensor (no synchronisation, traceable)."""
     if alpha.is_cpu and not _traced():
         return max(alpha.item(), FLOOR)
     return alpha.detach().clamp(min=FLOOR)

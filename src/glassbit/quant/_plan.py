@@ -130,7 +130,7 @@ class Plan:
 
     @takes(names=several(TEXT), depth=number(0, 1, usual=0.5))
     def bits(self, names: tuple[str, ...], depth: float) -> tuple[int, int]:
-        """The (weight, activation) bits that the rules, without `edges`, give a layer; (32, 32) where none matches.
+        """Return the (weight, activation) bits of a layer by the rules, without `edges`; (32, 32) if none matches.
 
         Args:
             names: the names it goes by; see `Rule.layers`.

@@ -283,14 +283,13 @@ class TrainingRecipe(Options):
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2:
             enough = 2 * self.devices
-            text = (
-                f"must leave at least 2 images a device; got {self.batch_size} on {self.devices}; use {enough} or more"
-            )
+            got = f"{self.batch_size} on {self.devices}"
+            text = f"must leave at least 2 images per device; got {got}; use {enough} or more"
             problems.append((("batch_size",), text))
         elif self.batch_size // self.devices < 2 * self.accumulate:
             share = self.batch_size // self.devices
-            text = f"must leave at least 2 images per part; got {self.accumulate} parts of {counted(share, 'image')}"
-            problems.append((("accumulate",), f"{text}; use {share // 2} or fewer, or a larger batch_size"))
+            must = f"must leave at least 2 images per part; got {self.accumulate} parts of {counted(share, 'image')}"
+            problems.append((("accumulate",), f"{must}; use {share // 2} or fewer, or a larger batch_size"))
         raise_problems(problems)
         return self
 
@@ -376,8 +375,9 @@ class SaliencyRecipe(MaskingRecipe):
         for name, value in RELEASED.items():
             got = getattr(self, name)
             if self.name == "released" and got != value:
-                text = f"must be {value} or left out where the name is released; got {got}".lower()
-                problems.append(((name,), f"{text}; correct it, or choose a new name"))
+                allowed, shown = f"{value}".lower(), f"{got}".lower()
+                must = f"must be {allowed} or left out where the name is released"
+                problems.append(((name,), f"{must}; got {shown}; correct it, or choose a new name"))
         raise_problems(problems)
         return self
 

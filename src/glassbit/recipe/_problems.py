@@ -56,10 +56,11 @@ def _text(kind: str, path: Path, value: Any, context: dict[str, Any], message: s
         owner = _owner(model, path[:-1])
         known = sorted(owner.model_fields) if owner else []
         near = suggestion(str(path[-1]), known)
-        return f"unknown key; did you mean `{near}`?" if near else f"unknown key; known here: {', '.join(known)}"
+        repair = f"did you mean `{near}`?" if near else f"known here: {', '.join(known)}"
+        return f"must be a known key; got an unknown one; {repair}"
     field = _field(model, path)
     if kind == "missing":
-        return f"is missing; add {_example(path, field)}"
+        return f"must be given; got nothing; add {_example(path, field)}"
     must = _must(kind, context, field, message)
     near = suggestion(str(value), _choices(context)) if kind == "literal_error" else None
     if near:

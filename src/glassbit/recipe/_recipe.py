@@ -49,7 +49,7 @@ def _named(value: Any) -> Any:
 
 
 def _seeds(value: Any) -> Any:
-    """Return a list stays; one number is refused, as it may be a seed or a count of seeds."""
+    """Return a list as it is; refuse a number, which may be a seed or a count of seeds."""
     if isinstance(value, int) and not isinstance(value, bool):
         several = f"[{', '.join(map(str, range(max(value, 1))))}]" if value < 4 else f"[0, ..., {value - 1}]"
         count = "1 run" if value < 2 else f"{value} runs"
@@ -220,7 +220,7 @@ def grid_problems(
         problems.append((("arms",), text))
     if plans and arms and not quantized:
         problems.append(
-            (("plans",), "must be left out where no arm is quantized; add the arm pact or delete the plans")
+            (("plans",), "must be left out where no arm is quantized; got plans; add the arm pact, or delete them")
         )
     if deploy_epochs:
         if arms and not quantized:
@@ -239,13 +239,13 @@ def grid_problems(
             continue
         continues = True
         if needed not in arms:
-            text = f"must contain {needed}, because {arm} starts from its weights ({because})"
-            problems.append((("arms",), f"{text}; add it, or use `start: scratch`"))
+            must = f"must contain {needed}, because {arm} starts from its weights ({because})"
+            problems.append((("arms",), f"{must}; got none; add it, or use `start: scratch`"))
     if finetuning and not continues:
-        text = "must be left out where no arm starts from another's weights; add e.g. `start: plain` to training"
+        text = "must be left out where no arm starts from another's weights; got it; add `start: plain` to training"
         problems.append((("finetuning",), text))
     if len(settings) > 1:
-        text = "must have a name where there are several settings; add, for example, `name: mine`"
+        text = "must have a name where there are several settings; got none; add, for example, `name: mine`"
         problems += [(("sgt", i, "name"), text) for i, name in enumerate(settings) if name is None]
     names = [name for name in settings if name is not None]
     grid = (("arms", arms), ("plans", plans), ("seeds", seeds), ("data", data), ("model", model), ("sgt", names))

@@ -12,7 +12,7 @@ from glassbit._files import json_fault
 from glassbit._text import brief
 
 from ._problems import Path as Keys
-from ._yaml_limits import LARGEST, problem
+from ._yaml_limits import LARGEST, yaml_problem
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 """What YAML does not allow in a file."""
@@ -58,7 +58,7 @@ def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> t
             source, [f"line {odd_line}: must be text that can be read; got {brief(control[0])}; delete the character"]
         )
     try:
-        wrong = problem(text)
+        wrong = yaml_problem(text)
         if wrong is not None:
             raise RecipeError(source, [wrong])
         tree = YAML(typ="rt").load(text)
@@ -66,20 +66,21 @@ def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> t
         raise
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1
+        twice = str(error.problem).split(" with value")[0].removeprefix("found ")
         raise RecipeError(
-            source, [f"line {line}: {str(error.problem).split(' with value')[0]}; delete one of the two"]
+            source, [f"line {line}: keys must be different; got a {twice}; delete one of the two"]
         ) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise RecipeError(
-            source, [f"{where}is not valid YAML: {error.problem or error.context}; check indentation and colons"]
+            source, [f"{where}must be valid YAML; got: {error.problem or error.context}; check indentation and colons"]
         ) from error
     except YAMLError as error:
         reason = " ".join(str(error).split())
-        raise RecipeError(source, [f"is not valid YAML: {reason}; correct it"]) from error
+        raise RecipeError(source, [f"must be valid YAML; got: {reason}; correct it"]) from error
     except Exception as error:  # a date that is none, a number without an end: the parser lets anything through
-        text = f"holds a value that cannot be read ({error}); put it into quotes or correct it"
+        text = f"must hold readable values; got one that is not ({error}); put it in quotes, or correct it"
         raise RecipeError(source, [text]) from error
     lines: dict[Keys, int] = {}
     odd: list[str] = []
@@ -89,7 +90,7 @@ def yaml_values(text: str, source: str, *, example: str = "name: my-study") -> t
     if not isinstance(values, dict):
         raise RecipeError(
             source,
-            [f"must be a mapping of keys, e.g. `{example}`; got {'nothing' if values is None else 'no mapping'}"],
+            [f"must be a mapping; got {'nothing' if values is None else 'no mapping'}; write keys, e.g. `{example}`"],
         )
     return values, lines
 
@@ -122,7 +123,7 @@ def _plain(node: Any, path: Keys, lines: dict[Keys, int], odd: list[str]) -> Any
 
 
 def _shown(node: Any) -> str:
-    """Return a value of YAML that is neither text nor number."""
+    """Return the text for a YAML value that is neither text nor number."""
     return f"the date {node}" if isinstance(node, date) else brief(node, 60)
 
 

@@ -11,7 +11,7 @@ _DEPTH, _EVENTS, _SCALAR = 40, 10_000, 1000
 _OPENING, _CLOSING = "[{", "]}"
 
 
-def problem(text: str) -> str | None:
+def yaml_problem(text: str) -> str | None:
     """Return what is wrong with a text, with its line; None if nothing is.
 
     Recipes are short and flat. Aliases could make a few lines stand for billions, or a list contain itself.
@@ -25,7 +25,7 @@ def problem(text: str) -> str | None:
         return f"must have at most {LARGEST} characters; got {len(text)}; delete what it does not need"
     deep = _deep_line(text)
     if deep is not None:
-        return f"line {deep}: is nested more than {_DEPTH} times; make it flatter"
+        return f"line {deep}: must be nested at most {_DEPTH} times; got more; make it flatter"
     return _of_the_events(YAML(typ="rt").parse(text))
 
 
@@ -68,7 +68,7 @@ def _of_the_events(events: Iterable[Any]) -> str | None:
             if anchor:
                 sizes[anchor] = total - before
         if len(opened) > _DEPTH:
-            return f"{line}is nested more than {_DEPTH} times; make it flatter"
+            return f"{line}must be nested at most {_DEPTH} times; got more; make it flatter"
         if total > _EVENTS:
-            return f"{line}must have at most {_EVENTS} keys and values, those of aliases included; shorten it"
+            return f"{line}must have at most {_EVENTS} keys and values, aliases included; got more; shorten it"
     return None

@@ -117,7 +117,7 @@ class FloatForward:
                 assert_never(read)
 
     def _layer(self, node: Requantize, layer: Conv | Linear, unit: float) -> _Real:
-        """Return a convolution or linear layer, its bias, and ReLU where the window begins at 0."""
+        """Add a convolution or linear layer, its bias, and ReLU if the window begins at 0."""
         scale = steps(node).astype(np.float64) * unit
         bias = np.broadcast_to(node.bias * scale, len(layer.weights.codes))
         tensor = self._product(layer, scale / self._reals[layer.input].unit, bias, layer.name)

@@ -4,7 +4,7 @@ The reverse pass is float32, but every mask comes from the integer codes of the 
 machine. Weights are the integers of the prediction, folded once more by ONNX Runtime: the file holds them once.
 
 Factors that are known beforehand, `m_c 2^-e_c` of a requantizer above all, do not cost an operator: a gradient is a
-tensor together with such a factor a channel, and the next layer takes it into its weights.
+tensor together with such a factor per channel, and the next layer takes it into its weights.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class _Reverse:
         return self._op("Mul", gradient.tensor, self.body.constant(values), name=f"{gradient.tensor}.scaled")
 
     def _map(self, node: Input) -> None:
-        """The sum over channels of the absolute gradient by pixel / 255."""
+        """Add the sum over channels of the absolute gradient by pixel / 255."""
         tensor = self._sum(node.name, self.parts.pop(node.name), 1 / 255).tensor
         self.body.last("ReduceL1", tensor, self._constant((1,)), output=SALIENCY, attributes={"keepdims": 0})
 

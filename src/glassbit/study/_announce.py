@@ -48,7 +48,7 @@ def not_deployable(problems: Iterable[str]) -> str:
 
 
 def _distinct(runs: Iterable[RunRecipe]) -> list[RunRecipe]:
-    """The first run of each network, plan and data set; of those with epochs in deployed arithmetic, if there are."""
+    """Return the first run per network, plan and data set, preferably one with epochs in deployed arithmetic."""
     first: dict[str, RunRecipe] = {}
     for run in sorted(runs, key=lambda run: not run.deploy_epochs):
         assert run.plan is not None

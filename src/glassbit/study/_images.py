@@ -23,7 +23,7 @@ def digests(data: Dataset) -> dict[str, str]:
 
 
 def changes(saved: SavedRun, data: Dataset, *, parts: Sequence[Part] = PARTS) -> tuple[str, ...]:
-    """What is different about the images of a data set since a run was trained on it; nothing where all is the same.
+    """Return how the images of a data set differ from those that a run was trained on; nothing if they are the same.
 
     Runs of earlier versions know how many images there were and no digest; only the number is compared then.
 

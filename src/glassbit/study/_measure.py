@@ -53,7 +53,7 @@ def masking(model: nn.Module, data: Dataset, options: EvaluationRecipe) -> Maski
 
 
 def save_final_maps(probes: Probes, model: nn.Module, path: Path) -> None:
-    """The probes' maps of the finished network."""
+    """Save the probes' maps of the finished network."""
     maps, probabilities = probes.maps(model)
     confidence, predictions = probabilities.max(1)
     save_arrays(path, {"maps": maps.numpy(), "predictions": predictions.numpy(), "confidence": confidence.numpy()})

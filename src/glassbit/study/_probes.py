@@ -98,7 +98,7 @@ class Recorder:
         self.last = last
 
     def __call__(self, epoch: int, model: nn.Module) -> None:
-        """What `fit` calls."""
+        """Save the maps after an epoch; `fit` calls it."""
         if epoch % self.every and epoch not in self.last:
             return
         maps, probabilities = self.probes.maps(model)

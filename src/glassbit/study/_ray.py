@@ -31,7 +31,7 @@ _AGAIN = "call the study again, which makes it anew"
 
 
 class Cluster(Workshop):
-    """A Ray cluster: a task a run, which starts the run in a process of its own and watches it. A task that is lost
+    """A Ray cluster: a task per run, which starts the run in a process of its own and watches it. A task that is lost
     with its worker or node is given to another worker, and the run goes on after its last finished epoch.
 
     Args:

@@ -41,8 +41,9 @@ class Share:
 
 
 def share(nodes: Sequence[Node], *, runs: int, device: str, devices: int) -> Share:
-    """The most threads with which so many runs fit on the nodes side by side, or, where they never would, with which
-    the most do.
+    """Return the most threads per run with which `runs` fit on the nodes side by side.
+
+    If they never fit, it is the number of threads with which most of them do.
 
     Args:
         nodes: of the cluster.

@@ -170,8 +170,9 @@ def trained_model(folder: Path, *, trust: bool | str = False) -> Classifier:
 
 
 def deployed_model(folder: Path, *, trust: bool | str = False) -> Deployed | None:
-    """The network of a run with its best weights in deployed arithmetic, on the CPU, in eval mode; None where the run
-    did not train in it.
+    """Return the network of a run with its best weights in deployed arithmetic, on the CPU, in eval mode.
+
+    None if the run did not train in it.
 
     Args:
         folder: of the run.

@@ -148,7 +148,7 @@ class _Study:
 
 
 def _finished(out: Path, runs: tuple[RunRecipe, ...], images: int, tell: Callable[[str], None]) -> list[str]:
-    """Return the ids of the runs that have a result, whole, and were measured on so many images.
+    """Return the ids of the runs that have a complete result and were measured on this number of images.
 
     Raises:
         RunError: some folders hold other runs; the text says what changed, once for all runs that it concerns.

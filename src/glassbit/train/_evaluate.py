@@ -34,7 +34,7 @@ class Evaluation:
 
 
 def channels_last(images: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c h w"]:
-    """The same images with the channels of a pixel side by side in memory, which convolutions on a CPU like best.
+    """Return the same images in channels-last memory, which is the fastest for convolutions on a CPU.
 
     The strides of one-channel images fit both layouts and torch reads them as the other one; a permutation settles it,
     and a training step of `cnn-bn` takes a fifth less time.
@@ -47,8 +47,9 @@ def channels_last(images: Shaped[Tensor, "n c h w"]) -> Shaped[Tensor, "n c h w"
 
 @torch.no_grad()
 def tally(model: nn.Module, split: Split, *, batch_size: int = 500, rank: int = 0, world: int = 1) -> Tensor:
-    """Sums over this rank's share of `split`, in eval mode: (loss, right answers, images), float64 on the model's
-    device.
+    """Return sums over this rank's share of `split`, in eval mode: (loss, right answers, images).
+
+    They are float64 on the model's device.
     """
     sums = torch.zeros(3, dtype=torch.float64, device=_device(model))
     for logits, labels in _answers(model, split, batch_size, rank, world):

@@ -67,7 +67,7 @@ def _change(part: str, before: Any, now: Any) -> str:
 
 
 def _line(module: nn.Module) -> str:
-    """A layer with its options and the shapes of its tensors, e.g. `Linear(in_features=4, ..., weight 3x4, bias 3)`."""
+    """Return a layer with its options and tensor shapes, e.g. `Linear(in_features=4, ..., weight 3x4, bias 3)`."""
     said = module.extra_repr()
     options = [said] if said else []
     if not home(type(module)).startswith("torch."):

@@ -98,7 +98,7 @@ def threads_kept() -> Iterator[None]:
 
 
 def keeping_threads(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, which leaves the number of threads as it found it."""
+    """Wrap `function` so that it leaves the number of threads unchanged."""
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:

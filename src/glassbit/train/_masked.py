@@ -78,7 +78,7 @@ class MaskedConsistency(Objective):
 
     @abstractmethod
     def choose(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> tuple[Tensor, Float[Tensor, "n p"]]:
-        """One clean pass: its logits, with graph, and a score a pixel, the lowest to be masked."""
+        """One clean pass: its logits, with graph, and a score per pixel, the lowest to be masked."""
 
     def forward(self, images: Tensor, labels: Integer[Tensor, " n"]) -> Losses:
         """Return the losses of a batch; see `Objective.forward`."""

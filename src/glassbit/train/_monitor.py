@@ -85,7 +85,7 @@ def watching(model: nn.Module, *, images: int = 2000) -> Iterator[Shares]:
     """Count clipped and zero activations of every quantized activation and ReLU inside the block.
 
     Counting takes half as long as the network itself, so it ends with the batch that holds the last of `images`: that
-    is millions of activations a layer.
+    is millions of activations per layer.
     """
     shares = Shares()
     watched = [

@@ -36,7 +36,7 @@ class Losses(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """A training objective over a network; DDP, autocast and compile wrap its one forward a step.
+    """A training objective over a network; DDP, autocast and compile wrap its one forward pass per step.
 
     Images and labels are looked at before each forward on a CPU, and in the first batch only on a GPU, where looking
     waits for the device; not at all while torch traces. Floats of another precision than the network's are converted.
@@ -73,7 +73,7 @@ class Objective(nn.Module, ABC):
         """
 
     def logits(self, x: Float[Tensor, "n c h w"], labels: Integer[Tensor, " n"]) -> Float[Tensor, "n k"]:
-        """The network's logits of images in its own precision, once the labels are known to be among its classes.
+        """Return the network's logits in its own precision, once the labels are known to be among its classes.
 
         Raises:
             UsageError: the network cannot run on such images, or a label is no class of it.
@@ -116,7 +116,7 @@ class CrossEntropy(Objective):
 def _prepared(
     objective: Objective, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Checked images and labels, whatever the subclass does with them; then torch may differentiate through both."""
+    """Check images and labels, whatever the subclass does with them, so that torch can differentiate through both."""
     given = dict(zip(("images", "labels"), args, strict=False)) | kwargs
     name = type(objective).__name__
     images, labels = given.get("images"), given.get("labels")

@@ -86,7 +86,7 @@ class FitOptions:
             raise UsageError("fit: " + "; ".join(problems))
 
     def settings(self) -> dict[str, Any]:
-        """What a checkpoint keeps, and another call for the same folder must agree on: all but the machine's part."""
+        """Return what a checkpoint keeps and a resumed call must agree on: all but the machine's part."""
         return {name: value for name, value in vars(self).items() if name not in _OF_THE_MACHINE}
 
     @property

@@ -48,7 +48,7 @@ class Display:
         self.progress.update(self.task, advance=1, description=f"{self.title} epoch {epoch}/{self.epochs}")
 
     def epoch(self, record: dict[str, Any]) -> None:
-        """An epoch is done; `record` is its line of the log."""
+        """Show that an epoch is done; `record` is its line of the log."""
         news = told(record)
         self.progress.update(self.task, news=news)
         if self.lines:

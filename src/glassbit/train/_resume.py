@@ -72,8 +72,9 @@ def _check_history(saved: dict[str, Any], epochs: int, path: Path) -> None:
 
 
 def with_best(saved: dict[str, Any] | None, out: Path | None, epochs: int, *, first: bool) -> dict[str, Any] | None:
-    """`saved`, where the best weights that it speaks of are still there; they are written anew from it where it holds
-    them, and None, to train again from the first epoch, where they are lost.
+    """Return `saved` if its best weights still exist, else None: train again from the first epoch.
+
+    Best weights that `saved` holds itself are written anew.
 
     Args:
         saved: of `last.pt`.
@@ -170,12 +171,12 @@ def mend_log(out: Path, history: list[dict[str, Any]]) -> None:
 
 
 def best_record(history: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The record with the highest validation accuracy; of equal ones that with the lowest loss, then the first."""
+    """Return the record with the highest validation accuracy; of equal ones, the lowest loss, then the first."""
     return max(history, key=_merit, default=None)
 
 
 def deployed_records(history: list[dict[str, Any]], epochs: int) -> list[dict[str, Any]]:
-    """The records in deployed arithmetic, before them one of the network as it was converted after epoch `epochs`."""
+    """Return the records in deployed arithmetic, after one of the network as converted after epoch `epochs`."""
     records = history[epochs:]
     return [{"epoch": epochs, "validation": records[0]["converted"]}, *records] if records else []
 

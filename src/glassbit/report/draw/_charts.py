@@ -28,7 +28,7 @@ def accuracy_chart(known: Numbers, look: Look) -> Chart | None:
     labels = [row.variant.label for row in rows]
     panels = [
         Panel(
-            "Test accuracy, one mark a seed",
+            "Test accuracy, one mark per seed",
             "test accuracy, %",
             "",
             partial(_dots, [(row.variant.label, list(row.by_seed.values()), look[row.variant]) for row in rows]),

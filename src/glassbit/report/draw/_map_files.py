@@ -19,7 +19,7 @@ _PAPER, _INK, _SOFT = "#ffffff", "#1a1a1a", "#666666"
 
 
 def grid_png(grid: Grid) -> bytes:
-    """A grid as the page shows it: a row's picture and name on the left, then a map with its verdict per column."""
+    """Return a grid as the page shows it: per row the image and its name, then per column a map with its verdict."""
     font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), _TEXT)
     rows = [row for row in grid.rows if row.cells]
     pictures = [picture for row in grid.rows for picture in (row.picture, *(cell.uri for cell in row.cells)) if picture]

@@ -14,7 +14,7 @@ COLOUR_MAP = "magma"
 
 
 def image_uri(image: UInt8[np.ndarray, "c h w"], *, side: int, enlarge: bool = True) -> str:
-    """An image as a PNG data URI, nearest-neighbour enlarged to about `side` pixels, or box-averaged down to it."""
+    """Return an image as a PNG data URI of about `side` pixels: nearest-neighbour enlarged, or box-averaged."""
     pixels = image[0] if image.shape[0] == 1 else np.moveaxis(image[:3], 0, -1) if image.shape[0] >= 3 else image[0]
     return _uri(_scaled(Image.fromarray(np.ascontiguousarray(pixels)), side, enlarge))
 

@@ -102,7 +102,7 @@ def references(variant: Variant) -> dict[Literal["bits", "objective"], Variant]:
 
 
 def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:
-    """A row per class, an interval per network; `networks` hold one or more trainings each, all on the same images."""
+    """Return a row per class, an interval per network; each network has one or more trainings, on the same images."""
     labels, classes = networks[0][0].labels, networks[0][0].classes
     rows = []
     for index, name in enumerate(classes):
@@ -118,7 +118,7 @@ def by_class(networks: Sequence[Sequence[Measurement]]) -> tuple[ByClass, ...]:
 
 
 def stacked(taken: Sequence[Measurement], column: Column) -> Float[np.ndarray, "s n"] | None:
-    """The values of a column, a row per training and a column per image; None where one training does not have it."""
+    """Return the values of a column, trainings x images; None if a training lacks it."""
     if column is ACCURACY:
         return np.stack([one.correct for one in taken]).astype(np.float64)
     if not all(column.key in one.values for one in taken):

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 
 def front(points: Float[np.ndarray, "n k"]) -> Bool[np.ndarray, " n"]:
-    """The Pareto front: a point is on it unless another is at least as high in every criterion and higher in one.
+    """Return which points are on the Pareto front: no other is as high in every criterion and higher in one.
 
     Equal points are on it together.
 

@@ -67,7 +67,7 @@ def half_width(percent: float, images: int) -> float:
 
 
 def paired(reference: Mapping[int, float], other: Mapping[int, float]) -> Spread | None:
-    """`reference - other`, seed by seed, over the seeds that both have; None when they share none."""
+    """Return `reference - other`, paired by seed, over the seeds that both have; None if they share none."""
     return spread([reference[seed] - other[seed] for seed in sorted(reference.keys() & other.keys())])
 
 

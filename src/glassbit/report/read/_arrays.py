@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Unread:
-    """A file that is there, and does not hold what it must; nothing of it is shown."""
+    """An existing file with wrong contents; nothing of it is shown."""
 
     path: Path
 

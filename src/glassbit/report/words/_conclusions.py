@@ -21,8 +21,9 @@ _REGIONS = {
 
 
 def answers(effects: Sequence[Effect]) -> list[str]:
-    """What the ROAD gaps of the quantized networks say of the question on which the papers disagree; empty where no
-    quantized network was measured beside its full precision.
+    """Return what the ROAD gaps of the quantized networks say of the question on which the papers disagree.
+
+    It is empty if no quantized network was measured beside its full precision.
     """
     of_bits = [effect for effect in effects if effect.cause == "bits" and ROAD.key in effect.values]
     if not of_bits:
@@ -52,7 +53,7 @@ def road_sentence(effect: Effect) -> str:
 
 
 def moved(ours: str, theirs: str, change: Interval) -> str:
-    """Return a decided difference of ROAD gaps."""
+    """Return the text of a decided difference of ROAD gaps."""
     higher = change.low > 0
     size = change if higher else Interval(-change.mean, -change.high, -change.low, change.seeds, change.images)
     amount = f"{scaled(size.mean, ROAD)} ({' to '.join(ends_text(size))})"
@@ -60,7 +61,7 @@ def moved(ours: str, theirs: str, change: Interval) -> str:
 
 
 def unclear(ours: str, theirs: str, change: Interval) -> str:
-    """Return an undecided difference of ROAD gaps."""
+    """Return the text of an undecided difference of ROAD gaps."""
     if not known(change):
         return f"{ours} − {theirs}: too few images"
     return f"{ours} − {theirs}: {_signed(change.mean)}, {_signed(change.low)} to {_signed(change.high)}"

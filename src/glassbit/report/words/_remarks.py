@@ -65,8 +65,9 @@ def _overfitted(runs: Sequence[Run]) -> list[str]:
 
 
 def _lost_since_best(run: Run) -> tuple[int, int, float] | None:
-    """The best epoch, the last one and the points of validation accuracy lost in between, where the best is in the
-    first half and the loss has risen since.
+    """Return the best epoch, the last one and the points of validation accuracy lost in between.
+
+    None unless the best is in the first half and the loss has risen since.
     """
     held = [(epoch.epoch, epoch.validation) for epoch in run.epochs if not epoch.deployed and epoch.validation]
     place = run.result.best_epoch if run.result else None
