@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
@@ -379,6 +380,10 @@ class SaliencyRecipe(MaskingRecipe):
                 problems.append(((name,), f"{text}; correct it, or choose a new name"))
         raise_problems(problems)
         return self
+
+
+OBJECTIVE_OPTIONS: Mapping[str, type[Options]] = {"sgt": SaliencyRecipe, "random": RandomRecipe}
+"""The options of the objectives that have any; each is a field of `RunRecipe` and of `Recipe`."""
 
 
 class EvaluationRecipe(Options):
