@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from glassbit._catalogue import catalogue
 from glassbit._count import counted
 from glassbit._quantizers import ACTIVATIONS, WEIGHTS
 from glassbit._resize import Resize
@@ -38,6 +39,11 @@ def raise_problems(problems: list[Problem]) -> None:
     if problems:
         text = "; ".join(message for _, message in problems)
         raise PydanticCustomError("cross_field", "{text}", {"text": text, "problems": problems})
+
+
+def _data_sets(*layouts: str) -> str:
+    """Return the names of the catalogue's data sets with one of `layouts`."""
+    return ", ".join(entry.name for entry in catalogue() if entry.layout in layouts)
 
 
 def _pair(value: Any) -> Any:
@@ -88,8 +94,8 @@ class DataRecipe(Options):
 
     name: Text = Field(
         default="fashion-mini",
-        description="mnist, fashion-mnist, cifar10, fashion-mini (embedded), clutter, clutter-shortcut, "
-        "clutter-shuffled (made from it), a folder of class folders, or an .npz",
+        description=f"{_data_sets('idx', 'cifar')}, {_data_sets('embedded')} (embedded), {_data_sets('generated')} "
+        "(made from it), a folder of class folders, or an .npz",
     )
     dir: Text | None = Field(
         default=None, description="folder with the files of a catalogue data set that are already there"
@@ -114,7 +120,7 @@ class ModelRecipe(Options):
 
     name: Annotated[str, Field(strict=True), AfterValidator(_network)] = Field(
         default="cnn-bn",
-        description="cnn, cnn-bn, resnet20, resnet32, resnet56, or package.module:callable for a network of your own",
+        description=f"{', '.join(NETWORKS)}, or package.module:callable for a network of your own",
     )
     arguments: Annotated[dict[str, Any], AfterValidator(_finite)] = Field(
         default_factory=dict, description="further keyword arguments of the network"
@@ -148,7 +154,7 @@ class PlanRecipe(Options):
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
         default=...,
-        description="w2a2, w3a3, w4a4, w8a8, w4a2, w2a4, layers-4-2, or a new name for rules of your own",
+        description=f"{', '.join(get_args(NamedPlan))}, or a new name for rules of your own",
         examples=["w4a4"],
     )
     edges: Literal["8", "full", "same"] = Field(
