@@ -198,3 +198,11 @@ def test_an_objective_has_flags_for_the_options_that_no_masking_has():
 def test_options_of_another_objective_are_refused():
     with pytest.raises(UsageError, match="--mine-margin: must be used with --objective mine; got --objective sgt; use"):
         put_own({"objective": "sgt"}, {"mine": {"margin": 0.1}}, own_flags({"mine": Mine}))
+
+
+def test_a_plan_file_without_a_name_says_what_to_add(tmp_path):
+    (tmp_path / "plan.yaml").write_text("rules: [{weight: 4, activation: 4}]\n")
+    with pytest.raises(
+        RecipeError, match="name: must be a name for the plan; got none; add, for example, `name: mine`"
+    ):
+        recipe_of({"plan": {"name": str(tmp_path / "plan.yaml")}})

@@ -138,6 +138,8 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tup
         return dict(options), None, {}
     rest = {name: value for name, value in options.items() if name != "name"}
     values, lines = _read(path)
+    if "name" not in values:
+        raise RecipeError(str(path), ["name: must be a name for the plan; got none; add, for example, `name: mine`"])
     kept = {("plan", *keys): line for keys, line in lines.items() if keys[0] not in rest}
     return {**values, **rest}, str(path), kept
 
