@@ -7,9 +7,11 @@ import torch
 
 from glassbit._errors import RunError
 from glassbit.build import build, build_plan, fit_options
+from glassbit.build._objective import _MAKERS
 from glassbit.datasets import Dataset, Split
 from glassbit.quant import PACT, Plan, dequantize_, quantizers
 from glassbit.recipe import PlanRecipe, RunRecipe, expand, load, shipped
+from glassbit.runs import OBJECTIVES
 from glassbit.train import CrossEntropy, RandomMasking, SaliencyGuided, save_checkpoint
 
 SHAPES = {
@@ -152,3 +154,7 @@ def test_plans_are_those_of_the_library() -> None:
     plan = build_plan(own)
     assert (plan.name, plan.weights) == ("own-lsq", "lsq")
     assert (plan.rules[0].layers, plan.rules[0].weight, plan.rules[0].depth) == ("fc", 3, (0.5, 1.0))
+
+
+def test_every_objective_is_built() -> None:
+    assert _MAKERS.keys() == OBJECTIVES.keys()

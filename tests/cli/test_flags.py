@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import inspect
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
 from glassbit._errors import RecipeError, UsageError
 from glassbit.cli._flags import parse
-from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
+from glassbit.cli._run_flags import (
+    DATA,
+    EVALUATION,
+    MASKING,
+    MODEL,
+    OWN,
+    PLAN,
+    RUN,
+    TRAINING,
+    own_flags,
+    put_own,
+    recipe_of,
+)
 from glassbit.cli._train import train
-from glassbit.recipe import DataRecipe, ModelRecipe, RunRecipe, SaliencyRecipe, TrainingRecipe
+from glassbit.recipe import DataRecipe, MaskingRecipe, ModelRecipe, RunRecipe, SaliencyRecipe, TrainingRecipe
 
-SECTIONS = (DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
+SECTIONS = (DATA, MODEL, PLAN, RUN, TRAINING, MASKING, *OWN, EVALUATION)
 
 
 def test_every_key_of_a_run_has_a_flag():
@@ -164,3 +178,31 @@ def test_a_plan_file_that_is_wrong(tmp_path, text, problem):
         recipe_of({"plan": {"name": str(path)}})
     assert problem in str(error.value)
     assert str(path) in str(error.value)
+
+
+class Mine(MaskingRecipe):
+    """Options of an objective that is not there."""
+
+    margin: Annotated[float, Field(gt=0)] = Field(default=0.5, description="how far apart two logits must be")
+
+
+def test_an_objective_has_flags_for_the_options_that_no_masking_has():
+    (section,) = own_flags({"sgt": SaliencyRecipe, "mine": Mine})
+    assert {name: section.flag(name) for name in section.fields()} == {"margin": "--mine-margin"}
+    assert section.title == "Options of --objective mine"
+    given: dict[str, Any] = {"objective": "mine", "mine": {"k": 0.2}}
+    put_own(given, {"mine": {"margin": 0.1}}, (section,))
+    assert given["mine"] == {"k": 0.2, "margin": 0.1}
+
+
+def test_options_of_another_objective_are_refused():
+    with pytest.raises(UsageError, match="--mine-margin: must be used with --objective mine; got --objective sgt; use"):
+        put_own({"objective": "sgt"}, {"mine": {"margin": 0.1}}, own_flags({"mine": Mine}))
+
+
+def test_a_plan_file_without_a_name_says_what_to_add(tmp_path):
+    (tmp_path / "plan.yaml").write_text("rules: [{weight: 4, activation: 4}]\n")
+    with pytest.raises(
+        RecipeError, match="name: must be a name for the plan; got none; add, for example, `name: mine`"
+    ):
+        recipe_of({"plan": {"name": str(tmp_path / "plan.yaml")}})

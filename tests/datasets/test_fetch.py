@@ -11,9 +11,9 @@ import pooch
 import pytest
 import requests
 
+from glassbit._catalogue import Download, Entry
 from glassbit._errors import DataError, UsageError
 from glassbit.datasets import fetch, load
-from glassbit.datasets._catalogue import Download, Entry
 
 FIRST, SECOND = "https://first.example/", "https://second.example/"
 

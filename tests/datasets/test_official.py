@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glassbit._catalogue import Entry
 from glassbit._errors import DataError
 from glassbit.datasets import _official, catalogue, load
-from glassbit.datasets._catalogue import Entry
 
 Write = Callable[..., dict[str, np.ndarray]]
 Idx = Callable[[np.ndarray], bytes]

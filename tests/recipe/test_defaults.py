@@ -11,17 +11,22 @@ from pydantic import BaseModel
 
 from glassbit.quant import NAMED_PLANS, Plan, Rule
 from glassbit.recipe import (
+    OBJECTIVE_OPTIONS,
     DataRecipe,
     EvaluationRecipe,
     FinetuningRecipe,
+    MaskingRecipe,
     ModelRecipe,
     PlanRecipe,
     RandomRecipe,
+    Recipe,
     RuleRecipe,
+    RunRecipe,
     SaliencyRecipe,
     TrainingRecipe,
 )
 from glassbit.recipe._options import NamedPlan
+from glassbit.runs import MASKED, OBJECTIVES
 from glassbit.train import RandomMasking, SaliencyGuided, fit
 
 
@@ -68,3 +73,11 @@ def test_named_plans_are_those_of_the_library() -> None:
 )
 def test_every_option_says_what_it_is(model: type[BaseModel]) -> None:
     assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_the_options_of_every_objective_are_part_of_runs_and_studies():
+    assert OBJECTIVE_OPTIONS.keys() <= OBJECTIVES.keys() & RunRecipe.model_fields.keys() & Recipe.model_fields.keys()
+    assert {name for name, model in OBJECTIVE_OPTIONS.items() if issubclass(model, MaskingRecipe)} == set(MASKED)
+    for name, model in OBJECTIVE_OPTIONS.items():
+        assert RunRecipe.model_validate({"objective": name}).options == model()
+    assert RunRecipe().options is None

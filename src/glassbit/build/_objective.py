@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from glassbit.train import CrossEntropy, Objective, RandomMasking, SaliencyGuide
 
 from ._network import build_network
 from ._plan import build_plan
+
+_MAKERS: Mapping[str, Callable[..., Objective]] = {"ce": CrossEntropy, "sgt": SaliencyGuided, "random": RandomMasking}
 
 
 @dataclass(frozen=True)
@@ -63,26 +66,5 @@ def build(run: RunRecipe, data: Dataset, *, start: Path | None = None) -> Built:
 
 
 def _objective(run: RunRecipe, model: Classifier) -> Objective:
-    if run.objective == "sgt":
-        return SaliencyGuided(
-            model,
-            k=run.sgt.k,
-            weight=run.sgt.weight,
-            ranking=run.sgt.ranking,
-            fill=run.sgt.fill,
-            gradient=run.sgt.gradient,
-            detach=run.sgt.detach,
-            batchnorm=run.sgt.batchnorm,
-            ramp=run.sgt.ramp,
-        )
-    if run.objective == "random":
-        return RandomMasking(
-            model,
-            k=run.random.k,
-            weight=run.random.weight,
-            fill=run.random.fill,
-            detach=run.random.detach,
-            batchnorm=run.random.batchnorm,
-            ramp=run.random.ramp,
-        )
-    return CrossEntropy(model)
+    options = {} if run.options is None else run.options.model_dump(exclude={"name", "start"})
+    return _MAKERS[run.objective](model, **options)

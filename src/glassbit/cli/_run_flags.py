@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cyclopts import Parameter
+from pydantic import BaseModel
 
 from glassbit._errors import RecipeError, UsageError
 from glassbit.cli._flags import Section, Values
 from glassbit.recipe import (
+    OBJECTIVE_OPTIONS,
     DataRecipe,
     EvaluationRecipe,
+    MaskingRecipe,
     ModelRecipe,
     PlanRecipe,
-    RandomRecipe,
     RunRecipe,
     SaliencyRecipe,
     TrainingRecipe,
@@ -43,12 +46,43 @@ TRAINING = Section("training", TrainingRecipe, "Training", 4, only=_WITHOUT_STAR
 MASKING = Section(
     "masking",
     SaliencyRecipe,
-    "Masking (with --objective sgt or random)",
+    f"Masking (with --objective {' or '.join(MASKED)})",
     5,
     only=_MASKING_WITHOUT_START,
     names=(("name", "sgt"),),
 )
 EVALUATION = Section("evaluation", EvaluationRecipe, "Measurements", 6)
+
+
+def own_flags(options: Mapping[str, type[BaseModel]]) -> tuple[Section, ...]:
+    """Return the flags that objectives have for themselves, such as `--mine-margin`: options that masking has not.
+
+    >>> own_flags({"mine": SaliencyRecipe})
+    ()
+    """
+    fields = {
+        name: [
+            field
+            for field in model.model_fields
+            if not (issubclass(model, MaskingRecipe) and field in SaliencyRecipe.model_fields)
+        ]
+        for name, model in options.items()
+    }
+    return tuple(
+        Section(
+            name,
+            options[name],
+            f"Options of --objective {name}",
+            5,
+            only=tuple(own),
+            names=tuple((field, f"{name}-{field}") for field in own),
+        )
+        for name, own in fields.items()
+        if own
+    )
+
+
+OWN = own_flags(OBJECTIVE_OPTIONS)
 
 
 def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
@@ -63,7 +97,9 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
         UsageError: flags that have no effect beside the others, or a plan file that cannot be read.
     """
     given: dict[str, Any] = {
-        key: dict(section) for key, section in values.items() if key not in ("run", "masking", "plan")
+        key: dict(section)
+        for key, section in values.items()
+        if key not in ("run", "masking", "plan", *OBJECTIVE_OPTIONS)
     }
     given |= values.get("run", {})
     source = "command line"
@@ -77,6 +113,7 @@ def recipe_of(values: Values, *, start: str | None = None) -> RunRecipe:
             "plan, or leave it out"
         )
     _masking(given, values.get("masking", {}))
+    put_own(given, values, OWN)
     if start is not None:
         _start(given, start)
     try:
@@ -101,6 +138,8 @@ def _plan(options: dict[str, Any]) -> tuple[dict[str, Any], str | None, dict[tup
         return dict(options), None, {}
     rest = {name: value for name, value in options.items() if name != "name"}
     values, lines = _read(path)
+    if "name" not in values:
+        raise RecipeError(str(path), ["name: must be a name for the plan; got none; add, for example, `name: mine`"])
     kept = {("plan", *keys): line for keys, line in lines.items() if keys[0] not in rest}
     return {**values, **rest}, str(path), kept
 
@@ -132,7 +171,7 @@ def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
     if not options:
         return
     objective = given.get("objective", "ce")
-    known: dict[str, Any] = {"sgt": SaliencyRecipe.model_fields, "random": RandomRecipe.model_fields}
+    known: dict[str, Any] = {name: OBJECTIVE_OPTIONS[name].model_fields for name in MASKED}
     useless = [
         name
         for name in options
@@ -145,3 +184,18 @@ def _masking(given: dict[str, Any], options: dict[str, Any]) -> None:
             f"{flags}: must be used with {others}; got --objective {objective}; use one of those, or leave it out"
         )
     given[objective if objective in MASKED else "sgt"] = options
+
+
+def put_own(given: dict[str, Any], values: Values, sections: Sequence[Section]) -> None:
+    """Put the options that one objective has for itself where it reads them."""
+    objective = given.get("objective", "ce")
+    for section in sections:
+        options = values.get(section.key, {})
+        if options and objective != section.key:
+            flags = ", ".join(map(section.flag, options))
+            raise UsageError(
+                f"{flags}: must be used with --objective {section.key}; got --objective {objective}; use that one, or "
+                "leave it out"
+            )
+        if options:
+            given[section.key] = {**given.get(section.key, {}), **options}

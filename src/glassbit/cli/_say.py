@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shlex
@@ -85,7 +86,8 @@ def table(
 
 
 def silence_libraries() -> None:
-    """Keep what Fabric says about its processes off the terminal; call it after its import, which turns it on."""
+    """Keep what Fabric says about its processes off the terminal; its import, which turns it on, comes first."""
+    importlib.import_module("lightning_fabric")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 

@@ -9,11 +9,11 @@ from cyclopts import Parameter
 
 from glassbit._count import counted
 from glassbit.cli._flags import Values, takes
-from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, PLAN, RUN, TRAINING, recipe_of
+from glassbit.cli._run_flags import DATA, EVALUATION, MASKING, MODEL, OWN, PLAN, RUN, TRAINING, recipe_of
 from glassbit.cli._say import command_line, line, silence_libraries
 
 
-@takes(DATA, MODEL, PLAN, RUN, TRAINING, MASKING, EVALUATION)
+@takes(DATA, MODEL, PLAN, RUN, TRAINING, MASKING, *OWN, EVALUATION)
 def train(
     values: Values,
     *,

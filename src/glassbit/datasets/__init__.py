@@ -7,11 +7,12 @@
 Images are uint8 `(n, c, h, w)`, labels int64 `(n,)`, everywhere.
 """
 
+from glassbit._catalogue import Entry as Entry
+from glassbit._catalogue import catalogue as catalogue
+
 from ._batches import Augment as Augment
 from ._batches import Batches as Batches
 from ._cache import cache_folder as cache_folder
-from ._catalogue import Entry as Entry
-from ._catalogue import catalogue as catalogue
 from ._check import Report as Report
 from ._check import check as check
 from ._classes import match_classes as match_classes

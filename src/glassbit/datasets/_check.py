@@ -8,6 +8,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
+from glassbit._catalogue import entry
 from glassbit._count import counted
 from glassbit._errors import DataError
 from glassbit._resize import Resize
@@ -15,7 +16,6 @@ from glassbit._takes import FOUND, SWITCH, optional, takes
 from glassbit.pictures import Color
 
 from ._cache import cache_folder
-from ._catalogue import entry
 from ._load import NAME, load, locate
 from ._official import digests
 from ._repeats import faint, majority, marks, shared, two_labels

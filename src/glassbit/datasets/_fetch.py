@@ -8,12 +8,12 @@ from pathlib import Path
 import pooch
 import requests
 
+from glassbit._catalogue import Download, Entry, catalogue, entry
 from glassbit._errors import DataError, UsageError
 from glassbit._files import replacing
 from glassbit._takes import FOUND, SWITCH, TEXT, optional, takes
 
 from ._cache import cache_folder
-from ._catalogue import Download, Entry, catalogue, entry
 from ._cifar import read_archive
 from ._download import Resuming
 from ._lock import locked

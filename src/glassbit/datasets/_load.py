@@ -16,6 +16,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from glassbit._catalogue import Entry, catalogue, entry
 from glassbit._errors import DataError, GlassbitWarning, UsageError
 from glassbit._progress import bar
 from glassbit._resize import Resize
@@ -25,7 +26,6 @@ from glassbit.pictures import Color, Framing, Images, decoded, settle
 
 from ._arrays import read_npz
 from ._cache import cache_folder
-from ._catalogue import Entry, catalogue, entry
 from ._clutter import MARKS, clutter
 from ._fetch import fetch, missing
 from ._folder import scan

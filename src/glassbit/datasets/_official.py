@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from glassbit._catalogue import Entry, catalogue
 from glassbit._count import counted
 from glassbit._errors import DataError
 
-from ._catalogue import Entry, catalogue
 from ._cifar import BATCHES, CifarFiles, find_cifar, records
 from ._idx import FILES, content, find_idx, read_idx
 

@@ -2,10 +2,13 @@
 
 from ._options import DEPLOY_OPTIONS as DEPLOY_OPTIONS
 from ._options import NETWORKS as NETWORKS
+from ._options import OBJECTIVE_OPTIONS as OBJECTIVE_OPTIONS
 from ._options import DataRecipe as DataRecipe
 from ._options import EvaluationRecipe as EvaluationRecipe
 from ._options import FinetuningRecipe as FinetuningRecipe
+from ._options import MaskingRecipe as MaskingRecipe
 from ._options import ModelRecipe as ModelRecipe
+from ._options import Options as Options
 from ._options import PlanRecipe as PlanRecipe
 from ._options import RandomRecipe as RandomRecipe
 from ._options import RuleRecipe as RuleRecipe

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 
+from glassbit._catalogue import catalogue
 from glassbit._count import counted
 from glassbit._quantizers import ACTIVATIONS, WEIGHTS
 from glassbit._resize import Resize
@@ -37,6 +39,11 @@ def raise_problems(problems: list[Problem]) -> None:
     if problems:
         text = "; ".join(message for _, message in problems)
         raise PydanticCustomError("cross_field", "{text}", {"text": text, "problems": problems})
+
+
+def _data_sets(*layouts: str) -> str:
+    """Return the names of the catalogue's data sets with one of `layouts`."""
+    return ", ".join(entry.name for entry in catalogue() if entry.layout in layouts)
 
 
 def _pair(value: Any) -> Any:
@@ -87,8 +94,8 @@ class DataRecipe(Options):
 
     name: Text = Field(
         default="fashion-mini",
-        description="mnist, fashion-mnist, cifar10, fashion-mini (embedded), clutter, clutter-shortcut, "
-        "clutter-shuffled (made from it), a folder of class folders, or an .npz",
+        description=f"{_data_sets('idx', 'cifar')}, {_data_sets('embedded')} (embedded), {_data_sets('generated')} "
+        "(made from it), a folder of class folders, or an .npz",
     )
     dir: Text | None = Field(
         default=None, description="folder with the files of a catalogue data set that are already there"
@@ -113,8 +120,7 @@ class ModelRecipe(Options):
 
     name: Annotated[str, Field(strict=True), AfterValidator(_network)] = Field(
         default="cnn-bn",
-        description="cnn, cnn-bn, resnet8, resnet20, resnet32, resnet56, ds-cnn, mobilenet-v1-025, squeezenet, or "
-        "package.module:callable for a network of your own",
+        description=f"{', '.join(NETWORKS)}, or package.module:callable for a network of your own",
     )
     arguments: Annotated[dict[str, Any], AfterValidator(_finite)] = Field(
         default_factory=dict, description="further keyword arguments of the network"
@@ -148,7 +154,7 @@ class PlanRecipe(Options):
 
     name: Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
         default=...,
-        description="w2a2, w3a3, w4a4, w8a8, w4a2, w2a4, layers-4-2, or a new name for rules of your own",
+        description=f"{', '.join(get_args(NamedPlan))}, or a new name for rules of your own",
         examples=["w4a4"],
     )
     edges: Literal["8", "full", "same"] = Field(
@@ -380,6 +386,10 @@ class SaliencyRecipe(MaskingRecipe):
                 problems.append(((name,), f"{must}; got {shown}; correct it, or choose a new name"))
         raise_problems(problems)
         return self
+
+
+OBJECTIVE_OPTIONS: Mapping[str, type[Options]] = {"sgt": SaliencyRecipe, "random": RandomRecipe}
+"""The options of the objectives that have any; each is a field of `RunRecipe` and of `Recipe`."""
 
 
 class EvaluationRecipe(Options):

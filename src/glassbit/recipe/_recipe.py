@@ -12,14 +12,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from glassbit.runs import ARMS, MASKED, Arm, Objective, arm_of, is_quantized, named, objective_of
+from glassbit.runs import ARMS, OBJECTIVES, Arm, Objective, arm_of, is_quantized, named, objective_of
 
 from ._options import (
     DEPLOY_OPTIONS,
+    OBJECTIVE_OPTIONS,
     DataRecipe,
     EvaluationRecipe,
     FinetuningRecipe,
     Int,
+    MaskingRecipe,
     ModelRecipe,
     Options,
     PlanRecipe,
@@ -68,7 +70,8 @@ class RunRecipe(Options):
     data: Annotated[DataRecipe, BeforeValidator(_named)] = Field(default=DataRecipe(), description="the images")
     model: Annotated[ModelRecipe, BeforeValidator(_named)] = Field(default=ModelRecipe(), description="the network")
     objective: Objective = Field(
-        default="ce", description="ce: cross-entropy; sgt: saliency-guided; random: random masking"
+        default="ce",
+        description="; ".join(f"{name}: {title.removesuffix(' training')}" for name, title in OBJECTIVES.items()),
     )
     plan: Annotated[PlanRecipe | None, BeforeValidator(_named)] = Field(
         default=None, description="bit widths; left out: full precision"
@@ -98,6 +101,12 @@ class RunRecipe(Options):
         return _clean("-".join([data_slug(self.data), model_slug(self.model), self.arm, *plan, f"s{self.seed}"]))
 
     @property
+    def options(self) -> Options | None:
+        """What the run's objective is made with; None where it has no options."""
+        options: Options | None = getattr(self, self.objective) if self.objective in OBJECTIVE_OPTIONS else None
+        return options
+
+    @property
     def origin(self) -> RunRecipe | None:
         """The run whose best weights this one starts from: its own in full precision or with cross-entropy, or both; or
         None.
@@ -106,7 +115,7 @@ class RunRecipe(Options):
             return self.model_copy(update={"plan": None})
         if self.plan is not None and self.training.start == "plain":
             return self.model_copy(update={"plan": None, "objective": "ce"})
-        if self.objective in MASKED and (self.sgt if self.objective == "sgt" else self.random).start == "trained":
+        if isinstance(self.options, MaskingRecipe) and self.options.start == "trained":
             return self.model_copy(update={"objective": "ce"})
         return None
 
@@ -123,9 +132,9 @@ class RunRecipe(Options):
     def config(self) -> dict[str, Any]:
         """Everything that the run uses, resolved, as plain JSON values; what it does not use is left out."""
         config: dict[str, Any] = self.model_dump(mode="json")
-        for masked in MASKED:
-            if self.objective != masked:
-                del config[masked]
+        for objective in OBJECTIVE_OPTIONS:
+            if self.objective != objective:
+                del config[objective]
         if self.plan is None:
             for name in ("start", "quantizer_lr", "quantizer_decay"):
                 del config["training"][name]
@@ -181,7 +190,12 @@ class Recipe(Options):
                 model=[model_slug(item) for item in self.model],
                 settings=[setting.name for setting in self.sgt],
                 start=self.training.start,
-                starts={"sgt": [setting.start for setting in self.sgt], "random": [self.random.start]},
+                starts={
+                    objective: [
+                        item.start for item in _many(getattr(self, objective)) if isinstance(item, MaskingRecipe)
+                    ]
+                    for objective in OBJECTIVE_OPTIONS
+                },
                 deploy_epochs=self.training.deploy_epochs,
                 finetuning=self.finetuning != FinetuningRecipe(),
                 full_edges=[i for i, plan in enumerate(self.plans) if plan.edges == "full"],
@@ -289,6 +303,7 @@ def _run(
     plan: PlanRecipe | None,
     seed: int,
 ) -> RunRecipe:
+    options = {name: getattr(recipe, name) for name in OBJECTIVE_OPTIONS} | {"sgt": setting}
     run = RunRecipe(
         data=data,
         model=model,
@@ -296,9 +311,8 @@ def _run(
         plan=plan,
         seed=seed,
         training=recipe.training,
-        sgt=setting,
-        random=recipe.random,
         evaluation=recipe.evaluation,
+        **options,
     )
     if run.origin is None:
         return run

@@ -1,4 +1,4 @@
-"""The arms of a study: what each is called, and what it stands for.
+"""What a network trains with, and the arms of a study: what each is called, and what it stands for.
 
     arm          objective         values
     fp32         cross-entropy     full precision
@@ -15,29 +15,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
-Objective = Literal["ce", "sgt", "random"]
-Arm = Literal["fp32", "sgt", "random", "pact", "sgt+pact", "random+pact"]
-ARMS: tuple[Arm, ...] = get_args(Arm)
-OBJECTIVES: Mapping[str, str] = {
-    "ce": "cross-entropy", "sgt": "saliency-guided training", "random": "random masking"
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Trained:
+    """A training objective.
+
+    Args:
+        title: its name in a report.
+        masks: whether it masks pixels.
+        arms: its arms in full precision and quantized; those of its key where left out, `mine` and `mine+pact`.
+    """
+
+    title: str
+    masks: bool = False
+    arms: tuple[str, str] | None = None
+
+
+TRAINED: Mapping[str, Trained] = {
+    "ce": Trained("cross-entropy", arms=("fp32", "pact")),
+    "sgt": Trained("saliency-guided training", masks=True),
+    "random": Trained("random masking", masks=True),
+}
+"""Every objective, by its name in a recipe. Its options are in `recipe`, the class that it makes in `build`."""
+_ARMS: Mapping[str, tuple[str, str]] = {name: row.arms or (name, f"{name}+pact") for name, row in TRAINED.items()}
+_MEANING: Mapping[str, tuple[str, bool]] = {
+    arms[quantized]: (name, quantized) for quantized in (False, True) for name, arms in _ARMS.items()
+}
+"""The objective of each arm, and whether it is quantized; quantized arms last."""
+ARMS: tuple[str, ...] = tuple(_MEANING)
+if TYPE_CHECKING:
+    Objective = str
+    Arm = str
+else:  # mypy knows no Literal that is made of a table's names; pydantic and the flags take their choices from it
+    Objective = Literal[*TRAINED]
+    Arm = Literal[*ARMS]
+OBJECTIVES: Mapping[str, str] = {name: row.title for name, row in TRAINED.items()}
+"""The objectives and their titles."""
+MASKED: tuple[Objective, ...] = tuple(name for name, row in TRAINED.items() if row.masks)
+"""The objectives that mask pixels."""
 REFERENCE: Arm = "fp32"
 """What every other arm is held against."""
-MASKED: tuple[Objective, ...] = ("sgt", "random")
-"""The objectives that mask pixels."""
-_PLAIN: tuple[Arm, Arm] = ("fp32", "pact")
-_MEANING: Mapping[Arm, tuple[Objective, bool]] = {
-    "fp32": ("ce", False), "sgt": ("sgt", False), "random": ("random", False),
-    "pact": ("ce", True), "sgt+pact": ("sgt", True), "random+pact": ("random", True),
-}  # fmt: skip
-"""The objective of each, and whether it is quantized."""
+_PLAIN = _ARMS["ce"]
 
 
 def arm_of(objective: Objective, *, quantized: bool) -> Arm:
     """Return the arm that trains with `objective`."""
-    return next(arm for arm, meaning in _MEANING.items() if meaning == (objective, quantized))
+    return _ARMS[objective][quantized]
 
 
 def objective_of(arm: Arm) -> Objective:

@@ -53,6 +53,26 @@ class RunOutcome:
     result: Result | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """What `run_one` was asked for, with the place of the probe images.
+
+    Args:
+        main: whether this is the process that writes.
+    """
+
+    run: RunRecipe
+    out: Path
+    start: Path | None
+    probes: Path
+    command: str
+    download: bool
+    progress: bool
+    tensorboard: bool
+    main: bool
+    say: Callable[[str], None] | None
+
+
 def run_one(
     run: RunRecipe,
     out: Path,
@@ -112,17 +132,19 @@ def run_one(
                 naming_outsiders(),
             ):
                 return _run(
-                    run,
-                    out,
-                    start,
-                    probes or out / "probes.npz",
+                    _Call(
+                        run=run,
+                        out=out,
+                        start=start,
+                        probes=probes or out / "probes.npz",
+                        command=command,
+                        download=download,
+                        progress=progress,
+                        tensorboard=tensorboard,
+                        main=main,
+                        say=say,
+                    ),
                     data,
-                    command,
-                    download,
-                    progress,
-                    tensorboard,
-                    main,
-                    say,
                 )
     finally:
         for folder in made:  # a folder that is not empty stays
@@ -154,25 +176,14 @@ def leaving_nothing(out: Path) -> Iterator[None]:
         raise
 
 
-def _run(
-    run: RunRecipe,
-    out: Path,
-    start: Path | None,
-    probes_path: Path,
-    data: Dataset | None,
-    command: str,
-    download: bool,
-    progress: bool,
-    tensorboard: bool,
-    main: bool,
-    say: Callable[[str], None] | None,
-) -> RunOutcome:
-    data = data or build_data(run.data, download=download, progress=progress)
+def _run(call: _Call, data: Dataset | None) -> RunOutcome:
+    run, out, start, main, say = call.run, call.out, call.start, call.main, call.say
+    data = data or build_data(run.data, download=call.download, progress=call.progress)
     weights = _start_weights(run, start)
     if start is not None and weights is not None:
         data = _as_in(start, data)
     image_digests = digests(data)
-    if main and not (out / HEAD).is_file() and not probes_path.is_file():
+    if main and not (out / HEAD).is_file() and not call.probes.is_file():
         for text in remarks(data, validation=run.data.validation, seed=run.seed):
             warnings.warn(text, GlassbitWarning, stacklevel=3)
     built = build(run, data, start=weights)
@@ -187,9 +198,9 @@ def _run(
         for path in (out / RESULT, out / MEASURED):
             with writing(path):
                 path.unlink(missing_ok=True)
-        _head(run, data, image_digests, command).write(out / HEAD)
+        _head(run, data, image_digests, call.command).write(out / HEAD)
     if main:
-        probes.save(probes_path, image_digests)
+        probes.save(call.probes, image_digests)
     recorder = Recorder(probes, out / "probes", every=run.evaluation.every, last=_last_epochs(run))
     history = fit_with(
         built.objective,
@@ -197,8 +208,8 @@ def _run(
         fit_options(run),
         out=out,
         probes=recorder,
-        progress=progress,
-        tensorboard=tensorboard,
+        progress=call.progress,
+        tensorboard=call.tensorboard,
         title=run.id,
     )
     if not _leave_group():

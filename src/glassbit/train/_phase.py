@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
 
 from glassbit.datasets import Split, calibration_images
 from glassbit.deploy import Deployed
@@ -17,6 +16,9 @@ from ._masked_pass import MaskedPass
 from ._objective import Objective
 from ._optimizer import Optimizer, make_optimizer, parameter_groups, rate
 from ._options import FitOptions
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _DEPLOYED: dict[Optimizer, float] = {"sgd": 100, "adamw": 10, "muon": 100}
 """By what the learning rate is divided in deployed arithmetic."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 
 from glassbit._arguments import require
 from glassbit._errors import UsageError
@@ -17,6 +15,9 @@ from glassbit.datasets import Dataset, Split, split_validation
 from ._machine import cores
 from ._objective import Objective
 from ._options import Precision
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _ANYWHERE = 2
 """Processes that any machine can run, however slowly."""
@@ -44,6 +45,9 @@ def make_fabric(device: str, devices: int, precision: Precision) -> Fabric:
     Raises:
         UsageError: this machine has no such device, or fewer of them.
     """
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
     nodes = 1
     if "TORCHELASTIC_RUN_ID" in os.environ:
         devices = int(os.environ["LOCAL_WORLD_SIZE"])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from ._evaluate import channels_last
 from ._objective import Losses
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 def step(

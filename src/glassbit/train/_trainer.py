@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from glassbit._errors import ExportError, GlassbitWarning, RunError
@@ -38,6 +37,9 @@ from ._resume import begin_log, best_record, better, deployed_records, last_chec
 from ._setup import describe, make_fabric, splits
 from ._step import step
 from ._tensorboard import open_writer, write_record
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _STATISTICS_BATCHES = 64
 
