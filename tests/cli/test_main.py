@@ -29,7 +29,7 @@ from glassbit.cli import main
             ["--objective: must be one of ce, sgt, random; got 'foo'", "--lr: must be"],
         ),
         (["train", "--plan", "w9a9"], ["--plan: must be one of w2a2", "got 'w9a9'"]),
-        (["plan", "--model", "resnet19"], ["--model: must be one of cnn, cnn-bn, resnet20"]),
+        (["plan", "--model", "resnet19"], ["--model: must be one of cnn, cnn-bn, resnet8, resnet20"]),
         (["plan", "--model", "nowhere:net"], ["model nowhere:net", "must be importable"]),
         (["plan", "--model", "resnet20", "--arguments", "depth=3"], ["must take", "depth"]),
         (["data", "fetch"], ["NAME must be one or more of fashion-mini, mnist"]),

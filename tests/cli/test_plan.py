@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import pytest
+
+from glassbit.recipe import NETWORKS
 
 
 def test_the_table_of_a_plan(call):
@@ -26,6 +31,52 @@ def test_the_table_of_a_plan(call):
     assert lines[-1] == "exportable: yes"
 
 
+REFERENCES = {
+    "cnn": ("1 x 28 x 28", "1,199,882", "11,992,448"),
+    "cnn-bn": ("1 x 28 x 28", "94,266", "2,819,328"),
+    "resnet8": ("3 x 32 x 32", "78,186", "12,501,632"),
+    "resnet20": ("3 x 32 x 32", "269,722", "40,551,040"),
+    "resnet32": ("3 x 32 x 32", "464,154", "68,862,592"),
+    "resnet56": ("3 x 32 x 32", "853,018", "125,485,696"),
+    "ds-cnn": ("1 x 49 x 10", "23,756", "2,656,768"),
+    "mobilenet-v1-025": ("3 x 96 x 96", "216,322", "7,489,664"),
+    "mobilenet-v2-035": ("3 x 224 x 224", "1,677,128", "59,285,808"),
+    "mobilenet-v3-small": ("3 x 224 x 224", "2,542,856", "56,510,400"),
+    "squeezenet": ("3 x 224 x 224", "1,235,496", "349,151,936"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_data_a_network_is_shown_as_it_was_published(call, name):
+    shape, parameters, macs = REFERENCES[name]
+    code, out, err = call("plan", "--model", name)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"{name}, full precision, on images of {shape}; {parameters} parameters"
+    assert next(line for line in lines if line.startswith("total")).split()[2] == macs
+    page = (Path(__file__).parents[2] / "docs/networks.md").read_text()
+    assert re.search(rf"\n\| `{name}` \| {shape} \| \d+ \| {parameters} \| {macs} \|\n", page)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-v2-035", "mobilenet-v3-small", "squeezenet"])
+def test_a_plan_of_networks_for_large_images(call, name):
+    code, out, err = call("plan", "--model", name, "--plan", "w4a4")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{name}, w4a4, on images of 3 x 224 x 224; ")
+    assert "\nweight bits: 4 in " in out
+
+
+def test_size_and_channels_go_before_those_of_the_reference(call):
+    words = ("plan", "--model", "squeezenet", "--arguments", "stem_stride=1", "--size", "32", "--color", "grey")
+    assert call(*words)[1].startswith("squeezenet, full precision, on images of 1 x 32 x 32; ")
+    code, _, err = call("plan", "--model", "squeezenet", "--size", "16")
+    assert code == 2
+    assert "squeezenet: images must be at least 17 x 17 pixels; got 16 x 16" in err
+    code, out, _ = call("plan", "--model", "mobilenet-v2-035", "--arguments", "width=1.0")
+    assert code == 0
+    assert out.startswith("mobilenet-v2-035, full precision, on images of 3 x 224 x 224; 3,504,872 parameters")
+
+
 def test_what_a_plan_really_gives_a_small_network(call):
     code, out, _ = call("plan", "--model", "cnn-bn", "--arguments", "width=16", "--plan", "layers-4-2")
     assert code == 0
@@ -47,19 +98,19 @@ def test_what_stays_in_full_precision_is_named_with_its_reason(call, tmp_path):
     (tmp_path / "mine_of_plan.py").write_text(
         "from torch import nn\n"
         "def make(classes, channels):\n"
-        "    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.GELU(), nn.Conv2d(8, 8, 3), nn.ReLU(),\n"
+        "    return nn.Sequential(nn.Conv2d(channels, 8, 3), nn.Softmax2d(), nn.Conv2d(8, 8, 3), nn.ReLU(),\n"
         "                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))\n"
     )
     code, out, _ = call("plan", "--model", "mine_of_plan:make", "--plan", "w4a4", "--edges", "full")
     assert code == 0
-    assert "\n  1: GELU is not ReLU-like" in out
+    assert "\n  1: Softmax2d is not ReLU-like" in out
     assert "\n  0: the plan says so" in out
     assert "\n  2: its weights are quantized, but its inputs are not" in out
     refused = [line.split(";")[0] for line in out.partition("exportable: ")[2].splitlines()]
     assert refused == [
         "no (4 things)",
         "  - 0: this Conv2d stays in full precision",
-        "  - 1: GELU has no integer form",
+        "  - 1: Softmax2d has no integer form",
         "  - 3: this ReLU stays in full precision",
         "  - 6: this Linear stays in full precision",
     ]

@@ -20,8 +20,13 @@ BUILDERS = {
     "resnet56": models.resnet56,
     "ds_cnn": models.ds_cnn,
     "mobilenet_v1_025": models.mobilenet_v1_025,
+    "mobilenet_v2_035": models.mobilenet_v2_035,
+    "mobilenet_v3_small": models.mobilenet_v3_small,
     "squeezenet": models.squeezenet,
 }
+ACTIVATIONS = {nn.ReLU: "relu", nn.ReLU6: "hardtanh", nn.Hardswish: "hardswish", nn.Hardsigmoid: "hardsigmoid"}
+"""The activations, and the operation that each runs."""
+MOBILE = ["mobilenet_v1_025", "mobilenet_v2_035", "mobilenet_v3_small"]
 
 
 class Operations(TorchDispatchMode):
@@ -58,6 +63,10 @@ def parameters(network: nn.Module) -> int:
         (lambda: models.resnet8(), 78_186),
         (lambda: models.ds_cnn(), 23_756),
         (lambda: models.squeezenet(classes=1000), 1_235_496),
+        (lambda: models.squeezenet(classes=1000, stem_stride=1), 1_235_496),
+        (lambda: models.mobilenet_v2_035(classes=1000), 1_677_128),
+        (lambda: models.mobilenet_v2_035(classes=1000, width=1), 3_504_872),
+        (lambda: models.mobilenet_v3_small(classes=1000), 2_542_856),
         (lambda: models.mobilenet_v1_025(), 216_322),
         (lambda: models.resnet20(), 269_722),
         (lambda: models.resnet20(shortcut="B"), 272_474),
@@ -93,6 +102,11 @@ def multiply_adds(network: nn.Module, *shape: int) -> int:
     [
         (lambda: models.resnet8(), (3, 32, 32), 12_501_632),
         (lambda: models.ds_cnn(), (1, 49, 10), 2_656_768),
+        (lambda: models.mobilenet_v1_025(), (3, 96, 96), 7_489_664),
+        (lambda: models.mobilenet_v2_035(classes=1000), (3, 224, 224), 59_285_808),
+        (lambda: models.mobilenet_v2_035(classes=1000, width=1), (3, 224, 224), 300_774_272),
+        (lambda: models.mobilenet_v3_small(classes=1000), (3, 224, 224), 56_510_400),
+        (lambda: models.squeezenet(classes=1000), (3, 224, 224), 349_151_936),
     ],
 )
 def test_multiply_adds(network, shape, count):
@@ -113,10 +127,114 @@ def test_depth_counts_layers_with_weights(depth):
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 33, 47), (4, 8, 8), (2, 9, 31)])
-@pytest.mark.parametrize("name", ["cnn_bn", "resnet8", "resnet20", "ds_cnn", "mobilenet_v1_025"])
+@pytest.mark.parametrize("name", ["cnn_bn", "resnet8", "resnet20", "ds_cnn", *MOBILE])
 def test_any_size_and_channels(name, shape):
     network = BUILDERS[name](classes=7, channels=shape[0])
     assert network(torch.rand(2, *shape)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("name", [*MOBILE, "squeezenet"])
+class TestStemStride:
+    @pytest.mark.parametrize("side", [96, 224])
+    def test_logits(self, name, stem_stride, side):
+        network = BUILDERS[name](classes=7, stem_stride=stem_stride).eval()
+        with torch.no_grad():
+            assert network(torch.rand(2, 3, side, side)).shape == (2, 7)
+
+    def test_height_and_width_of_the_last_map(self, name, stem_stride):
+        network = BUILDERS[name](stem_stride=stem_stride).eval()
+        sides = []
+        network.pool.register_forward_hook(lambda _, images, __: sides.append(tuple(images[0].shape[2:])))
+        with torch.no_grad():
+            network(torch.rand(1, 3, 64, 96))
+        unpadded = {1: (7, 11), 2: (3, 5)}
+        assert sides == [unpadded[stem_stride] if name == "squeezenet" else (4 // stem_stride, 6 // stem_stride)]
+
+    def test_smallest_images(self, name, stem_stride):
+        least = {1: 10, 2: 17}[stem_stride] if name == "squeezenet" else 4
+        network = BUILDERS[name](stem_stride=stem_stride).eval()
+        assert network(torch.rand(1, 3, least, least)).isfinite().all()
+        text = f"{name}: images must be at least {least} x {least} pixels; got"
+        for shape in ((least - 1, 40), (40, least - 1)):
+            with pytest.raises(UsageError, match=rf"{text} {shape[0]} x {shape[1]}"):
+                network(torch.rand(1, 3, *shape))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "ds_cnn"])
+def test_large_and_smallest_images_of_mlperf_tiny(name):
+    network = BUILDERS[name](classes=7, channels=3).eval()
+    with torch.no_grad():
+        for side in (4, 96, 224):
+            assert network(torch.rand(2, 3, side, side)).shape == (2, 7)
+    with pytest.raises(UsageError, match=f"{name}: images must be at least 4 x 4 pixels; got 3 x 9"):
+        network(torch.rand(2, 3, 3, 9))
+
+
+def test_sides_that_squeezenet_takes():
+    network = models.squeezenet(classes=3, channels=2).eval()
+    for shape in ((17, 40), (28, 28), (33, 18)):
+        assert network(torch.rand(2, 2, *shape)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_classes_of_squeezenet_start_where_its_last_relu_is_0(seed):
+    torch.manual_seed(seed)
+    network = models.squeezenet().eval()
+    with torch.no_grad():
+        logits = network(torch.randn(32, 3, 32, 32))
+    assert (logits > 0).any(0).sum() >= 9
+
+
+@pytest.mark.parametrize(("width", "last"), [(0.1, 1280), (0.35, 1280), (1, 1280), (1.4, 1792)])
+def test_widths_of_mobilenet_v2(width, last):
+    network = models.mobilenet_v2_035(width=width)
+    assert network.fc.in_features == last
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert len(convolutions) == 52
+    assert not any(module.out_channels % 8 for module in convolutions)
+
+
+@pytest.mark.parametrize(("width", "last"), [(0.1, 104), (0.35, 360), (0.75, 768), (1, 1024), (1.25, 1280)])
+def test_widths_of_mobilenet_v3(width, last):
+    network = models.mobilenet_v3_small(width=width)
+    assert network.fc2.in_features == last
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    assert not any(module.out_channels % 8 for module in convolutions)
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_activations_of_mobilenet_v3():
+    kinds = Counter(type(module) for module in models.mobilenet_v3_small().modules())
+    assert [kinds[kind] for kind in ACTIVATIONS] == [14, 0, 19, 9]
+
+
+@pytest.mark.parametrize(("name", "count"), [("mobilenet_v2_035", 10), ("mobilenet_v3_small", 6)])
+def test_blocks_that_keep_the_shape_add_their_input(name, count):
+    network = BUILDERS[name]().eval()
+    added = [block for block in network.blocks if block.residual]
+    assert len(added) == count
+    nn.init.zeros_(added[0].layers.bn3.weight)
+    x = torch.randn(2, added[0].layers.bn3.num_features, 6, 6)
+    assert torch.equal(added[0](x), x)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_one_training_step(name):
+    torch.manual_seed(0)
+    network = BUILDERS[name](classes=5).train()
+    first = next(network.parameters())
+    before = first.detach().clone()
+    images = torch.rand(8, network.channels, *getattr(network, "size", (32, 32)))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    loss = nn.functional.cross_entropy(network(images), torch.arange(8) % 5)
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    assert not torch.equal(first, before)
+    for key, value in network.named_parameters():
+        assert value.isfinite().all(), key
+        assert value.grad.any(), key
 
 
 @pytest.mark.parametrize("size", [6, 7, 28, (28, 40), (6, 33)])
@@ -150,6 +268,13 @@ def test_smallest_images_of_resnet(shape):
         (lambda: models.cnn(size=(28, 28, 28)), "size must be a side or"),
         (lambda: models.cnn(classes=1), r"cnn: classes must be a whole number, 2\.\.65535; got 1"),
         (lambda: models.cnn_bn(channels=0), r"cnn_bn: channels must be a whole number, 1\.\.65535; got 0"),
+        (
+            lambda: models.mobilenet_v2_035(width=0),
+            r"mobilenet_v2_035: width must be a number, 0\.1\.\.4; got 0; pass one, such as 1\.0",
+        ),
+        (lambda: models.mobilenet_v3_small(width=True), "mobilenet_v3_small: width must be a number, .*; got True"),
+        (lambda: models.mobilenet_v3_small(stem_stride=3), r"stem_stride must be a whole number, 1\.\.2; got 3"),
+        (lambda: models.squeezenet(stem_stride=0), r"squeezenet: stem_stride must be a whole number, 1\.\.2; got 0"),
         (lambda: models.cnn_bn(width=0), r"cnn_bn: width must be a whole number, 1\.\.65535; got 0"),
         (lambda: models.resnet20(classes=2.5), r"resnet20: classes must be a whole number, 2\.\.65535; got 2\.5"),
         (lambda: models.resnet56(shortcut="C"), 'resnet56: shortcut must be "A" .* or "B" .*; got \'C\''),
@@ -167,19 +292,22 @@ def test_impossible_requests_say_what_is_possible(build, text, unchecked):
 
 
 @pytest.mark.parametrize("name", BUILDERS)
-def test_every_relu_is_a_module_of_its_own(name):
+def test_every_activation_is_a_module_of_its_own(name):
     network = BUILDERS[name]()
-    relus = [path for path, module in network.named_modules(remove_duplicate=False) if isinstance(module, nn.ReLU)]
-    called, operations = runs(network, nn.ReLU)
-    assert sorted(called) == sorted(relus), "each ReLU runs exactly once"
-    assert operations["relu"] == len(relus)
-    assert not operations.keys() & {"relu_", "clamp", "clamp_min", "hardtanh", "threshold"}
+    modules = list(network.named_modules(remove_duplicate=False))
+    activations = [path for path, module in modules if isinstance(module, tuple(ACTIVATIONS))]
+    called, operations = runs(network, tuple(ACTIVATIONS))
+    assert sorted(called) == sorted(activations), "each activation runs exactly once"
+    for kind, operation in ACTIVATIONS.items():
+        assert operations[operation] == sum(type(module) is kind for _, module in modules)
+    others = {"clamp", "clamp_min", "threshold", "sigmoid", "silu"}
+    assert not operations.keys() & {*others, *(f"{name}_" for name in ACTIVATIONS.values())}
 
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_modules_are_listed_in_the_order_they_run(name):
     network = BUILDERS[name]()
-    kinds = (nn.Conv2d, nn.Linear, nn.ReLU, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
+    kinds = (nn.Conv2d, nn.Linear, *ACTIVATIONS, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
     listed = [path for path, module in network.named_modules() if isinstance(module, kinds)]
     assert runs(network, kinds)[0] == listed
 
@@ -228,10 +356,11 @@ def test_kaiming_weights(name):
     network = BUILDERS[name]()
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     for layer in layers:
-        gain = 1.0 if layer is layers[-1] else 2.0**0.5
+        gain = 1.0 if layer is layers[-1] and name != "squeezenet" else 2.0**0.5
         fan_in = layer.weight[0].numel()
         assert layer.weight.std().item() == pytest.approx(gain / fan_in**0.5, rel=0.2)
-        assert layer.bias is None or not layer.bias.any()
+        before_relu = name == "squeezenet" and layer is layers[-1]
+        assert layer.bias is None or torch.equal(layer.bias, torch.full_like(layer.bias, 2.0 * before_relu))
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -313,6 +442,8 @@ def test_public_names():
         "cnn_bn",
         "ds_cnn",
         "mobilenet_v1_025",
+        "mobilenet_v2_035",
+        "mobilenet_v3_small",
         "resnet20",
         "resnet32",
         "resnet56",

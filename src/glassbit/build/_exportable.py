@@ -15,10 +15,8 @@ from glassbit.quant import quantize_
 from glassbit.recipe import DataRecipe, RunRecipe
 
 from ._data import build_data
-from ._network import build_network
+from ._network import SHIPPED, Shape, build_network
 from ._plan import build_plan
-
-Shape = tuple[int, int, int]
 
 
 def image_shape(data: DataRecipe) -> tuple[int, Shape]:
@@ -29,6 +27,19 @@ def image_shape(data: DataRecipe) -> tuple[int, Shape]:
         return len(loaded.classes), (loaded.channels, *loaded.size)
     channels = {"auto": known.channels, "grey": 1, "rgb": 3}[data.color]
     return len(known.classes), (channels, *(data.size or (known.side, known.side)))
+
+
+def reference_shape(model: str, data: DataRecipe) -> tuple[int, Shape]:
+    """Return the number of classes, and (c, h, w) of the images, that the network `model` was published with.
+
+    The size and the channels that `data` asks for go before. A network of the user's has no reference: it is shown on
+    the images of `data`.
+    """
+    if model not in SHIPPED:
+        return image_shape(data)
+    shipped = SHIPPED[model]
+    channels = {"auto": shipped.shape[0], "grey": 1, "rgb": 3}[data.color]
+    return shipped.classes, (channels, *(data.size or shipped.shape[1:]))
 
 
 def recipe_problems(run: RunRecipe) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,36 @@ from glassbit._random import derive
 from glassbit._text import brief, excerpt
 from glassbit.recipe import ModelRecipe
 
-_SHIPPED: Mapping[str, Callable[..., nn.Module]] = {
-    "cnn": models.cnn,
-    "cnn-bn": models.cnn_bn,
-    "resnet8": models.resnet8,
-    "resnet20": models.resnet20,
-    "resnet32": models.resnet32,
-    "resnet56": models.resnet56,
-    "ds-cnn": models.ds_cnn,
-    "mobilenet-v1-025": models.mobilenet_v1_025,
-    "squeezenet": models.squeezenet,
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A network that comes with Glassbit.
+
+    Args:
+        make: takes `classes` and `channels`.
+        classes: how many the reference has.
+        shape: (c, h, w) of the images of the reference.
+    """
+
+    make: Callable[..., nn.Module]
+    classes: int
+    shape: Shape
+
+
+SHIPPED: Mapping[str, Shipped] = {
+    "cnn": Shipped(models.cnn, 10, (1, 28, 28)),
+    "cnn-bn": Shipped(models.cnn_bn, 10, (1, 28, 28)),
+    "resnet8": Shipped(models.resnet8, 10, (3, 32, 32)),
+    "resnet20": Shipped(models.resnet20, 10, (3, 32, 32)),
+    "resnet32": Shipped(models.resnet32, 10, (3, 32, 32)),
+    "resnet56": Shipped(models.resnet56, 10, (3, 32, 32)),
+    "ds-cnn": Shipped(models.ds_cnn, 12, (1, 49, 10)),
+    "mobilenet-v1-025": Shipped(models.mobilenet_v1_025, 2, (3, 96, 96)),
+    "mobilenet-v2-035": Shipped(models.mobilenet_v2_035, 1000, (3, 224, 224)),
+    "mobilenet-v3-small": Shipped(models.mobilenet_v3_small, 1000, (3, 224, 224)),
+    "squeezenet": Shipped(models.squeezenet, 1000, (3, 224, 224)),
 }
 
 _NOTHING = object()
@@ -55,7 +76,7 @@ def build_network(
     given: dict[str, Any] = {"classes": classes, "channels": channels}
     if recipe.name == "cnn":
         given["size"] = size
-    make = _SHIPPED.get(recipe.name) or _import(recipe.name)
+    make = SHIPPED[recipe.name].make if recipe.name in SHIPPED else _import(recipe.name)
     twice = sorted(given.keys() & recipe.arguments.keys())
     if twice:
         raise UsageError(
@@ -95,7 +116,7 @@ def import_network(name: str, *, classes: int, channels: int) -> nn.Module:
 def _import(name: str) -> Callable[..., nn.Module]:
     module_name, _, path = name.partition(":")
     if not path:
-        raise UsageError(f"model must be one of {', '.join(_SHIPPED)}, or package.module:callable; got {name!r}")
+        raise UsageError(f"model must be one of {', '.join(SHIPPED)}, or package.module:callable; got {name!r}")
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:

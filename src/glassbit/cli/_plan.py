@@ -25,18 +25,16 @@ _UNITS = (
 @takes(MODEL, PLAN, DATA_OF_PLAN)
 def plan(values: Values) -> int:
     """Print the bits and the cost of every layer, and whether the network can be exported."""
-    model = values.get("model", {}).get("name", "cnn-bn")
-    if "name" not in values.get("data", {}):
-        values.setdefault("data", {})["name"] = "cifar10" if model.startswith("resnet") else "fashion-mini"
     run = recipe_of(values)
 
     import torch
 
-    from glassbit.build import build_network, build_plan, exportable, image_shape
+    from glassbit.build import build_network, build_plan, exportable, image_shape, reference_shape
     from glassbit.deploy import export_problems
     from glassbit.quant import Conversion, cost, quantize_
 
-    classes, shape = image_shape(run.data)
+    named = "name" in values.get("data", {})
+    classes, shape = image_shape(run.data) if named else reference_shape(run.model.name, run.data)
     network = build_network(run.model, classes=classes, channels=shape[0], size=shape[1:])
     full = cost(network, shape)
     conversion = Conversion((), ())

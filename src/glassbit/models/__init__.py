@@ -8,6 +8,8 @@ from ._classifier import Normalize as Normalize
 from ._classifier import to_unit as to_unit
 from ._cnn import cnn as cnn
 from ._cnn import cnn_bn as cnn_bn
+from ._mobilenet_v2 import mobilenet_v2_035 as mobilenet_v2_035
+from ._mobilenet_v3 import mobilenet_v3_small as mobilenet_v3_small
 from ._resnet import SubsampleAndPad as SubsampleAndPad
 from ._resnet import resnet20 as resnet20
 from ._resnet import resnet32 as resnet32
@@ -25,6 +27,8 @@ __all__ = [
     "cnn_bn",
     "ds_cnn",
     "mobilenet_v1_025",
+    "mobilenet_v2_035",
+    "mobilenet_v3_small",
     "resnet8",
     "resnet20",
     "resnet32",

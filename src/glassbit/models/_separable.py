@@ -45,10 +45,10 @@ class Separable(nn.Module):
         self.conv = stem
         self.bn = nn.BatchNorm2d(stem.out_channels)
         self.relu = nn.ReLU()
-        self.dropout1 = nn.Dropout(dropout[0])
+        self.dropout1 = _dropout(dropout[0])
         before = (stem.out_channels, *widths[:-1])
         self.blocks = nn.Sequential(*map(_block, before, widths, strides))
-        self.dropout2 = nn.Dropout(dropout[1])
+        self.dropout2 = _dropout(dropout[1])
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(widths[-1], classes)
@@ -111,7 +111,8 @@ def mobilenet_v1_025(classes: int = 2, channels: int = 3, *, stem_stride: int = 
 
     Returns:
         The network: images `(n, channels, h, w)` of any size from 4 x 4 up to logits `(n, classes)`; 216,322
-        parameters as it stands (with the 5,472 running statistics of BatchNorm 221,794, the count of the reference).
+        parameters as it stands (with the 5,472 running statistics of BatchNorm 221,794, the count of the reference)
+        and 7,489,664 multiply-adds at 96 x 96.
 
     Raises:
         UsageError: an argument out of range.
@@ -123,6 +124,10 @@ def mobilenet_v1_025(classes: int = 2, channels: int = 3, *, stem_stride: int = 
     stride = check_count("mobilenet_v1_025", "stem_stride", stem_stride, 1, 2)
     stem = nn.Conv2d(channels, 8, 3, stride=stride, padding=1)
     return Separable("mobilenet_v1_025", stem, _WIDTHS_V1, _STRIDES_V1, (0.0, 0.0), classes)
+
+
+def _dropout(share: float) -> nn.Module:
+    return nn.Dropout(share) if share else nn.Identity()
 
 
 def _block(channels: int, width: int, stride: int) -> nn.Sequential:

@@ -23,7 +23,19 @@ else:  # mypy knows no Literal that is made of a table's names; pydantic and the
     Weights = Literal[*WEIGHTS]
     Activations = Literal[*ACTIVATIONS]
 DEPLOY_OPTIONS = ("deploy_epochs", "deploy_lr", "deploy_batchnorm")
-NETWORKS = ("cnn", "cnn-bn", "resnet8", "resnet20", "resnet32", "resnet56", "ds-cnn", "mobilenet-v1-025", "squeezenet")
+NETWORKS = (
+    "cnn",
+    "cnn-bn",
+    "resnet8",
+    "resnet20",
+    "resnet32",
+    "resnet56",
+    "ds-cnn",
+    "mobilenet-v1-025",
+    "mobilenet-v2-035",
+    "mobilenet-v3-small",
+    "squeezenet",
+)
 Problem = tuple[tuple[str | int, ...], str]
 """Where (keys and indices, relative to the value that is checked) and what is wrong there."""
 
