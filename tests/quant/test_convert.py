@@ -249,9 +249,9 @@ class Doubling(nn.Conv2d):
         return 2 * super().forward(x)
 
 
-class SteepReLU(nn.ReLU):
+class SquaredReLU(nn.ReLU):
     def forward(self, x: Tensor) -> Tensor:
-        return 3 * super().forward(x)
+        return x * x * (x > 0)
 
 
 class Scaled(nn.Module):
@@ -272,25 +272,16 @@ class TestLeft:
     @pytest.mark.parametrize(
         ("odd", "reason"),
         [
-            (
-                nn.GELU(),
-                "GELU is not ReLU-like: its output can be negative, and the quantizers of activations clip at 0",
-            ),
-            (nn.LeakyReLU(), "LeakyReLU is not ReLU-like: its output can be negative"),
-            (nn.PReLU(), "PReLU is not ReLU-like: its output can be negative"),
-            (nn.Tanh(), "Tanh is not ReLU-like: its output can be negative"),
-            (nn.SiLU(), "SiLU is not ReLU-like: its output can be negative"),
-            (nn.Sigmoid(), "Sigmoid is not ReLU-like: its output is never negative, but no quantizer has its curve"),
-            (nn.Softplus(), "Softplus is not ReLU-like: its output is never negative, but no quantizer has its curve"),
             (nn.Threshold(0.1, 0.0), "Threshold is not ReLU-like: no quantizer has a step at its threshold"),
-            (nn.Hardtanh(-1.0, 1.0), "Hardtanh is not ReLU-like: it clips at -1.0, and the quantizers of activations"),
+            (nn.Softmax(1), "Softmax is not ReLU-like: it divides by a sum over its input"),
+            (nn.LogSoftmax(1), "LogSoftmax is not ReLU-like: it divides by a sum over its input"),
             (nn.ConvTranspose2d(3, 3, 3), "ConvTranspose2d is not supported; Conv2d and Linear are"),
             (nn.Conv1d(3, 3, 3), "Conv1d is not supported; Conv2d and Linear are"),
             (nn.LayerNorm(3), "LayerNorm has parameters and no quantizer"),
             (nn.Embedding(3, 3), "Embedding has parameters and no quantizer"),
             (nn.LSTM(3, 3), "LSTM has parameters and no quantizer"),
             (Doubling(3, 3, 3), "Doubling is a subclass"),
-            (SteepReLU(), "SteepReLU is a subclass"),
+            (SquaredReLU(), "SquaredReLU is a subclass"),
             (Scaled(), "Scaled has parameters"),
             (nn.MultiheadAttention(4, 2), "MultiheadAttention has parameters"),
         ],
@@ -314,6 +305,8 @@ class TestLeft:
             nn.Identity(),
             nn.Flatten(),
             nn.Sequential(),
+            *(nn.GELU(), nn.LeakyReLU(), nn.PReLU(), nn.Tanh(), nn.SiLU(), nn.Sigmoid(), nn.Softplus(), nn.ELU()),
+            *(nn.Hardswish(), nn.Hardsigmoid(), nn.Hardtanh(-1.0, 1.0)),
         ],
         ids=lambda value: type(value).__name__,
     )
@@ -339,10 +332,10 @@ class TestLeft:
         assert not left
 
     def test_assign_says_the_same_without_converting(self) -> None:
-        model = nn.Sequential(small(), nn.GELU())
+        model = nn.Sequential(small(), nn.Threshold(0.1, 0.0))
         planned = assign(model, W4A4)
         assert not dict(quantizers(model))
-        with pytest.warns(GlassbitWarning, match="1: GELU is not ReLU-like"):
+        with pytest.warns(GlassbitWarning, match="1: Threshold is not ReLU-like"):
             assert quantize_(model, W4A4) == planned
 
 
@@ -461,5 +454,5 @@ class TestCalibrate:
         assert calibrate_(model, torch.full((4, 1, 1, 2), -1.0)) == {"1": 3.0}
 
     def test_needs_a_quantized_activation(self) -> None:
-        with pytest.raises(UsageError, match="must have quantized activations; got none; call quantize_ first"):
+        with pytest.raises(UsageError, match="must be quantized; got one that is not; call quantize_ first"):
             calibrate_(small(), IMAGES)

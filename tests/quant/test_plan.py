@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glassbit import models
-from glassbit._errors import GlassbitWarning, UsageError
+from glassbit._errors import UsageError
 from glassbit.quant import NAMED_PLANS, Plan, Rule, assign, cost, quantize_
 
 
@@ -197,19 +199,22 @@ class TestCost:
         assert rows.pop("conv1") == 8
         assert set(rows.values()) == {4}
 
-    def test_a_functional_activation_shows_as_full_precision_input(self) -> None:
+    @pytest.mark.parametrize(
+        ("act", "bits"), [(torch.relu, 4), (F.gelu, 8), (torch.sigmoid_, 8), (nn.Hardswish(), 8), (torch.abs, 32)]
+    )
+    def test_the_bits_behind_an_activation(self, act: Callable[[Tensor], Tensor], bits: int) -> None:
         class Functional(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.conv1, self.conv2 = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3)
+                self.conv1, self.conv2, self.conv3 = nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.Conv2d(2, 2, 3)
 
             def forward(self, x: Tensor) -> Tensor:
-                return self.conv2(torch.relu(self.conv1(x)))
+                return self.conv3(torch.relu(self.conv2(act(self.conv1(x)))))
 
         model = Functional()
-        with pytest.warns(GlassbitWarning, match="no activation is quantized"):
-            quantize_(model, Plan.named("w4a4", edges="same"))
-        assert [row.input_bits for row in cost(model, (1, 8, 8)).rows] == [8, 32]
+        assert [row.input_bits for row in cost(model, (1, 8, 8)).rows] == [8, 32, 32]
+        quantize_(model, Plan.named("w4a4", edges="same"))
+        assert [row.input_bits for row in cost(model, (1, 8, 8)).rows] == [8, bits, 4]
 
     def test_a_layer_called_twice_counts_twice_and_is_stored_once(self) -> None:
         conv = nn.Conv2d(1, 1, 3, padding=1, bias=False)

@@ -398,34 +398,35 @@ class TestKinds:
             quantize_(Wrapped(network()), W4A4)
 
 
-class Functional(nn.Module):
+class Bare(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 4, 3)
         self.fc = nn.Linear(64, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(F.relu(self.conv(x)).flatten(1))
+        return self.fc(F.gelu(self.conv(x)).flatten(1))
 
 
-class TestFunctional:
+class TestWithoutActivations:
     def test_said_at_once(self) -> None:
         with pytest.warns(
-            GlassbitWarning, match=r"quantize_: no activation is quantized: Functional has no module nn.ReLU"
+            GlassbitWarning,
+            match=r"quantize_: no activation is quantized: Bare calls no ReLU, ReLU6 or Hardtanh\(0, c\)",
         ):
-            quantize_(Functional(), W4A4)
+            quantize_(Bare(), W4A4)
 
     @pytest.mark.filterwarnings("ignore::glassbit._errors.GlassbitWarning")
     def test_calibration_says_what_to_do(self) -> None:
-        net = Functional()
-        with pytest.raises(UsageError, match="must have quantized activations; got none; call quantize_ first"):
+        net = Bare()
+        with pytest.raises(UsageError, match="must be quantized; got one that is not; call quantize_ first"):
             calibrate_(net, IMAGES)
         quantize_(net, Plan.named("w4a4", alpha="data"))
-        with pytest.raises(UsageError, match=r"got weights only; give each activation that is called as a function"):
+        with pytest.raises(UsageError, match=r"got weights only; put a ReLU behind its layers"):
             calibrate_(net, IMAGES)
 
     def test_not_where_the_plan_wants_weights_only(self) -> None:
-        quantize_(Functional(), Plan("weights", (Rule("*", 4, 32),)))
+        quantize_(Bare(), Plan("weights", (Rule("*", 4, 32),)))
 
     def test_not_of_one_layer(self) -> None:
         quantize_(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), W4A4)

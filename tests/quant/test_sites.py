@@ -359,10 +359,11 @@ class TestSurvives:
         done = subprocess.run(script, capture_output=True, text=True, cwd=Path(__file__).parents[2])
         assert done.returncode == 0, done.stderr
 
-    def test_checkpointed_blocks(self) -> None:
+    @pytest.mark.parametrize("name", ["resnet", "functional resnet"])
+    def test_checkpointed_blocks(self, name: str) -> None:
         gradients = []
         for checkpointed in (False, True):
-            model = made("resnet")
+            model = made(name)
             model.checkpointed = checkpointed
             model(IMAGES).logsumexp(1).sum().backward()
             gradients.append([parameter.grad for parameter in model.parameters()])
@@ -381,8 +382,9 @@ class TestSurvives:
         ):
             loss.backward()
 
-    def test_an_exception_in_the_middle(self) -> None:
-        model = made("shared").eval()
+    @pytest.mark.parametrize("name", ["shared", "functional"])
+    def test_an_exception_in_the_middle(self, name: str) -> None:
+        model = made(name).eval()
         expected = model(IMAGES)
         handle = model.c2.register_forward_hook(lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -390,8 +392,9 @@ class TestSurvives:
         handle.remove()
         assert torch.equal(model(IMAGES), expected)
 
-    def test_a_pass_inside_a_pass(self) -> None:
-        model = made("shared").eval()
+    @pytest.mark.parametrize("name", ["shared", "functional"])
+    def test_a_pass_inside_a_pass(self, name: str) -> None:
+        model = made(name).eval()
         expected, inner = model(IMAGES), []
 
         def once(*_: object) -> None:
@@ -402,8 +405,9 @@ class TestSurvives:
         assert torch.equal(model(IMAGES), expected)
         assert torch.equal(inner[0], expected)
 
-    def test_passes_in_two_threads(self) -> None:
-        model = made("shared").eval()
+    @pytest.mark.parametrize("name", ["shared", "functional"])
+    def test_passes_in_two_threads(self, name: str) -> None:
+        model = made(name).eval()
         expected, both, found = model(IMAGES), threading.Barrier(2, timeout=30), []
 
         def wait(*_: object) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import nn
 
-from ._calls import Calls
+from ._calls import Calls, FunctionCalls
 from ._places import Place, walk
 from ._plan import FLOAT_BITS, Plan
 from ._sites import ROOT
@@ -38,11 +38,13 @@ class Activation:
         places: where it is registered; the first one gives the name.
         count: calls in one forward pass.
         scope: the module that holds all of its calls, see `Calls`.
+        functions: the function calls that it stands for, see `FunctionCalls`; None for a module.
     """
 
     places: tuple[Place, ...]
     count: int
     scope: str
+    functions: FunctionCalls | None = None
 
     @property
     def name(self) -> str:
@@ -51,13 +53,25 @@ class Activation:
 
     @property
     def module(self) -> nn.Module:
-        """The float activation."""
+        """The float activation; of functions the first one, as a module."""
         return self.places[0].module
+
+    @property
+    def floats(self) -> tuple[nn.Module, ...]:
+        """What each call computes in full precision."""
+        return (self.module,) * self.count if self.functions is None else tuple(self.functions.made)
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The names of its quantizers, in order of calls."""
         return (self.name,) if self.count == 1 else tuple(f"{self.name}.{index}" for index in range(self.count))
+
+    @property
+    def fit(self) -> tuple[str, ...]:
+        """The names of those that a plan may give bits."""
+        if self.functions is None:
+            return self.sites
+        return tuple(site for site, fit in zip(self.sites, self.functions.fit, strict=True) if fit)
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,25 @@ def activations(
         kept = tuple(place for place in places if place not in others)
         made.append(Activation(kept, calls.count(first.name) or 1, calls.scopes.get(first.name, ROOT)))
         made += [Activation((place,), calls.count(place.name), calls.scopes[place.name]) for place in others]
+    if calls is None:
+        return tuple(made)
+    for functions in calls.functions:
+        owner = model.get_submodule(functions.owner)
+        place = Place(functions.name, owner, functions.attribute, functions.made[0])
+        made.append(Activation((place,), len(functions.made), calls.scopes[functions.name], functions))
     return tuple(made)
+
+
+def after(activation: Activation, names: Sequence[str]) -> int:
+    """Return where functions stand in the order of definition: behind all that is in the module that calls them.
+
+    Args:
+        names: of all modules, in that order.
+    """
+    assert activation.functions is not None
+    owner = activation.functions.owner
+    inside = [index for index, name in enumerate(names) if not owner or f"{name}.".startswith(f"{owner}.")]
+    return inside[-1] if inside else -1
 
 
 def give_bits(
@@ -142,7 +174,9 @@ def _sequence(activations_seen: Sequence[Activation], calls: Calls | None) -> li
     names: list[str] = []
     for name in calls.order if calls else ():
         activation = owner.get(name)
-        names.append(name if activation is None else activation.sites[counts[activation.name]])
+        site = name if activation is None else activation.sites[counts[activation.name]]
+        if activation is None or site in activation.fit:
+            names.append(site)
         counts[name if activation is None else activation.name] += 1
     return names
 

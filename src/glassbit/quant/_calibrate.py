@@ -43,26 +43,18 @@ def calibrate_(model: nn.Module, images: Float[Tensor, "n c h w"]) -> dict[str, 
             network whatever it was trained on, so normalised images where it does not normalise them itself.
 
     Returns:
-        The clipping level of each activation by layer name.
+        The clipping level of each activation by layer name; empty if there is none, as with tanh.
 
     Raises:
-        UsageError: the model has no quantized activation or is unsound (values that are not finite or not there,
+        UsageError: the model is not quantized or is unsound (values that are not finite or not there,
             scripted modules), its forward asks a quantized layer for what it lacks, or images are not what they must
             be.
     """
     check_network("calibrate_", model)
     check_sound("calibrate_", model)
     originals = {name: module for name, module in quantizers(model) if isinstance(module, ActivationQuantizer)}
-    if not originals:
-        got = "weights only" if next(quantizers(model), None) else "none"
-        raise UsageError(
-            f"calibrate_: the model must have quantized activations; got {got}; "
-            + (
-                "give each activation that is called as a function (F.relu) an nn.ReLU module, and quantize_ again"
-                if got == "weights only"
-                else "call quantize_ first"
-            )
-        )
+    if next(quantizers(model), None) is None:
+        raise UsageError("calibrate_: the model must be quantized; got one that is not; call quantize_ first")
     images = check_images("calibrate_", images, scaled=isinstance(model, PixelNetwork), arrays=True, meta=False)
     device = next((parameter.device for parameter in model.parameters()), None)
     twin = copied("calibrate_", model)

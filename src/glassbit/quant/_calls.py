@@ -8,17 +8,21 @@ import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from glassbit._arguments import shown
 from glassbit._errors import UsageError
 from glassbit._foreign import told
 
+from ._bits import FLOOR
+from ._functions import function_ceiling, function_in_place, function_input, function_module
 from ._places import walk
-from ._sites import ROOT
+from ._sites import ROOT, calls_relu
 
 Example = Tensor | tuple[Tensor, ...]
 
@@ -30,6 +34,30 @@ _HOOKS = (
 )  # fmt: skip
 
 
+@dataclass(eq=False)
+class FunctionCalls:
+    """The activations that one module calls as functions, in all forward passes of it together.
+
+    Args:
+        owner: the name of the module.
+        attribute: a name in it that is free, for what takes their place.
+        made: for each call the module that computes the same.
+        fit: whether a call may be quantized: it reads a map or features that come from a layer with weights.
+        read_again: whether one changes its input in place, which is read afterwards.
+    """
+
+    owner: str
+    attribute: str
+    made: list[nn.Module] = field(default_factory=list)
+    fit: list[bool] = field(default_factory=list)
+    read_again: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of what takes their place."""
+        return f"{self.owner}.{self.attribute}".lstrip(".")
+
+
 @dataclass(frozen=True)
 class Calls:
     """The calls of one forward pass.
@@ -37,10 +65,12 @@ class Calls:
     Args:
         order: names of activations and of layers with weights; a name stands there once per call.
         scopes: for each activation the innermost module that holds all of its calls and is itself called once.
+        functions: activations that are called as functions, by module.
     """
 
     order: tuple[str, ...]
     scopes: dict[str, str]
+    functions: tuple[FunctionCalls, ...] = ()
 
     def count(self, name: str) -> int:
         """How often an activation or layer is called."""
@@ -113,16 +143,24 @@ class _Twin:
     ) -> None:
         self.any_length = any_length
         self.inside: list[tuple[str, int]] = []
+        self.quiet: set[str] = set()
+        self.weighted: set[str] = set()
+        self.functions: dict[str, FunctionCalls] = {}
         self.entered: Counter[str] = Counter()
         self.noted: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         self.device = device or next((parameter.device for parameter in model.parameters()), "cpu")
         self.network = _copied(model, device).eval()
+        noted = {place.name: place.module for place in walk(model, is_activation)}
         for place in list(walk(self.network, is_activation)):
-            module = place.module
+            module, original = place.module, noted[place.name]
+            if is_activation(original) or is_weighted(original) or calls_relu(original):
+                self.quiet.add(place.name)
+            if is_weighted(original):
+                self.weighted.add(place.name)
             if is_activation(module):  # one object may be registered in several places, and each counts its own calls
                 module = copy.copy(module)
                 place.parent._modules[place.attribute] = module
-            self._watch(place.name, module, noted=is_activation(module) or is_weighted(module))
+            self._watch(place.name, module, noted=is_activation(original) or is_weighted(original))
         self._watch(ROOT, self.network, noted=False)
 
     def run(self, *inputs: Tensor) -> Calls:
@@ -130,16 +168,33 @@ class _Twin:
         self.inside.clear()
         self.entered.clear()
         self.noted.clear()
+        self.functions.clear()
         given = [value.to(self.device) for value in inputs]
         gpus = [value.device for value in given if value.is_cuda]
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=gpus), torch.no_grad():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=gpus), torch.no_grad(), _Functions(self):
             warnings.simplefilter("ignore")  # what is wrong with the network is said when it is used
             self.network(*given)
         stacks: dict[str, list[tuple[tuple[str, int], ...]]] = {}
         for name, stack in self.noted:
             stacks.setdefault(name, []).append(stack)
         order = tuple(name for name, _ in self.noted)
-        return Calls(order, {name: self._scope(stack) for name, stack in stacks.items()})
+        scopes = {name: self._scope(stack) for name, stack in stacks.items()}
+        return Calls(order, scopes, tuple(self.functions.values()))
+
+    def note_function(self, x: object, ceiling: float) -> FunctionCalls | None:
+        """Note an activation that is called as a function; None where a module of torch calls it."""
+        if any(name in self.quiet for name, _ in self.inside):
+            return None
+        owner = self.inside[-1][0]
+        if owner not in self.functions:
+            self.functions[owner] = FunctionCalls(owner, _free_name(self.network.get_submodule(owner)))
+        functions = self.functions[owner]
+        behind = any(name in self.weighted for name, _ in self.noted)
+        fit = isinstance(x, Tensor) and not isinstance(x, nn.Parameter) and x.dim() > 1 and x.is_floating_point()
+        functions.made.append(function_module(ceiling))
+        functions.fit.append(behind and fit and ceiling >= FLOOR)
+        self.noted.append((functions.name, tuple(self.inside)))
+        return functions
 
     def _watch(self, name: str, module: nn.Module, *, noted: bool) -> None:
         """Note the calls of a module, also where its `forward` is called directly."""
@@ -167,6 +222,44 @@ class _Twin:
             if self.entered[calls[0][0]] == 1:
                 scope = calls[0][0]
         return scope
+
+
+class _Functions(TorchFunctionMode):
+    """Notes the activations that are called as functions, out of place, so that a changed input is told from a result.
+
+    Args:
+        twin: what notes them.
+    """
+
+    def __init__(self, twin: _Twin) -> None:
+        super().__init__()
+        self.twin = twin
+        self.changed: dict[int, tuple[object, FunctionCalls]] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__ != "__get__":  # shape, dtype and the like
+            for value in (*args, *kwargs.values()):
+                for each in value if isinstance(value, tuple | list) else (value,):
+                    if id(each) in self.changed:
+                        self.changed[id(each)][1].read_again = True
+        ceiling = function_ceiling(func, args, kwargs)
+        noted = None if ceiling is None else self.twin.note_function(function_input(args, kwargs), ceiling)
+        if noted is None or not function_in_place(func, args, kwargs):
+            return func(*args, **kwargs)
+        x = function_input(args, kwargs)
+        self.changed[id(x)] = (x, noted)
+        return noted.made[-1](x)
+
+
+def _free_name(module: nn.Module) -> str:
+    """Return the name of what takes the place of functions in a module: that of a module which it could have had."""
+    name, index = "relu", 0
+    while hasattr(module, name):
+        name, index = f"function_relu{index or ''}", index + 1
+    return name
 
 
 def _copied(model: nn.Module, device: str | None) -> nn.Module:

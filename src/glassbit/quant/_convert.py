@@ -16,19 +16,19 @@ from glassbit._sound import check_sound, home
 from glassbit._takes import check_kind, instance
 from glassbit._text import listed
 
-from ._assign import Activation, LayerBits, Row, activations, give_bits
+from ._assign import Activation, LayerBits, Row, activations, after, give_bits
 from ._calls import Calls, Example, see
 from ._ceiling import ceiling
+from ._kinds import ELEMENTWISE, is_activation, is_weighted
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._named import activation_kind, weight_kind
 from ._places import walk
 from ._plan import FLOAT_BITS, Plan
 from ._quantizer import ActivationQuantizer, Quantizer, WeightQuantizer
-from ._refused import refuse, refuse_hooks, without_activations
+from ._refused import refuse, refuse_hooks, refuse_read_again, without_activations
 from ._sawb import SAWB
-from ._sites import ROOT, Sites, count_calls_, stop_counting_
+from ._sites import ROOT, Sites, calls_relu, count_calls_, stop_counting_
 
-_RELU_LIKE = (nn.ReLU, nn.ReLU6, nn.Hardtanh)
 _FLOAT_BY_DESIGN = (
     nn.modules.batchnorm._BatchNorm,
     nn.modules.dropout._DropoutNd,
@@ -74,9 +74,9 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
 
     Weights stay where they are (as `layer.weight` of the new layer) and float `state_dict`s keep loading. Frozen
     weights stay frozen. A clipping level starts at or below the ceiling of the activation (6 for ReLU6, c for
-    `Hardtanh(0, c)`) and is learned from there, past that ceiling too. Activations that are called as functions
-    (`F.relu`) cannot be seen here; `cost` shows the layers that they feed with 32-bit inputs, and a network that has no
-    other activation is a `GlassbitWarning`.
+    `Hardtanh(0, c)`) and is learned from there, past that ceiling too. Activations without a quantizer (GELU,
+    Hardswish) stay as they are; the export gives them codes of 8 bits. A network in which nothing is called that a
+    quantizer can take the place of is a `GlassbitWarning`.
 
     A layer that carries more than a weight and a bias is refused, before anything is changed: hooks, pruning, weight
     or spectral norm, parametrizations, a forward of its own, weights that are not real floating-point numbers or not
@@ -113,7 +113,7 @@ def quantize_(model: nn.Module, plan: Plan, *, example: Example | None = None) -
         )
     check_sound("quantize_", model, empty=True)
     try:
-        calls = see(model, example, is_activation=_is_activation, is_weighted=_is_weighted)
+        calls = see(model, example, is_activation=is_activation, is_weighted=is_weighted)
     except UsageError:
         refuse(model, _replaced(model, _assign(model, plan, None), None), plan)  # which may be why
         raise
@@ -136,21 +136,39 @@ def _put(model: nn.Module, conversion: Conversion, calls: Calls | None, plan: Pl
     replacements: dict[int, nn.Module] = {}
     device = next((parameter.device for parameter in model.parameters()), None)
     for name, module in list(model.named_modules()):
-        if _is_weighted(module) and bits.get(name, FLOAT_BITS) != FLOAT_BITS:
+        if is_weighted(module) and bits.get(name, FLOAT_BITS) != FLOAT_BITS:
             replacements[id(module)] = _quantized(module, bits[name], plan, device)
     placed = [
-        (activation, _placed(activation, [bits[name] for name in activation.sites], plan, device))
-        for activation in activations(model, calls, _is_activation)
+        (activation, _placed(activation, [bits.get(name, FLOAT_BITS) for name in activation.sites], plan, device))
+        for activation in activations(model, calls, is_activation)
     ]
     owners = {activation.scope for activation, new in placed if isinstance(new, Sites)}
     if any(activation.module is not new for activation, new in placed):
         owners.add(ROOT)
-    count_calls_({scope: model.get_submodule(scope) for scope in owners})
+    functions = {
+        activation.functions.owner: activation.functions.attribute
+        for activation, new in placed
+        if activation.functions is not None and activation.module is not new
+    }
+    refuse_read_again(activation.functions for activation, new in placed if activation.module is not new)
+    if functions:
+        owners |= _callers(model, placed)
+    count_calls_({scope: model.get_submodule(scope) for scope in owners}, functions)
     _replace(model, replacements)
     for activation, new in placed:
-        for place in activation.places:
+        for place in activation.places if activation.functions is None or activation.module is not new else ():
             place.parent._modules[place.attribute] = new
     return len(placed)
+
+
+def _callers(model: nn.Module, placed: list[tuple[Activation, nn.Module]]) -> set[str]:
+    """Return the names of all modules that call activations as functions and stay: each must say that a call is its
+    own, so that it is not taken for one of the module around it.
+    """
+    going = {id(activation.module) for activation, new in placed if activation.module is not new}
+    going -= {id(activation.module) for activation, new in placed if activation.module is new}
+    names = {activation.functions.owner for activation, _ in placed if activation.functions is not None}
+    return names | {name for name, module in model.named_modules() if calls_relu(module) and id(module) not in going}
 
 
 def _remarks(model: nn.Module, conversion: Conversion, plan: Plan, *, ordered: bool) -> Iterator[str]:
@@ -158,7 +176,8 @@ def _remarks(model: nn.Module, conversion: Conversion, plan: Plan, *, ordered: b
     if not ordered:
         yield (
             f"quantize_: {type(model).__name__} could be run on no image of a likely size, so the order of its layers "
-            "is that of definition; pass example=images, a batch as the network takes it"
+            "is that of definition, and activations that it calls as functions are not seen; pass example=images, a "
+            "batch as the network takes it"
         )
     if conversion.left:
         listed_layers = "; ".join(f"{name}: {reason}" for name, reason in conversion.left)
@@ -204,28 +223,39 @@ def assign(model: nn.Module, plan: Plan, *, example: Example | None = None) -> C
     """Return the bits that `plan` gives each layer of a float model, without converting it; see `quantize_`."""
     check_network("assign", model)
     check_kind("assign", "plan", instance(Plan, "a glassbit.Plan", 'pass one, such as Plan.named("w4a4")'), plan)
-    return _assign(model, plan, see(model, example, is_activation=_is_activation, is_weighted=_is_weighted))
+    return _assign(model, plan, see(model, example, is_activation=is_activation, is_weighted=is_weighted))
 
 
 def _assign(model: nn.Module, plan: Plan, calls: Calls | None) -> Conversion:
-    seen = activations(model, calls, _is_activation)
+    seen = activations(model, calls, is_activation)
     by_place = {activation.name: activation for activation in seen}
     rows: list[Row] = []
     left: list[tuple[str, str]] = []
-    for place in walk(model, _is_activation):
+    walked = list(walk(model, is_activation))
+    called: dict[int, list[Row]] = {}
+    callers = {activation.functions.owner for activation in seen if activation.functions is not None}
+    for activation in seen:
+        if activation.functions is not None:
+            index = after(activation, [place.name for place in walked])
+            called.setdefault(index, []).extend(
+                Row(site, "activation", (site, activation.name)) for site in activation.fit
+            )
+    for index, place in enumerate(walked):
         name, module = place.name, place.module
-        if _is_activation(module):
-            activation = by_place.get(name)
-            places = [] if activation is None else [place.name for place in activation.places]
-            rows += [Row(site, "activation", (site, *places)) for site in (activation.sites if activation else ())]
-        elif _is_weighted(module):
+        if is_activation(module):
+            if (found := by_place.get(name)) is not None:
+                places = [place.name for place in found.places]
+                rows += [Row(site, "activation", (site, *places)) for site in found.sites]
+        elif is_weighted(module):
             rows.append(Row(name, "weight", (name,)))
         elif (
             _is_whole(module)
             and (reason := _why_left(module))
+            and not (name in callers and isinstance(module, nn.ReLU | nn.Hardtanh))
             and not any(name.startswith(f"{parent}.") for parent, _ in left)
         ):
             left.append((name, reason))
+        rows += called.get(index, [])
     layers, unmatched = give_bits(rows, seen, calls, plan)
     return Conversion(layers, tuple(left), unmatched)
 
@@ -234,34 +264,22 @@ def _replaced(model: nn.Module, conversion: Conversion, calls: Calls | None) -> 
     """Return the names of the modules that a conversion replaces."""
     bits = {layer.name: layer.bits for layer in conversion.layers}
     names = {name for name, width in bits.items() if width != FLOAT_BITS}
-    places = activations(model, calls, _is_activation)
+    places = activations(model, calls, is_activation)
     shared = {id(activation.module) for activation in places if names.intersection(activation.sites)}
     return [name for name, module in model.named_modules() if name in names or id(module) in shared]
-
-
-def _is_activation(module: nn.Module) -> bool:
-    return type(module) in _RELU_LIKE and not _negative_floor(module)
-
-
-def _is_weighted(module: nn.Module) -> bool:
-    return type(module) in (nn.Conv2d, nn.Linear)
 
 
 def _is_whole(module: nn.Module) -> bool:
     """Whether a module is a layer: it has no children, or computes with parameters of its own besides them."""
     own = any(parameter is not None for parameter in module._parameters.values())
-    return own or not list(module.children()) or isinstance(module, (nn.Conv2d, nn.Linear, *_RELU_LIKE))
-
-
-def _negative_floor(module: nn.Module) -> bool:
-    return type(module) is nn.Hardtanh and module.min_val != 0
+    return own or not list(module.children()) or isinstance(module, nn.Conv2d | nn.Linear | nn.ReLU | nn.Hardtanh)
 
 
 def _why_left(module: nn.Module) -> str | None:
     kind = type(module).__name__
-    if isinstance(module, _FLOAT_BY_DESIGN):
+    if isinstance(module, _FLOAT_BY_DESIGN) or type(module) in ELEMENTWISE:
         return None
-    if isinstance(module, nn.Conv2d | nn.Linear) or (isinstance(module, _RELU_LIKE) and type(module) not in _RELU_LIKE):
+    if isinstance(module, nn.Conv2d | nn.Linear | nn.ReLU | nn.Hardtanh):
         return f"{kind} is a subclass and may compute something else than its base class"
     if isinstance(module, nn.modules.conv._ConvNd):
         return f"{kind} is not supported; Conv2d and Linear are"
@@ -273,10 +291,8 @@ def _why_left(module: nn.Module) -> str | None:
 
 
 def _why_not_relu(module: nn.Module) -> str:
-    if isinstance(module, nn.Hardtanh):
-        return f"it clips at {module.min_val}, and the quantizers of activations clip at 0"
-    if isinstance(module, nn.Sigmoid | nn.Hardsigmoid | nn.Softplus | nn.Softmax | nn.Softmax2d | nn.Softmin):
-        return "its output is never negative, but no quantizer has its curve"
+    if isinstance(module, nn.Softmax | nn.Softmax2d | nn.Softmin | nn.LogSoftmax):
+        return "it divides by a sum over its input, and no quantizer does"
     if isinstance(module, nn.Threshold):
         return "no quantizer has a step at its threshold"
     return "its output can be negative, and the quantizers of activations clip at 0"
@@ -299,7 +315,10 @@ def _placed(activation: Activation, bits: list[int], plan: Plan, device: torch.d
     module = activation.module
     if all(count == FLOAT_BITS for count in bits):
         return module
-    made = [module if count == FLOAT_BITS else _quantized(module, count, plan, device) for count in bits]
+    made = [
+        each if count == FLOAT_BITS else _quantized(each, count, plan, device)
+        for each, count in zip(activation.floats, bits, strict=True)
+    ]
     for site, name in zip(made, activation.sites, strict=True):
         if isinstance(site, ActivationQuantizer):
             site.placed = name

@@ -16,11 +16,13 @@ from glassbit._takes import check_kind, several, whole
 from glassbit.intgraph import LONGEST
 
 from ._convert import quantizers
+from ._kinds import ELEMENTWISE_FUNCTIONS
 from ._layers import QuantizedConv2d, QuantizedLinear
 from ._plan import FLOAT_BITS
 from ._quantizer import ActivationQuantizer
 
 _IMAGE_BITS = 8
+_CODE_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     """Count what one image costs, by running the network on one blank image and following the bits through it.
 
     Bits pass through everything that keeps integer codes countable (pools, flatten, sums); a convolution or linear
-    layer ends them, a quantizer starts them. A layer that is called several times counts several times.
+    layer ends them, a quantizer starts them. An activation without one (GELU, Hardswish) starts 8 bits in a quantized
+    network, as the export does. A layer that is called several times counts several times.
 
     Args:
         model: a float or quantized network.
@@ -96,7 +99,7 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     ]
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
-        with evaluating(model), torch.no_grad(), _FollowBits():
+        with evaluating(model), torch.no_grad(), _FollowBits(quantized=bool(quantized)):
             image = torch.zeros(1, *image_shape, device=device)
             _set_bits(image, _IMAGE_BITS)
             with running("cost", image):
@@ -166,7 +169,14 @@ class _Mark:
 class _FollowBits(TorchFunctionMode):
     """Give the result of every torch function the widest bits among its inputs; unmarked inputs (weights, constants) do
     not count.
+
+    Args:
+        quantized: whether the network is; then activations without a quantizer give codes of 8 bits, as exported.
     """
+
+    def __init__(self, *, quantized: bool) -> None:
+        super().__init__()
+        self.quantized = quantized
 
     def __torch_function__(
         self,
@@ -177,6 +187,8 @@ class _FollowBits(TorchFunctionMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         bits = _get_bits([*args, *(kwargs or {}).values()], default=0)
+        if self.quantized and bits and func.__name__.rstrip("_") in ELEMENTWISE_FUNCTIONS:
+            bits = _CODE_BITS
         for tensor in result if isinstance(result, tuple | list) else (result,):
             if bits and isinstance(tensor, Tensor):
                 _set_bits(tensor, bits)

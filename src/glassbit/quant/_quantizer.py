@@ -13,7 +13,7 @@ from glassbit._inputs import check_dense
 from glassbit.intgraph import Grid
 
 from ._bits import check_bits
-from ._sites import count_call
+from ._sites import count_call, unseen
 
 
 class Quantizer(nn.Module, ABC):
@@ -95,7 +95,7 @@ class WeightQuantizer(Quantizer):
     def forward(self, w: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Weights of any shape to their quantized values of the same shape."""
         check_dense(self._get_name(), w, name="w")
-        return self.quantize(w)
+        return unseen(self.quantize, w)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,4 +184,4 @@ class ActivationQuantizer(Quantizer):
         check_dense(self._get_name(), x)
         if self.placed:
             count_call(self, self.placed)
-        return self.quantize(x)
+        return unseen(self.quantize, x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from glassbit._count import counted
 from glassbit._errors import UsageError
 
 from ._bits import FLOOR
+from ._calls import FunctionCalls
 from ._ceiling import ceiling, has_low_ceiling
 from ._plan import FLOAT_BITS, Plan
 
@@ -103,6 +104,20 @@ def refuse_hooks(named: Collection[tuple[str, nn.Module]]) -> None:
         )
 
 
+def refuse_read_again(functions: Iterable[FunctionCalls | None]) -> None:
+    """Refuse functions in place whose input is read afterwards, as quantizers leave their input alone.
+
+    Raises:
+        UsageError: the first of them.
+    """
+    for each in functions:
+        if each is not None and each.read_again:
+            raise UsageError(
+                f"quantize_: {each.owner or 'the network'}: an activation in place (relu_, inplace=True) must be the "
+                "last to read its input; got one whose input is read again; use its result, as in x = F.relu(x)"
+            )
+
+
 def without_activations(model: nn.Module, conversion: Conversion, plan: Plan) -> str | None:
     """Return what to say of a network whose weights alone were quantized although the plan wants both; else None."""
     wanted = any(rule.activation != FLOAT_BITS for rule in plan.rules)
@@ -110,9 +125,8 @@ def without_activations(model: nn.Module, conversion: Conversion, plan: Plan) ->
     if not wanted or weights < _WITHOUT_ACTIVATION or any(layer.kind == "activation" for layer in conversion.layers):
         return None
     return (
-        f"no activation is quantized: {type(model).__name__} has no module nn.ReLU, nn.ReLU6 or nn.Hardtanh(0, c); "
-        "what it calls as a function (F.relu, x.relu()) stays in full precision, and such a network cannot be "
-        "exported; give each activation an nn.ReLU module of its own, and quantize_ again"
+        f"no activation is quantized: {type(model).__name__} calls no ReLU, ReLU6 or Hardtanh(0, c), neither as a "
+        "module nor as a function; its layers read values in full precision, unless the export gives them codes"
     )
 
 
