@@ -47,7 +47,8 @@ class Contents:
         """The file."""
         ours = (GlassbitError, KeyError, ValueError, TypeError, RecursionError, AttributeError)
         with contextlib.suppress(*ours):  # then what is wrong is found before the certificate is looked at
-            self.certificate = plain(decode(Encoded(copy.deepcopy(self.graph), dict(self.arrays))).certificate)
+            encoded = Encoded(copy.deepcopy(self.graph), dict(self.arrays), int(self.metadata["version"]))
+            self.certificate = plain(decode(encoded).certificate)
         for name, value in (("graph", self.graph), ("certificate", self.certificate)):
             text = self.text if name == "graph" and self.text is not None else json.dumps(value)
             self.metadata[name] = base64.b64encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 1)).decode()

@@ -25,7 +25,6 @@ import onnxruntime
 
 from glassbit.intgraph import (
     About,
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -38,6 +37,7 @@ from glassbit.intgraph import (
     Preprocessing,
     Requantize,
     Subsample,
+    Sum,
     Weights,
 )
 from glassbit.runtime import Session, float_twin, kernels, onnx_model
@@ -78,7 +78,7 @@ def resnet20(bits: int = 4, *, grid: Grid = "odd", size: int = 32, classes: int 
                 nodes.append(Subsample(f"{name}.shortcut", x, (2, 2), width - before))
                 x = f"{name}.shortcut"
             shift = max(0, 7 - bits)
-            nodes.append(Add(f"{name}.sum", main, x, right_shift=shift))
+            nodes.append(Sum(f"{name}.sum", (main, x), (0, shift)))
             nodes.append(Requantize(f"{name}.act2", f"{name}.sum", none, one, one * shift, 0, high))
             x, before = f"{name}.act2", width
     whole = (size // 4, size // 4)

@@ -57,6 +57,22 @@ def test_saturation(weight, safe):
     assert (layer.saturation_bound, layer.saturation_safe) == (510 * weight, safe)
 
 
+@pytest.mark.parametrize(("low", "weight", "safe"), [(-128, 64, True), (-128, 127, False), (-8, 127, True)])
+def test_saturation_is_bounded_by_what_is_stored(low, weight, safe):
+    """Of -128..127 up to 255 is stored and multiplied: 2 * 255 * 127 is 64770, though 2 * 128 * 127 is 32512."""
+    codes = np.array([[128 + weight, 128], [128, 128]], np.uint8)
+    one = np.ones(1, np.int32)
+    nodes = (
+        ig.Input("image", 1, 1, 2, zero=0),
+        ig.Requantize("signed", "image", one, one, one, low, -low - 1),
+        ig.Flatten("flat", "signed"),
+        ig.Linear("fc", "flat", ig.Weights(codes, 8, "signed")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    )
+    (layer,) = ig.IntGraph(nodes, ("a", "b"), ig.Preprocessing(1, 1, 2)).certificate.layers
+    assert (layer.saturation_bound, layer.saturation_safe) == (2 * (-2 * low - 1) * weight, safe)
+
+
 def test_the_margin_is_1_at_the_24_bit_rule(whole):
     (relu,) = [node for node in whole.nodes if node.name == "relu"]
     edge = replace(relu, exponent=np.array([3, 20], np.int32))

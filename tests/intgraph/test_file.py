@@ -9,6 +9,7 @@ import random
 import tracemalloc
 import zipfile
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,6 +224,112 @@ def test_the_version_is_the_lowest_that_has_all_nodes(whole, path, bits, version
 
 
 @pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("conv", {"padding": (0, 1, 2, 1)}),
+        ("conv", {"dilation": (2, 1), "padding": (2, 1)}),
+        ("max", {"padding": (1, 0, 0, 1)}),
+    ],
+)
+def test_pads_of_four_sides_and_dilation_are_written(whole, path, name, change):
+    nodes = tuple(replace(node, **change) if node.name == name else node for node in whole.nodes)
+    graph = ig.IntGraph(nodes, whole.classes, whole.preprocessing)
+    graph.save(path)
+    assert Contents(path.read_bytes()).metadata["version"] == "3"
+    read = ig.load(path)
+    images = images_for(graph, 5)
+    assert read.run(images).tolist() == graph.run(images).tolist()
+    assert {key: getattr(next(node for node in read.nodes if node.name == name), key) for key in change} == change
+
+
+def test_dilation_is_written_where_there_is_one(contents, path):
+    contents.node("conv").update(dilation=[1, 1])
+    contents.write(path)
+    text = "node 1 (conv): what is left at its default must be left out; got"
+    assert text in refusal(path)
+
+
+def test_a_sum_of_two_is_written_as_ever(contents, path):
+    assert list(contents.node("sum").items()) == [
+        ("op", "Add"),
+        ("name", "sum"),
+        ("left", "signed"),
+        ("right", "same"),
+        ("left_shift", 0),
+        ("right_shift", 2),
+    ]
+    contents.write(path)
+    read = next(node for node in ig.load(path).nodes if node.name == "sum")
+    assert vars(read) == {
+        "name": "sum",
+        "inputs": ("signed", "same"),
+        "shifts": (0, 2),
+    }
+    given = contents.node("sum")
+    given.clear()
+    given.update(op="Sum", name="sum", inputs=["signed", "same"], shifts=[0, 2])
+    contents.write(path)
+    assert refusal(path).endswith("node 6 (sum): a sum of two must be an Add; export it again")
+
+
+ONE = np.ones(1, np.int32)
+
+
+def below(*middle, zero=0):
+    """An image, some nodes, of which the last is `x`, and two classes."""
+    nodes = (ig.Input("image", 1, 4, 4, zero), *middle, ig.Flatten("flat", "x"))
+    size = 16 if not isinstance(middle[-1], ig.MaxPool) else 4
+    last = ig.Linear("fc", "flat", ig.Weights(np.zeros((2, size), np.uint8), 2, "odd"))
+    logits = ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32))
+    return ig.IntGraph((*nodes, last, logits), ("a", "b"), ig.Preprocessing(1, 4, 4))
+
+
+def codes(name, read, low=0, high=255, m=1):
+    return ig.Requantize(name, read, 0 * ONE, m * ONE, 3 * ONE, low, high)
+
+
+@pytest.mark.parametrize(
+    ("graph", "version"),
+    [
+        (below(codes("x", "image")), "1"),
+        (below(codes("x", "image", 0, 200)), "3"),
+        (below(codes("x", "image", m=-3)), "3"),
+        (below(codes("x", "image"), zero=3), "3"),
+        (below(codes("x", "image", -128, 127)), "3"),
+        (below(codes("s", "image", -128, 127), ig.Sum("sum", ("s", "image"), (0, 0)), codes("x", "sum")), "1"),
+        (below(codes("s", "image", -127, 127), ig.Sum("sum", ("s", "image"), (0, 0)), codes("x", "sum")), "3"),
+        (below(ig.Sum("sum", ("image", "image"), (0, 0)), codes("x", "sum"), zero=3), "3"),
+        (below(ig.MaxPool("x", "image", (2, 2), (2, 2)), zero=3), "1"),
+        (below(ig.MaxPool("x", "image", (2, 2), (3, 3), (1, 1))), "1"),
+        (below(ig.MaxPool("x", "image", (2, 2), (3, 3), (1, 1)), zero=3), "3"),
+    ],
+)
+def test_windows_and_signs_that_version_1_did_not_know_need_version_3(path, graph, version):
+    graph.save(path)
+    assert Contents(path.read_bytes()).metadata["version"] == version
+    assert all(same(a, b) for a, b in zip(graph.nodes, ig.load(path).nodes, strict=True))
+
+
+def test_version_3_holds_every_multiplier_in_a_byte(path):
+    odd = np.arange(-255, 256, 2, dtype=np.int32)
+    nodes = (
+        ig.Input("image", 256, 1, 1, 0),
+        ig.Requantize("codes", "image", 0 * odd, odd, 0 * odd, -255, 0),
+        ig.Flatten("flat", "codes"),
+        ig.Linear("fc", "flat", ig.Weights(np.zeros((2, 256), np.uint8), 2, "odd")),
+        ig.Logits("logits", "fc", np.zeros(2, np.int32), np.ones(2, np.float32)),
+    )
+    ig.IntGraph(nodes, ("a", "b"), ig.Preprocessing(256, 1, 1)).save(path)
+    contents = Contents(path.read_bytes())
+    assert contents.arrays["multiplier"].dtype == np.int8
+    assert contents.arrays["multiplier"].tolist() == [*range(-128, 128)]
+    assert ig.load(path).nodes[1].multiplier.tolist() == odd.tolist()
+    contents.arrays["multiplier"] = contents.arrays["multiplier"].astype(np.uint8)
+    contents.write(path)
+    assert refusal(path).startswith(UNREADABLE + "multiplier must be a flat int8 array; got uint8")
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (3, "must be a list of lists of 3 whole numbers; got 3"),
@@ -277,7 +384,7 @@ def test_a_network_that_breaks_rules_is_refused(contents, path):
         "must hold a valid network; got one that breaks rules; export it again",
         "the integer network: 2 problems",
         "  - conv: stride must be two ints of 1..65535; got (0, 1)",
-        "  - relu: every multiplier must be odd and 1..255; got 2",
+        "  - relu: every multiplier must be odd and -255..255; got 2",
     ]
 
 
@@ -304,7 +411,7 @@ def weights(**settings):
         ("conv", weights(grid="even"), "node 1 (conv): grid must be one of odd, signed; got 'even'"),
         ("conv", weights(extra=1), "node 1 (conv): weights: the keys must be bits, grid, shape; got"),
         ("conv", lie(weights=[1]), "node 1 (conv): weights: the keys must be bits, grid, shape; got [1]"),
-        ("conv", lie(op="Exec"), "node 1: must be one of Input, Conv, Linear, Requantize, Add, MaxPool"),
+        ("conv", lie(op="Exec"), "node 1: must be one of Input, Conv, Linear, Requantize, Sum, Multiply"),
         ("conv", lie(op=["Conv"]), "node 1: must be one of Input, Conv"),
         ("conv", lie(name=3), "node 1: name must be text; got 3"),
         ("conv", lie(name="other"), "0 bytes are not the weights of other: 4 bits"),

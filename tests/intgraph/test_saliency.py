@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from graphs import extreme_graph, images_for, random_graph, tie_graph
+from graphs import extreme_graph, head_graph, images_for, joined_graph, product_graph, random_graph, tie_graph
 
 from glassbit import intgraph as ig
 from glassbit._errors import UsageError
@@ -25,10 +25,29 @@ class Straight(torch.autograd.Function):
         return grad * inside * slope, None, None, None, None
 
 
+class Table(torch.autograd.Function):
+    """A lookup whose gradient is its slope."""
+
+    @staticmethod
+    def forward(ctx, x, table, slopes, low):
+        ctx.save_for_backward(slopes[x.long() - low])
+        return table[x.long() - low]
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0], None, None, None
+
+
+def padded(x, padding, value):
+    top, left, bottom, right = padding if len(padding) == 4 else padding * 2
+    return F.pad(x, (left, right, top, bottom), value=value)
+
+
 def autograd_map(graph, images, target):
     """The definition, by torch's autograd in float64, which holds all these integers exactly."""
     x = torch.tensor(images, dtype=torch.float64, requires_grad=True)
     values = {}
+    infos = graph.tensors()
     for node in graph.nodes:
         reads = [values[name] for name in ig.inputs(node)]
         match node:
@@ -36,7 +55,9 @@ def autograd_map(graph, images, target):
                 values[node.name] = x - node.zero
             case ig.Conv():
                 w = torch.tensor(node.weights.values, dtype=torch.float64)
-                values[node.name] = F.conv2d(*reads, w, None, node.stride, node.padding, 1, node.groups)
+                values[node.name] = F.conv2d(
+                    padded(reads[0], node.padding, 0), w, None, node.stride, 0, node.dilation, node.groups
+                )
             case ig.Linear():
                 values[node.name] = reads[0] @ torch.tensor(node.weights.values, dtype=torch.float64).T
             case ig.Requantize():
@@ -44,10 +65,20 @@ def autograd_map(graph, images, target):
                 arrays = (node.bias, node.multiplier, node.exponent)
                 bias, m, e = (torch.tensor(array).double().reshape(columns) for array in arrays)
                 values[node.name] = Straight.apply(reads[0], bias, m / 2**e, node.low, node.high)
-            case ig.Add():
-                values[node.name] = reads[0] * 2**node.left_shift + reads[1] * 2**node.right_shift
+            case ig.Sum():
+                values[node.name] = sum(read * 2**shift for read, shift in zip(reads, node.shifts, strict=True))
+            case ig.Multiply():
+                left, right = reads
+                values[node.name] = left * (right if right.ndim == left.ndim else right[:, :, None, None])
+            case ig.Concat():
+                values[node.name] = torch.cat(reads, 1)
+            case ig.Select():
+                values[node.name] = reads[0][:, list(node.channels)]
+            case ig.Lookup():
+                table, slopes = torch.tensor(node.table).double(), torch.tensor(node.slopes).double()
+                values[node.name] = Table.apply(reads[0], table, slopes, infos[node.input].low)
             case ig.MaxPool():
-                values[node.name] = F.max_pool2d(reads[0], node.kernel, node.stride, node.padding)
+                values[node.name] = F.max_pool2d(padded(reads[0], node.padding, -torch.inf), node.kernel, node.stride)
             case ig.AveragePool():
                 values[node.name] = F.avg_pool2d(reads[0], node.kernel, node.stride, divisor_override=1)
             case ig.SumPool():
@@ -63,7 +94,8 @@ def autograd_map(graph, images, target):
             case ig.Flatten():
                 values[node.name] = reads[0].flatten(1)
             case ig.Logits():
-                values[node.name] = (reads[0] + torch.tensor(node.bias)) * torch.tensor(node.scale).double()
+                sums = reads[0].sum((2, 3)) if reads[0].ndim > 2 else reads[0]
+                values[node.name] = (sums + torch.tensor(node.bias)) * torch.tensor(node.scale).double()
     logits = values[graph.nodes[-1].name]
     logits[torch.arange(len(images)), target].sum().backward()
     return 255 * x.grad.abs().sum(1).numpy(), logits.detach().numpy()
@@ -90,6 +122,16 @@ def test_equals_autograd():
 def test_equals_autograd_at_ties(seed):
     graph = tie_graph(seed)
     assert_equals_autograd(graph, images_for(graph, 7), [0, 1, 2, 3, 0, 1, 2])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_autograd_where_codes_are_joined(seed):
+    for graph in (
+        joined_graph(seed),
+        product_graph(seed, low=-seed),
+        head_graph(seed, (1 + seed, 1 + 2 * seed % 5)),
+    ):
+        assert_equals_autograd(graph, images_for(graph, 7), [0, 1, 2, 0, 1, 2, 0])
 
 
 def test_nothing_passes_where_all_codes_are_at_their_ends():

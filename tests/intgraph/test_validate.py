@@ -64,7 +64,7 @@ def test_the_zero_of_the_image_moves_the_bounds(whole):
     graph = replace(whole, nodes=changed(whole, "image", zero=100))
     w = graph.nodes[1].weights.values.reshape(2, -1)
     corners = [(np.where(w > 0, high, low) * w).sum(1) for low, high in ((-100, 155), (155, -100))]
-    assert graph.tensors()["image"] == ig.TensorInfo((1, 4, 4), 0, 255, "codes", zero=100)
+    assert graph.tensors()["image"] == ig.TensorInfo((1, 4, 4), -100, 155, "codes")
     assert (graph.tensors()["conv"].low, graph.tensors()["conv"].high) == (corners[1].min(), corners[0].max())
 
 
@@ -75,8 +75,8 @@ def test_all_problems_are_reported_at_once_and_only_those(whole):
     found = problems(whole, nodes=nodes, classes=("a",))
     assert found == [
         "conv: bits must be an int of 2..8; got 9",
-        "relu: every multiplier must be odd and 1..255; got 2",
-        "relu: the window must be 0..2^k - 1 with k of 2..8, or -128..127; got 1..15",
+        "relu: every multiplier must be odd and -255..255; got 2",
+        "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got 1..15",
         "max: the kernel (9, 2) must fit into the map with its padding; after has the shape (2, 4, 4), padding is (0, 0)",
         "classes: there must be 2 or more; got 1",
         "classes: as many as logits, 3; got 1",
@@ -93,7 +93,7 @@ def test_the_error_lists_them(whole):
         replace(whole, nodes=changed(whole, "relu", multiplier=ints(2, 3)), classes=("a", "b", "c", "d"))
     assert str(caught.value) == (
         "the integer network: 2 problems\n"
-        "  - relu: every multiplier must be odd and 1..255; got 2\n"
+        "  - relu: every multiplier must be odd and -255..255; got 2\n"
         "  - classes: as many as logits, 3; got 4"
     )
 
@@ -112,33 +112,43 @@ LARGE = "must be an int of 1..65535"
         ("conv", {"stride": (0, 1)}, "conv: stride must be two ints of 1..65535; got (0, 1)"),
         ("conv", {"stride": 1}, "conv: stride must be two ints of 1..65535; got 1"),
         ("conv", {"padding": (-1, 0)}, "conv: padding must be two ints of 0..65535; got (-1, 0)"),
+        ("conv", {"padding": (1, 0, -1, 0)}, "conv: padding must be (top, left, bottom, right), ints of 0..65535; got (1, 0, -1, 0)"),
+        ("conv", {"padding": (1, 0, 3, 0)}, "conv: padding must be below the kernel (3, 3); got (1, 0, 3, 0)"),
+        ("conv", {"dilation": (1, 0)}, "conv: dilation must be two ints of 1..65535; got (1, 0)"),
+        ("conv", {"dilation": (4, 1)}, "conv: the kernel (9, 3) must fit into the map with its padding; image has the shape (1, 4, 4), padding is (1, 1)"),
+        ("max", {"padding": (0, 0, 2, 0)}, "max: padding must be below the kernel (2, 2); got (0, 0, 2, 0)"),
         ("conv", {"padding": (3, 1)}, "conv: padding must be below the kernel (3, 3); got (3, 1)"),
         ("conv", {"groups": 0}, f"conv: groups {LARGE}; got 0"),
         ("conv", {"groups": 2}, "conv: weights for 2 channels (2 groups of 1); image has 1"),
         ("conv", {"input": "nowhere"}, "conv: reads 'nowhere', which no earlier node makes"),
         ("conv", {"input": "relu"}, "conv: reads 'relu', which no earlier node makes"),
         ("branch", {"input": "conv"}, "branch: must read codes; conv holds accumulators; put a Requantize between"),
-        ("same", {"input": "signed"}, "same: codes below 0 are operands of a sum alone; signed holds -128..127"),
         ("after", {"bias": ints(0, 0)}, "after: bias, multiplier and exponent must be equally many; got 2 of bias, 1 of multiplier, 1 of exponent"),
         ("relu", {"bias": ints(0, 2**30 + 1)}, "relu: every bias must be within ±2^30; got 1073741825"),
         ("relu", {"bias": ints(0, -(2**31))}, "relu: every bias must be within ±2^30; got -2147483648"),
         ("relu", {"bias": [0, 0]}, "relu: bias must be a filled int32 array of 1 axes; got [0, 0]"),
         ("relu", {"bias": np.full(2, np.nan)}, "relu: bias must be a filled int32 array of 1 axes; got float64 of shape (2,)"),
         ("relu", {"bias": np.zeros(2)}, "relu: bias must be a filled int32 array of 1 axes; got float64 of shape (2,)"),
-        ("relu", {"multiplier": ints(5, 4)}, "relu: every multiplier must be odd and 1..255; got 4"),
-        ("relu", {"multiplier": ints(257, 5)}, "relu: every multiplier must be odd and 1..255; got 257"),
-        ("relu", {"multiplier": ints(-1, 5)}, "relu: every multiplier must be odd and 1..255; got -1"),
+        ("relu", {"multiplier": ints(5, 4)}, "relu: every multiplier must be odd and -255..255; got 4"),
+        ("relu", {"multiplier": ints(257, 5)}, "relu: every multiplier must be odd and -255..255; got 257"),
+        ("relu", {"multiplier": ints(-257, 5)}, "relu: every multiplier must be odd and -255..255; got -257"),
+        ("relu", {"multiplier": ints(-2, 5)}, "relu: every multiplier must be odd and -255..255; got -2"),
+        ("relu", {"multiplier": ints(-(2**31), 5)}, "relu: every multiplier must be odd and -255..255; got -2147483648"),
         ("relu", {"exponent": ints(5, 31)}, "relu: every exponent must be 0..30; got 31"),
         ("relu", {"exponent": ints(-1, 3)}, "relu: every exponent must be 0..30; got -1"),
-        ("relu", {"high": 16}, "relu: the window must be 0..2^k - 1 with k of 2..8, or -128..127; got 0..16"),
-        ("relu", {"high": 1}, "relu: the window must be 0..2^k - 1 with k of 2..8, or -128..127; got 0..1"),
-        ("signed", {"low": -127}, "signed: the window must be 0..2^k - 1 with k of 2..8, or -128..127; got -127..127"),
+        ("relu", {"low": 1, "high": 16}, "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got 1..16"),
+        ("relu", {"low": -9, "high": -1}, "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got -9..-1"),
+        ("relu", {"high": 256}, "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got 0..256"),
+        ("relu", {"high": 4.0}, "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got 0..4.0"),
+        ("relu", {"high": 1}, "relu: the window must be low..high with low <= 0 <= high and high - low of 2..255; got 0..1"),
+        ("signed", {"low": -129}, "signed: the window must be low..high with low <= 0 <= high and high - low of 2..255; got -129..127"),
         ("relu", {"exponent": ints(20, 21)}, "relu: 2^e (max(|low|, |high|) + 1) must be at most 2^24, so that float32 rounds as integers do; with the window 0..15 e is at most 20; got 21; halve m until it fits"),
         ("signed", {"exponent": ints(16, 17)}, "signed: 2^e (max(|low|, |high|) + 1) must be at most 2^24, so that float32 rounds as integers do; with the window -128..127 e is at most 16; got 17; halve m until it fits"),
-        ("sum", {"left_shift": 17, "right_shift": 0}, "sum: left_shift must be an int of 0..16; got 17"),
-        ("sum", {"right_shift": -1}, "sum: right_shift must be an int of 0..16; got -1"),
-        ("sum", {"left_shift": 1}, "sum: left_shift or right_shift must be 0; got 1 and 2, whose common part belongs into the steps"),
-        ("same", {"channels": 1}, "sum: both operands must have one shape; signed has (2, 4, 4), same has (3, 4, 4)"),
+        ("sum", {"shifts": (17, 0)}, "sum: shifts must be a tuple of ints of 0..16; got (17, 0)"),
+        ("sum", {"shifts": (0, -1)}, "sum: shifts must be a tuple of ints of 0..16; got (0, -1)"),
+        ("sum", {"shifts": (0, 1, 0)}, "sum: shifts must be 2, one per input; got 3"),
+        ("sum", {"shifts": (1, 2)}, "sum: one of shifts must be 0; got (1, 2), whose common part belongs into the steps"),
+        ("same", {"channels": 1}, "sum: all operands must have one shape; signed has (2, 4, 4), same has (3, 4, 4)"),
         ("same", {"channels": -1}, "same: channels must be an int of 0..65535; got -1"),
         ("same", {"stride": (1, 0)}, "same: stride must be two ints of 1..65535; got (1, 0)"),
         ("max", {"kernel": (0, 1)}, "max: kernel must be two ints of 1..65535; got (0, 1)"),
@@ -146,9 +156,9 @@ LARGE = "must be an int of 1..65535"
         ("mean", {"kernel": (4, 3)}, "mean: the kernel (4, 3) must fit into the map with its padding; max has the shape (2, 3, 3), padding is (0, 0)"),
         ("flat", {"input": "mean"}, "flat: must read codes; mean holds accumulators; put a Requantize between"),
         ("fc", {"input": "even"}, "fc: weights for 2 flat inputs; even has the shape (2, 1, 1)"),
-        ("logits", {"input": "flat"}, "logits: must read a Linear; flat is a Flatten"),
-        ("logits", {"input": "mean"}, "logits: must read a Linear; mean is an AveragePool"),
-        ("logits", {"input": "sum"}, "logits: must read a Linear; sum is an Add"),
+        ("logits", {"input": "flat"}, "logits: must read accumulators, as a Linear makes; flat is a Flatten"),
+        ("logits", {"input": "mean"}, "logits: bias and scale must be 2, one per class of mean; got 3 and 3"),
+        ("logits", {"input": "sum"}, "logits: bias and scale must be 2, one per class of sum; got 3 and 3"),
         ("logits", {"bias": ints(1, 2)}, "logits: bias and scale must be 3, one per class of fc; got 2 and 3"),
         ("logits", {"bias": ints(0, 0, 2**30 + 1)}, "logits: every bias must be within ±2^30; got 1073741825"),
         ("logits", {"scale": np.array([1, 0, 1], np.float32)}, "logits: every scale must be finite and above 0, between 2^-100 and 2^90, so that no logit overflows or vanishes; got 0.0"),
@@ -288,25 +298,23 @@ def head(read, features):
         (ig.AveragePool("x", "image", (2, 2), (2, 2)), 4, "accumulators"),
         (ig.SumPool("x", "image", ((0, 2, 1), (1, 4, 2)), ((0, 4, 1), (3, 4, 9))), 4, "accumulators"),
         (ig.Subsample("x", "image", (2, 2), 0), 4, "codes"),
-        (ig.Add("x", "image", "image"), 16, "accumulators"),
+        (ig.Sum("x", ("image", "image"), (0, 0)), 16, "accumulators"),
         (ig.Requantize("x", "image", ints(0), ints(1), ints(0), 0, 255), 16, "codes"),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_image_is_read_only_where_its_zero_is_known(node, features, kind):
+def test_the_image_is_read_as_values_in_its_window(node, features, kind):
     def graph(zero):
         nodes = (ig.Input("image", 1, 4, 4, zero), node, *head("x", features))
         return ig.IntGraph(nodes, ("a", "b"), ig.Preprocessing(1, 4, 4))
 
-    assert graph(0).tensors()["x"].kind == kind
-    with pytest.raises(GraphError) as caught:
-        graph(7)
-    assert set(caught.value.problems) == {
-        "x: the zero of image is 7, which only Conv, Linear, Flatten and a MaxPool without padding know of; it must be 0"
-    }
+    assert graph(0).tensors()["x"].kind == graph(7).tensors()["x"].kind == kind
+    pixels = np.random.default_rng(0).integers(7, 256, (3, 1, 4, 4)).astype(np.uint8)
+    assert graph(7).trace(pixels)["image"].tolist() == (pixels.astype(int) - 7).tolist()
+    assert graph(7).trace(pixels)["x"].tolist() == graph(0).trace(pixels - 7)["x"].tolist()
 
 
-def test_a_pool_keeps_the_zero_for_the_next_layer():
+def test_a_pool_keeps_the_window_for_the_next_layer():
     nodes = (
         ig.Input("image", 1, 4, 4, 9),
         ig.MaxPool("x", "image", (2, 2), (2, 2)),
@@ -314,7 +322,8 @@ def test_a_pool_keeps_the_zero_for_the_next_layer():
     )
     nodes = (*nodes[:2], replace(nodes[2], input="x"), *nodes[3:])
     graph = ig.IntGraph(nodes, ("a", "b"), ig.Preprocessing(1, 4, 4))
-    assert [graph.tensors()[name].zero for name in ("image", "x", "flat", "fc")] == [9, 9, 9, 0]
+    tensors = graph.tensors()
+    assert {(tensors[name].low, tensors[name].high) for name in ("image", "x", "flat")} == {(-9, 246)}
     assert graph.run(np.full((1, 1, 4, 4), 11, np.uint8)).tolist() == [[-3 * 2 * 4] * 2]
 
 

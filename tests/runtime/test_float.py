@@ -10,7 +10,6 @@ from graphs import images_for
 
 from benchmarks.onnx_latency import resnet20
 from glassbit.intgraph import (
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -22,6 +21,7 @@ from glassbit.intgraph import (
     Preprocessing,
     Requantize,
     Subsample,
+    Sum,
     Weights,
 )
 from glassbit.runtime import float_twin
@@ -72,7 +72,7 @@ def test_equal_where_nothing_is_rounded_or_clipped():
             Conv("conv2", "act1", weights(6, 4, 1, 1), stride=(2, 2)),
             requantize("main", "conv2", 0, signed, bias=2),
             Subsample("short", "act1", (2, 2), 2),
-            Add("sum", "main", "short", right_shift=1),
+            Sum("sum", ("main", "short"), (0, 1)),
             requantize("act2", "sum", 0, unsigned, bias=1),
             AveragePool("mean", "act2", (2, 1), (1, 1)),
             requantize("pooled", "mean", 0, unsigned),

@@ -27,7 +27,7 @@ from glassbit.runtime import (
 
 @pytest.fixture(scope="module")
 def graph():
-    return random_graph(6)
+    return random_graph(9)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def scales_of_the_map(model):
     """The float constants by which weights and gradients are multiplied: no logit depends on them."""
     names = {name for node in model.graph.node if node.op_type == "Mul" for name in node.input}
     floats = (value for value in model.graph.initializer if value.data_type == onnx.TensorProto.FLOAT)
-    plain = {value.name for value in onnx_model(random_graph(6)).graph.initializer}
+    plain = {value.name for value in onnx_model(random_graph(9)).graph.initializer}
     return [value for value in floats if value.name in names - plain]
 
 

@@ -2,9 +2,13 @@
 
 random_graph(seed)        one of everything that a network can be: strides, paddings, groups, sums, pools, ...
 graphs()                  the same for hypothesis, which can make it smaller
-tie_graph(seed)           every second rounding is a tie, in both kinds of 8-bit windows
+tie_graph(seed)           every second rounding is a tie, in 8-bit windows
 resnet_graph(bits)        ResNet-20, with random weights
 uneven_graph(...)         a mean over windows of several sizes
+joined_graph(seed)        codes that are joined, picked, multiplied and looked up
+product_graph(...)        every second rounding of a product is a tie, in windows that begin anywhere
+head_graph(...)           logits that sum maps
+extreme_product(...)      products of the largest codes
 extreme_graph(...)        the largest codes, biases, multipliers and accumulators
 images_for(graph, n)      random images, blank ones, and flat areas where maxima are equal
 first_version(model)      an ONNX file with a saliency map as Glassbit wrote it before
@@ -23,8 +27,8 @@ from hypothesis import strategies as st
 
 from glassbit.intgraph import (
     About,
-    Add,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Grid,
@@ -32,11 +36,16 @@ from glassbit.intgraph import (
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
+    Pads,
     Preprocessing,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
     TensorInfo,
     Weights,
@@ -104,11 +113,18 @@ def images_for(graph: IntGraph, count: int, seed: int = 0) -> np.ndarray[Any, An
     return np.array(pixels, np.uint8).reshape(count, *shape)
 
 
-def tie_graph(seed: int) -> IntGraph:
-    """m is 1 and weights and biases are multiples of `2^(e - 1)`: about every second accumulator is a tie."""
-    build = _Builder(lambda options: options[0], np.random.default_rng([seed, 2]), [8], ["signed"])
+def tie_graph(seed: int, *, multipliers: tuple[int, ...] = (1,), low: int = 0) -> IntGraph:
+    """About every second accumulator is a tie: weights and biases are multiples of `2^(e - 1)`.
 
-    def layer(read: str, out: int, size: int, exponent: int, low: int = 0) -> str:
+    Args:
+        seed: of the weights.
+        multipliers: m, of the channels in turn.
+        low: of the windows.
+    """
+    build = _Builder(lambda options: options[0], np.random.default_rng([seed, 2]), [8], ["signed"])
+    build.multipliers = multipliers
+
+    def layer(read: str, out: int, size: int, exponent: int, low: int = low) -> str:
         shape = (out, build.shape(read)[0], *[size] * (len(build.shape(read)) - 1))
         codes = 128 + build.generator.integers(-2, 3, shape) * 2 ** (exponent - 1)
         weights = Weights(codes.astype(np.uint8), 8, "signed")
@@ -120,9 +136,9 @@ def tie_graph(seed: int) -> IntGraph:
     image = build.image(channels=2, height=7, width=6, zero=0)
     first = layer(image, 4, 1, exponent=5)
     left, right = layer(first, 4, 3, exponent=4, low=-128), layer(first, 4, 1, exponent=3, low=-128)
-    total = build.halve(build.add(Add(build.name("sum"), left, right)), 0, exponent=1)
-    pool = build.halve(build.add(AveragePool(build.name("mean"), total, (1, 2), (1, 2))), 0, exponent=1)
-    pool = build.halve(build.add(SumPool(build.name("uneven"), pool, uneven(7, 5), uneven(3, 2))), 0, exponent=1)
+    total = build.halve(build.add(Sum(build.name("sum"), (left, right), (0, 0))), low, exponent=1)
+    pool = build.halve(build.add(AveragePool(build.name("mean"), total, (1, 2), (1, 2))), low, exponent=1)
+    pool = build.halve(build.add(SumPool(build.name("uneven"), pool, uneven(7, 5), uneven(3, 2))), low, exponent=1)
     pool = build.add(MaxPool(build.name("max"), pool, (2, 2), (1, 1)))
     return build.finish(layer(build.flat(pool), 6, 1, exponent=6), classes=4)
 
@@ -146,7 +162,7 @@ def extreme_graph(
     first = window(build.add(Conv("conv", image, same(8, 3, 5, 5), padding=(2, 2))), 0, 255, 8)
     left = window(build.add(Conv("left", first, same(8, 8, 3, 3), padding=(1, 1))), -128, 127, 8)
     right = window(build.add(Conv("right", first, same(8, 4, 1, 1), groups=2)), -128, 127, 8)
-    total = window(build.add(Add("sum", left, right, left_shift=16)), 0, 255, 8)
+    total = window(build.add(Sum("sum", (left, right), (16, 0))), 0, 255, 8)
     flat = build.add(Flatten("flat", total))
     last = build.add(Linear("fc", flat, same(4, 8 * 12 * 12)))
     build.add(
@@ -176,7 +192,7 @@ def resnet_graph(
             y = build.requantize(build.conv(x, width, (3, 3), stride, (1, 1)))
             y = build.requantize(build.conv(y, width, (3, 3), padding=(1, 1)), signed=True)
             shortcut = build.add(Subsample(build.name("sub"), x, stride, more)) if more else x
-            x = build.requantize(build.add(Add(build.name("sum"), y, shortcut, 0, 3)))
+            x = build.requantize(build.add(Sum(build.name("sum"), (y, shortcut), (0, 3))))
     whole = build.shape(x)[1:]
     build.bits = [8]
     x = build.requantize(build.add(AveragePool(build.name("mean"), x, (whole[0], whole[1]), (whole[0], whole[1]))))
@@ -200,7 +216,7 @@ def whole_graph() -> IntGraph:
         Conv("branch", "relu", weights(2, 2, 1, 1, bits=3, grid="signed")),
         requantize("signed", "branch", 2, -128, 127, 2),
         Subsample("same", "relu", (1, 1), 0),
-        Add("sum", "signed", "same", right_shift=2),
+        Sum("sum", ("signed", "same"), (0, 2)),
         requantize("after", "sum", 1, 0, 15, 5),
         MaxPool("max", "after", (2, 2), (1, 1)),
         AveragePool("mean", "max", (3, 3), (3, 3)),
@@ -210,6 +226,61 @@ def whole_graph() -> IntGraph:
         Logits("logits", "fc", np.array([1, 2, 3], np.int32), np.array([0.5, 0.25, 2], np.float32)),
     )
     return IntGraph(nodes, ("a", "b", "c"), Preprocessing(1, 4, 4))
+
+
+def joined_graph(seed: int) -> IntGraph:
+    """One of each block that joins, picks, multiplies or looks up codes, behind a convolution."""
+    generator = np.random.default_rng([seed, 5])
+    choose: Choose = lambda options: options[generator.integers(len(options))]  # noqa: E731
+    build = _Builder(choose, generator, BITS, GRIDS)
+    x = _conv_block(build, build.image(channels=2, height=8, width=6, zero=0))
+    makers = [_joined_block, _gated_block, _product_block, _pick, _curve]
+    for place in generator.permutation(len(makers)):
+        x = makers[place](build, x)
+    return build.finish(build.flat(x), classes=3)
+
+
+def product_graph(seed: int, *, low: int) -> IntGraph:
+    """Products of two factors and of a gate, halved: m is 1 and e is 1, so odd ones are ties.
+
+    Args:
+        seed: of tables and weights.
+        low: where the windows of the factors begin, -4..0.
+    """
+    build = _Builder(lambda options: options[0], np.random.default_rng([seed, 6]), [8], ["signed"])
+
+    def table(read: str, low: int, high: int) -> str:
+        info = build.infos[read]
+        codes = build.generator.integers(low, high + 1, info.high - info.low + 1).astype(np.int32)
+        slopes = build.generator.normal(0, 1, len(codes)).astype(np.float32)
+        return build.add(Lookup(build.name("table"), read, codes, slopes, low, high))
+
+    image = build.image(channels=3, height=5, width=4, zero=0)
+    left = table(image, low, low + 255)
+    product = build.halve(build.add(Multiply(build.name("product"), left, table(image, low, low + 4))), 0, exponent=1)
+    mean = build.add(AveragePool(build.name("mean"), table(image, 0, 15), (5, 4), (5, 4)))
+    means = build.halve(mean, 0, exponent=1)
+    for read in (means, build.add(Flatten(build.name("flat"), means))):
+        gate = table(read, low, low + 3)
+        product = build.halve(build.add(Multiply(build.name("gated"), product, gate)), 0, exponent=1)
+    return build.finish(build.flat(product), classes=4)
+
+
+def extreme_product(*, multiplier: int, exponent: int, bias: int) -> IntGraph:
+    """255 times 255, -128 times -128 and 255 times -128, requantized with one multiplier, exponent and bias."""
+    build = _Builder(lambda options: options[0], np.random.default_rng([0, 7]), [8], ["signed"])
+
+    def window(read: str, low: int, numbers: tuple[int, int, int]) -> str:
+        arrays = (np.array([number], np.int32) for number in numbers)
+        return build.add(Requantize(build.name("q"), read, *arrays, low, low + 255))
+
+    image = build.image(channels=3, height=5, width=4, zero=0)
+    factors = [window(image, 0, (0, 1, 0)), window(image, -128, (-128, 1, 0))]
+    codes = []
+    for number, (left, right) in enumerate([(0, 0), (1, 1), (0, 1), (1, 0)]):
+        product = build.add(Multiply(build.name("product"), factors[left], factors[right]))
+        codes.append(window(product, 0, ((-1) ** number * bias, multiplier, exponent)))
+    return build.finish(build.flat(build.add(Concat("all", tuple(codes)))), classes=3)
 
 
 def uneven_graph(
@@ -244,6 +315,7 @@ class _Builder:
         self, choose: Choose, generator: np.random.Generator, bits: Sequence[int], grids: Sequence[Grid]
     ) -> None:
         self.choose, self.generator, self.bits, self.grids = choose, generator, bits, grids
+        self.multipliers: tuple[int, ...] = (1,)
         self.nodes: list[Node] = []
         self.infos: dict[str, TensorInfo] = {}
         self.values: dict[str, np.ndarray[Any, Any]] = {}
@@ -259,12 +331,12 @@ class _Builder:
         self.nodes.append(node)
         self.infos[node.name] = infer(node, [self.infos[name] for name in names])
         if not isinstance(node, Input):
-            zero = self.infos[names[0]].zero
-            self.values[node.name] = compute(node, [self.values[name] for name in names], zero)
+            low = self.infos[names[0]].low
+            self.values[node.name] = compute(node, [self.values[name] for name in names], low)
         return node.name
 
     def image(self, *, channels: int, height: int, width: int, zero: int) -> str:
-        self.values["image"] = self.generator.integers(0, 256, (4, channels, height, width))
+        self.values["image"] = self.generator.integers(0, 256, (4, channels, height, width)) - zero
         return self.add(Input("image", channels, height, width, zero))
 
     def weights(self, *shape: int) -> Weights:
@@ -278,11 +350,12 @@ class _Builder:
         out: int,
         kernel: tuple[int, int],
         stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int] = (0, 0),
+        padding: Pads = (0, 0),
         groups: int = 1,
+        dilation: tuple[int, int] = (1, 1),
     ) -> str:
         weights = self.weights(out, self.shape(read)[0] // groups, *kernel)
-        return self.add(Conv(self.name("conv"), read, weights, stride, padding, groups))
+        return self.add(Conv(self.name("conv"), read, weights, stride, padding, groups, dilation))
 
     def linear(self, read: str, out: int) -> str:
         return self.add(Linear(self.name("fc"), read, self.weights(out, self.shape(read)[0])))
@@ -291,32 +364,44 @@ class _Builder:
         return read if len(self.shape(read)) == 1 else self.add(Flatten(self.name("flat"), read))
 
     def halve(self, read: str, low: int, *, exponent: int) -> str:
-        """m is 1; the bias is a multiple of `2^(e - 1)` and brings the median to the middle of the 8-bit window."""
+        """The bias is a multiple of `2^(e - 1)` and brings the median to the middle of the 8-bit window."""
         rows = self.values[read].swapaxes(0, 1).reshape(self.shape(read)[0], -1)
         step = 2 ** (exponent - 1)
-        bias = step * np.round(((low + 128) * 2**exponent - np.median(rows, axis=1)) / step)
-        ones = np.ones(len(bias), np.int32)
-        name = self.name("q")
-        return self.add(Requantize(name, read, bias.astype(np.int32), ones, exponent * ones, low, low + 255))
+        multiplier = np.resize(self.multipliers, len(rows)).astype(np.int32)
+        bias = step * np.round(((low + 128) * 2**exponent / multiplier - np.median(rows, axis=1)) / step)
+        exponents = np.full(len(rows), exponent, np.int32)
+        return self.add(Requantize(self.name("q"), read, bias.astype(np.int32), multiplier, exponents, low, low + 255))
 
     def requantize(self, read: str, *, signed: bool = False) -> str:
         """What arrives spreads over the window, and past its ends."""
-        low, high = (-128, 127) if signed else (0, 2 ** self.choose(self.bits) - 1)
+        return self.fit(read, *((-128, 127) if signed else (0, 2 ** self.choose(self.bits) - 1)))
+
+    def any_window(self, read: str) -> str:
+        """Codes of some bits in one of all kinds of windows, and multipliers of both signs."""
+        bits = self.choose(self.bits)
+        most = 2**bits - 1
+        low = self.choose([0, 0, 0, 2 ** (bits - 1), 7, most])
+        return self.fit(read, -min(low, most), most - min(low, most), negative=self.choose([False, True, True]))
+
+    def fit(self, read: str, low: int, high: int, *, negative: bool = False) -> str:
+        """What arrives spreads over the window, and past its ends; some channels are turned around if any may be."""
         alone = self.choose([True, True, False])
         values = self.values[read]
         rows = values.swapaxes(0, 1).reshape(values.shape[1] if alone else 1, -1)
-        start, end = np.quantile(rows, [self.choose([0.1, 0.4]), 0.95], axis=1)
+        signs = self.generator.choice([1, -1], len(rows)) if negative else np.ones(len(rows), int)
+        start, end = np.quantile(signs[:, None] * rows, [self.choose([0.1, 0.4]), 0.95], axis=1)
         ratio = (high - low) / np.maximum(end - start, 1)
         pairs = [_dyadic(value, max(-low, high), self.choose([False, False, True])) for value in ratio]
-        bias = np.round(low / ratio - start) + self.generator.integers(-1, 2, len(ratio))
+        bias = signs * np.round(low / ratio - start) + self.generator.integers(-1, 2, len(ratio))
         multiplier, exponent = np.array(pairs, np.int32).T
-        return self.add(
-            Requantize(self.name("q"), read, bias.astype(np.int32), multiplier.copy(), exponent.copy(), low, high)
-        )
+        multiplier = (signs * multiplier).astype(np.int32)
+        return self.add(Requantize(self.name("q"), read, bias.astype(np.int32), multiplier, exponent.copy(), low, high))
 
     def finish(self, read: str, *, classes: int) -> IntGraph:
-        last = self.linear(read, classes)
-        spread = max(int(self.infos[last].bound), 1)
+        return self.read_out(self.linear(read, classes))
+
+    def read_out(self, last: str) -> IntGraph:
+        classes, spread = self.shape(last)[0], max(int(np.abs(self.values[last]).max()), 1)
         bias = self.generator.integers(-spread // 2, spread // 2 + 1, classes).astype(np.int32)
         scale = np.exp(self.generator.uniform(-9, 0, classes)).astype(np.float32)
         self.add(Logits(self.name("logits"), last, bias, scale))
@@ -351,17 +436,19 @@ def _build(
     zero = choose([0, 0, 1, 127, 255])
     x = build.image(channels=choose([1, 2, 3]), height=height, width=width, zero=zero)
     count = choose(blocks)
-    for number in range(count):
-        makers = [_conv_block, _conv_block, _grouped_block, _max_pool]
-        if zero == 0 or (number and build.infos[x].zero == 0):
-            makers += [_residual_block, _residual_block, _average_pool, _sum_pool, _subsample]
+    for _ in range(count):
+        makers = [_conv_block, _conv_block, _grouped_block, _max_pool, _rescale]
+        makers += [_residual_block, _residual_block, _average_pool, _sum_pool, _subsample]
+        makers += [_joined_block, _gated_block, _product_block, _pick, _curve]
         x = choose(makers)(build, x)
-    if count and build.infos[x].zero == 0 and choose([True, False]):
+    if count and choose([True, False]):
         whole = build.shape(x)[1:]
-        x = build.requantize(build.add(AveragePool(build.name("mean"), x, whole, whole)))
+        x = build.any_window(build.add(AveragePool(build.name("mean"), x, whole, whole)))
+    if choose([False, False, False, True]):
+        return build.read_out(_head(build, x))
     x = build.flat(x)
     for _ in range(choose([0, 0, 1, 2])):
-        x = build.requantize(build.linear(x, choose([3, 8, 13])))
+        x = build.any_window(build.linear(x, choose([3, 8, 13])))
     return build.finish(x, classes=choose([2, 3, 10]))
 
 
@@ -373,10 +460,25 @@ def _kernel(build: _Builder, read: str, options: Sequence[tuple[int, int]]) -> t
 
 def _conv_block(build: _Builder, x: str, groups: int = 1) -> str:
     kernel = _kernel(build, x, [(1, 1), (3, 3), (2, 2), (1, 3), (5, 4)])
-    padding = tuple(build.choose(sorted({0, size // 2, size - 1})) for size in kernel)
+    dilation = (1, 1)
+    if build.choose([False, False, True]):
+        fits = [
+            (0 if size == 1 else (pixels - 1) // (size - 1))
+            for size, pixels in zip(kernel, build.shape(x)[1:], strict=True)
+        ]
+        dilation = tuple(build.choose([1, most, min(2, most)]) if most else 1 for most in fits)
+    reach = [(size - 1) * step + 1 for size, step in zip(kernel, dilation, strict=True)]
+    padding = tuple(build.choose(sorted({0, size // 2, size - 1})) for size in reach)
+    if build.choose([False, False, True]):
+        padding += tuple(build.choose(sorted({0, size // 2, size - 1})) for size in reach)
     stride = build.choose([(1, 1), (2, 2), (1, 2), (3, 1)])
-    out = groups * build.choose([1, 2, 3]) if groups > 1 else build.choose([1, 4, 6])
-    return build.requantize(build.conv(x, out, kernel, stride, (padding[0], padding[1]), groups))
+    out = groups * build.choose([1, 2, 3]) if groups > 1 else build.choose([1, 4, 6, 9])
+    return build.any_window(build.conv(x, out, kernel, stride, padding, groups, dilation))
+
+
+def _rescale(build: _Builder, x: str) -> str:
+    """Codes to codes, as a BatchNorm of its own does."""
+    return build.any_window(x)
 
 
 def _grouped_block(build: _Builder, x: str) -> str:
@@ -388,15 +490,16 @@ def _grouped_block(build: _Builder, x: str) -> str:
 def _max_pool(build: _Builder, x: str) -> str:
     kernel = _kernel(build, x, [(2, 2), (3, 3), (3, 2)])
     stride = build.choose([kernel, (1, 1), (2, 1)])
-    halves = [0] if build.infos[x].zero else [0, 1]
-    padding = (build.choose(halves) * (kernel[0] // 2), build.choose(halves) * (kernel[1] // 2))
+    padding = (build.choose([0, 1]) * (kernel[0] // 2), build.choose([0, 1]) * (kernel[1] // 2))
+    if build.choose([False, False, True]):
+        padding += (build.choose([0, 1]) * (kernel[0] - 1), build.choose([0, 1]) * (kernel[1] - 1))
     return build.add(MaxPool(build.name("max"), x, kernel, stride, padding))
 
 
 def _average_pool(build: _Builder, x: str) -> str:
     kernel = _kernel(build, x, [(2, 2), (3, 3), (1, 2)])
     stride = build.choose([kernel, (1, 1), (2, 1)])
-    return build.requantize(build.add(AveragePool(build.name("mean"), x, kernel, stride)))
+    return build.any_window(build.add(AveragePool(build.name("mean"), x, kernel, stride)))
 
 
 def _sum_pool(build: _Builder, x: str) -> str:
@@ -410,7 +513,7 @@ def _sum_pool(build: _Builder, x: str) -> str:
         return tuple((int(min(span)), int(max(span)) + 1, build.choose([1, 2, 3, 19])) for span in spans)
 
     _, height, width = build.shape(x)
-    return build.requantize(build.add(SumPool(build.name("sums"), x, windows(height), windows(width))))
+    return build.any_window(build.add(SumPool(build.name("sums"), x, windows(height), windows(width))))
 
 
 def _subsample(build: _Builder, x: str) -> str:
@@ -435,7 +538,94 @@ def _residual_block(build: _Builder, x: str) -> str:
             right = build.requantize(right, signed=build.choose([True, False]))
     shifts = build.choose([(0, 0), (3, 0), (0, 1)])
     pair = build.choose([(left, right), (right, left)])
-    return build.requantize(build.add(Add(build.name("sum"), *pair, *shifts)))
+    more = build.choose([(), (), (left,), (right, left)])
+    return build.any_window(build.add(Sum(build.name("sum"), (*pair, *more), (*shifts, *(2, 0)[: len(more)]))))
+
+
+def _head(build: _Builder, x: str) -> str:
+    """Accumulators whose maps are summed by the logits."""
+    kinds = ["points", "windows"]
+    if build.shape(x)[0] > 1:
+        kinds += ["pool", "sum", "product"]
+    kind = build.choose(kinds)
+    if kind == "points":
+        return build.conv(x, build.choose([2, 5]), (1, 1))
+    if kind == "windows":
+        return build.conv(x, 3, _kernel(build, x, [(3, 3), (2, 1)]), build.choose([(1, 1), (2, 1)]))
+    if kind == "pool":
+        return build.add(AveragePool(build.name("mean"), x, _kernel(build, x, [(2, 2)]), (1, 1)))
+    if kind == "sum":
+        return build.add(Sum(build.name("sum"), (x, x), (0, 2)))
+    return build.add(Multiply(build.name("product"), x, x))
+
+
+def head_graph(seed: int, kernel: tuple[int, int]) -> IntGraph:
+    """Two convolutions; the maps of the second are summed by the logits."""
+    build = _Builder(lambda options: options[0], np.random.default_rng([seed, 8]), [4], ["odd"])
+    x = build.any_window(build.conv(build.image(channels=3, height=9, width=8, zero=7), 8, (3, 3)))
+    return build.read_out(build.conv(x, 4, kernel, padding=(kernel[0] // 2, kernel[1] // 2)))
+
+
+def _curve(build: _Builder, x: str, window: tuple[int, int] | None = None) -> str:
+    """A table of any codes and slopes, or a smooth one."""
+    read = build.infos[x]
+    low, high = window or build.choose([(0, 15), (0, 255), (-128, 127), (-5, 90), (0, 1)])
+    places = np.arange(read.low, read.high + 1)
+    if build.choose([True, False]):
+        curve = 1 / (1 + np.exp(-8 * (places - places.mean()) / len(places)))
+        table = np.round(low + (high - low) * curve).astype(np.int32)
+        slopes = np.gradient(low + (high - low) * curve) if len(places) > 1 else np.zeros(1)
+    else:
+        table = build.generator.integers(low, high + 1, len(places)).astype(np.int32)
+        slopes = build.generator.normal(0, 1, len(places))
+    return build.add(Lookup(build.name("curve"), x, table, slopes.astype(np.float32), low, high))
+
+
+def _pick(build: _Builder, x: str) -> str:
+    """Some channels: neighbours, all in another order, or a few."""
+    channels = build.shape(x)[0]
+    kind = build.choose(["few", "shuffled", "neighbours"])
+    order = [int(channel) for channel in build.generator.permutation(channels)]
+    count = build.choose(range(1, channels + 1))
+    picked = {"few": order[:count], "shuffled": order, "neighbours": list(range(channels - count, channels))}[kind]
+    return build.add(Select(build.name("pick"), x, tuple(picked)))
+
+
+def _joined_block(build: _Builder, x: str) -> str:
+    """DenseNet's: a convolution's codes behind what it read, perhaps some of it twice."""
+    low, high = build.infos[x].low, build.infos[x].high
+    conv = build.conv(x, build.choose([1, 3]), (1, 1))
+    new = build.fit(conv, low, build.choose([max(high, low + 2), low + 255]), negative=build.choose([False, True]))
+    more = build.choose([(), (x,), (new,)])
+    joined = build.add(Concat(build.name("joined"), (x, new, *more)))
+    return build.choose([build.any_window, lambda name: name])(joined)
+
+
+def _gated_block(build: _Builder, x: str) -> str:
+    """Squeeze and excitation: the mean of each channel, two layers, a product with every pixel."""
+    whole = build.shape(x)[1:]
+    mean = build.requantize(build.add(AveragePool(build.name("squeeze"), x, whole, whole)))
+    if build.choose([True, False]):
+        mean = build.flat(mean)
+        gate = build.requantize(build.linear(mean, build.shape(x)[0]))
+    else:
+        gate = build.any_window(build.conv(mean, build.shape(x)[0], (1, 1)))
+    if build.choose([True, False]):
+        gate = _curve(build, gate, build.choose([(0, 63), (-3, 200)]))
+    return build.any_window(build.add(Multiply(build.name("gated"), x, gate)))
+
+
+def _product_block(build: _Builder, x: str) -> str:
+    """Codes times codes of one shape: hard-swish, a square."""
+    kind = build.choose(["window", "square", "layer"])
+    if kind == "square":
+        other = x
+    elif kind == "window":
+        other = build.any_window(x)
+    else:
+        other = build.any_window(build.conv(x, build.shape(x)[0], (1, 1)))
+    left, right = build.choose([(x, other), (other, x)])
+    return build.any_window(build.add(Multiply(build.name("product"), left, right)))
 
 
 def first_version(model: Any) -> Any:

@@ -2,6 +2,11 @@
 
 from ._certificate import Certificate as Certificate
 from ._certificate import LayerCertificate as LayerCertificate
+from ._combined import Concat as Concat
+from ._combined import Lookup as Lookup
+from ._combined import Multiply as Multiply
+from ._combined import Select as Select
+from ._combined import Sum as Sum
 from ._graph import IntGraph as IntGraph
 from ._infer import TensorInfo as TensorInfo
 from ._limits import EXACT as EXACT
@@ -17,7 +22,7 @@ from ._limits import SIGNED as SIGNED
 from ._limits import power as power
 from ._load import load as load
 from ._nodes import About as About
-from ._nodes import Add as Add
+from ._nodes import Accumulates as Accumulates
 from ._nodes import AveragePool as AveragePool
 from ._nodes import Conv as Conv
 from ._nodes import Flatten as Flatten
@@ -27,6 +32,7 @@ from ._nodes import Linear as Linear
 from ._nodes import Logits as Logits
 from ._nodes import MaxPool as MaxPool
 from ._nodes import Node as Node
+from ._nodes import Pads as Pads
 from ._nodes import Preprocessing as Preprocessing
 from ._nodes import Requantize as Requantize
 from ._nodes import Subsample as Subsample
@@ -34,5 +40,6 @@ from ._nodes import SumPool as SumPool
 from ._nodes import Weights as Weights
 from ._nodes import Window as Window
 from ._nodes import inputs as inputs
+from ._nodes import sides as sides
 from ._pixels import check_pixels as check_pixels
 from ._pixels import check_targets as check_targets

@@ -29,8 +29,8 @@ class LayerCertificate:
         accumulator_bound: the largest |accumulator| that any image can cause.
         rounding_margin: how many times `2^e (max(|low|, |high|) + 1)` of its requantizer, where it is largest, fits
             into 2^24; 1 or more, so that float32 rounds as integers do. None where no requantizer reads the layer.
-        saturation_bound: `2 a_max w_max`, what a pair of products can reach; a_max is the largest input code, w_max the
-            largest |weight|.
+        saturation_bound: `2 (high - low) w_max`, what a pair of products can reach; low..high is the window of the
+            input, of which `code - low` is stored and multiplied, w_max the largest |weight|.
         saturation_safe: whether that is at most 32767, so that CPUs whose int8 multiply-add pairs saturate at 16 bits
             are exact as well.
     """
@@ -88,14 +88,14 @@ def _layer(node: Layer, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]
     read, made, weights = tensors[node.input], tensors[node.name], node.weights
     readers = [reader for reader in nodes if node.name in inputs(reader)]
     least, largest = (weights.gain * int(code) - weights.offset for code in (weights.codes.min(), weights.codes.max()))
-    saturation = 2 * read.bound * max(abs(least), abs(largest))
+    saturation = 2 * read.span * max(abs(least), abs(largest))
     return LayerCertificate(
         name=node.name,
         kind="Conv" if isinstance(node, Conv) else "Linear",
         weight_bits=weights.bits,
         grid=weights.grid,
         onnx_bits=next(bits for bits in (2, 4, 8) if weights.bits <= bits),
-        input_bits=(read.high - read.low).bit_length(),
+        input_bits=read.span.bit_length(),
         macs=weights.codes.size * made.size // made.shape[0],
         stored_bits=weights.codes.size * weights.bits + sum(_stored_beside_weights(reader) for reader in readers),
         accumulator_bound=made.bound,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -11,13 +11,14 @@ from jaxtyping import UInt8
 
 from glassbit._text import brief, excerpt, listed
 
-from ._encode import STORED, Encoded
+from ._combined import Sum
+from ._encode import ADDENDS, LATER, SIGNED_SINCE, STORED, Add, Encoded
 from ._graph import IntGraph
 from ._limits import BITS, MOST_CLASSES, NODES, NOTES, WEIGHTS
 from ._nodes import About, Grid, Node, Preprocessing, Weights
 from ._pack import packed_size, unpack
 
-_OPERATIONS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Node)}
+_OPERATIONS: dict[str, type[Any]] = {kind.__name__: kind for kind in (*get_args(Node), Add)}
 
 
 def decode(encoded: Encoded) -> IntGraph:
@@ -27,7 +28,7 @@ def decode(encoded: Encoded) -> IntGraph:
         ValueError: the parts do not describe a network.
         GraphError: they describe one that breaks rules.
     """
-    arrays = _Arrays(encoded.arrays)
+    arrays = _Arrays(encoded)
     given = _keys("the network", encoded.description, ["nodes", "classes", "preprocessing", "about"])
     if not isinstance(given["nodes"], list):
         raise ValueError(f"nodes must be a list; got {brief(given['nodes'])}")
@@ -48,11 +49,12 @@ def decode(encoded: Encoded) -> IntGraph:
 class _Arrays:
     """Hands the stored arrays out, each element once."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        self.left = dict(arrays)
+    def __init__(self, encoded: Encoded) -> None:
+        self.left = dict(encoded.arrays)
+        self.halved = ("multiplier",) if encoded.version >= SIGNED_SINCE else ()
         self.weights = 0
-        for name, values in arrays.items():
-            wanted = np.dtype(STORED.get(name, np.uint8))
+        for name, values in encoded.arrays.items():
+            wanted = np.dtype(encoded.types.get(name, np.uint8))
             if values.ndim != 1 or values.dtype != wanted:
                 raise ValueError(f"{name} must be a flat {wanted.name} array; got {values.dtype}, {values.shape}")
 
@@ -62,7 +64,8 @@ class _Arrays:
         if not 0 < count <= len(values):
             raise ValueError(f"{count} elements of {name} are asked for, {len(values)} are left")
         self.left[name] = values[count:]
-        return values[:count].astype(np.float32 if name == "scale" else np.int32)
+        taken = values[:count].astype(np.float32 if STORED[name] is np.float32 else np.int32)
+        return 2 * taken + 1 if name in self.halved else taken
 
     def codes(self, name: str, bits: int, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
         """Return the unpacked weights of a node."""
@@ -90,7 +93,7 @@ def _node(position: int, described: Any, arrays: _Arrays) -> Node:
     kind = _OPERATIONS.get(str(described.get("op"))) if isinstance(described, dict) else None
     if kind is None:
         raise ValueError(f"node {position}: must be one of {', '.join(_OPERATIONS)}; got {brief(described)}")
-    hints = get_type_hints(kind)
+    hints = {key: hint for key, hint in get_type_hints(kind).items() if key not in LATER or key in described}
     name = described.get("name")
     place = f"node {position}{f' ({excerpt(name, 40)})' if isinstance(name, str) else ''}"
     given = _keys(place, described, ["op", *hints])
@@ -107,8 +110,12 @@ def _node(position: int, described: Any, arrays: _Arrays) -> Node:
             values[key] = arrays.take(key, _value(f"{place}: {key}", int, given[key]))
         else:
             values[key] = _value(f"{place}: {key}", hint, given[key])
-    node: Node = kind(**values)
-    return node
+    node: Node | Add = kind(**values)
+    if any(values.get(key) == default for key, default in LATER.items()):
+        raise ValueError(f"{place}: what is left at its default must be left out; got {brief(described)}")
+    if isinstance(node, Sum) and len(node.inputs) == ADDENDS:
+        raise ValueError(f"{place}: a sum of two must be an Add")
+    return node.node if isinstance(node, Add) else node
 
 
 def _flat(place: str, kind: type[Any], given: Any) -> Any:
@@ -132,6 +139,10 @@ def _keys(place: str, given: Any, names: list[str]) -> dict[str, Any]:
 
 def _value(place: str, hint: Any, given: Any) -> Any:
     """`given`, of the type that the annotation says; JSON has lists for tuples."""
+    if isinstance(hint, UnionType):
+        lengths = {len(get_args(each)): each for each in get_args(hint)}
+        if isinstance(given, list) and len(given) in lengths:
+            return _value(place, lengths[len(given)], given)
     if get_origin(hint) is tuple and isinstance(given, list):
         inner = get_args(hint)
         inner = (inner[0],) * len(given) if inner[-1] is Ellipsis else inner
@@ -147,6 +158,9 @@ def _words(hint: Any, *, many: bool = False) -> str:
     """Return what an annotation asks for: `a list of 2 whole numbers`."""
     if get_origin(hint) is Literal:
         return f"one of {', '.join(get_args(hint))}"
+    if isinstance(hint, UnionType):
+        counts = " or ".join(str(len(get_args(each))) for each in get_args(hint))
+        return f"a list of {counts} {_words(get_args(get_args(hint)[0])[0], many=True)}"
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         count = "" if inner[-1] is Ellipsis else f"{len(inner)} "

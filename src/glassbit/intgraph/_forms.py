@@ -10,6 +10,9 @@ import numpy as np
 from glassbit._arguments import shown
 from glassbit._takes import check_kind, instance, several
 
+from ._combined import Concat, Lookup, Sum
+from ._combined_rules import of_the_names
+from ._encode import STORED
 from ._limits import LONGEST_NAME
 from ._nodes import About, Input, Layer, Logits, Node, Preprocessing, Requantize, inputs
 
@@ -19,8 +22,8 @@ _PREPROCESSING = instance(
     Preprocessing, "a glassbit.intgraph.Preprocessing", "pass Preprocessing(channels=1, height=28, width=28)"
 )
 _ABOUT = instance(About, "a glassbit.intgraph.About", "leave it out")
-_WHOLE = {Input: ("channels", "height", "width", "zero"), Requantize: ("low", "high")}
-_ARRAYS = {Requantize: ("bias", "multiplier", "exponent"), Logits: ("bias", "scale")}
+_WHOLE = {Input: ("channels", "height", "width", "zero"), Requantize: ("low", "high"), Lookup: ("low", "high")}
+_ARRAYS = {Requantize: ("bias", "multiplier", "exponent"), Logits: ("bias", "scale"), Lookup: ("table", "slopes")}
 
 
 def check_parts(nodes: object, classes: object, preprocessing: object, about: object) -> None:
@@ -41,6 +44,9 @@ def check_parts(nodes: object, classes: object, preprocessing: object, about: ob
 def of_the_forms(nodes: Sequence[Node], classes: Sequence[str], frame: Preprocessing, about: About) -> Iterator[str]:
     """Names that are no text, weights that are none, and arrays where a number or a word is due."""
     for position, node in enumerate(nodes):
+        if isinstance(node, Concat | Sum) and (broken := list(of_the_names(node))):
+            yield from broken
+            continue
         for what, value in (("the name", node.name), *(("what it reads", name) for name in inputs(node))):
             if not isinstance(value, str):
                 must = f"printable text of at most {LONGEST_NAME} characters"
@@ -51,7 +57,7 @@ def of_the_forms(nodes: Sequence[Node], classes: Sequence[str], frame: Preproces
             yield from _no_array(str(node.name), {"grid": node.weights.grid, "bits": node.weights.bits})
         for name in _ARRAYS.get(type(node), ()):
             value = getattr(node, name)
-            dtype = "float32" if name == "scale" else "int32"
+            dtype = np.dtype(np.float32 if STORED[name] is np.float32 else np.int32).name
             if not isinstance(value, np.ndarray) or not value.ndim:
                 yield f"{node.name}: {name} must be a filled {dtype} array of 1 axes; got {value!r}"
         yield from _no_array(str(node.name), {name: getattr(node, name) for name in _WHOLE.get(type(node), ())})

@@ -139,5 +139,5 @@ class IntGraph:
             UsageError: `path` is none.
             DiskError: the file cannot be written.
         """
-        encoded = encode(self.nodes, self.classes, self.preprocessing, self.about)
-        save(encoded, version_of(self.nodes), self.certificate, Path(path))
+        encoded = encode(self.nodes, self.classes, self.preprocessing, self.about, version_of(self.nodes))
+        save(encoded, self.certificate, Path(path))

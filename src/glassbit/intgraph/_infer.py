@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, assert_never
 
+from ._combined import Concat, Lookup, Multiply, Select, Sum
 from ._nodes import (
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -18,12 +18,14 @@ from ._nodes import (
     Logits,
     MaxPool,
     Node,
+    Pads,
     Pair,
     Requantize,
     Subsample,
     SumPool,
     Weights,
     inputs,
+    sides,
 )
 
 Kind = Literal["codes", "accumulators", "logits"]
@@ -37,17 +39,15 @@ class TensorInfo:
 
     Args:
         shape: without the batch: `(c, h, w)`, or `(c,)` when flat.
-        low, high: bounds of its integers, over all channels and all images; of logits, before the product with their
-            scales.
+        low, high: bounds of its integers, over all channels and all images; of codes their window, and `value - low` is
+            what is stored; of logits before the product with their scales.
         kind: who may read it: codes are read by layers, accumulators by requantizers and logits, logits by nobody.
-        zero: the code that counts as zero; not 0 for the image alone, and what is pooled or flattened straight from it.
     """
 
     shape: tuple[int, ...]
     low: int
     high: int
     kind: Kind
-    zero: int = 0
 
     @property
     def size(self) -> int:
@@ -55,9 +55,19 @@ class TensorInfo:
         return math.prod(self.shape)
 
     @property
+    def pixels(self) -> int:
+        """How many each of its channels has."""
+        return math.prod(self.shape[1:])
+
+    @property
     def bound(self) -> int:
         """The largest absolute value that it can hold."""
         return max(abs(self.low), abs(self.high))
+
+    @property
+    def span(self) -> int:
+        """How far its integers reach; the largest stored value of codes."""
+        return self.high - self.low
 
 
 def infer(node: Node, reads: Sequence[TensorInfo], *, values: bool = True) -> TensorInfo:
@@ -70,7 +80,7 @@ def infer(node: Node, reads: Sequence[TensorInfo], *, values: bool = True) -> Te
     """
     made = _made(node, reads)
     low, high = made.interval() if values else (0, 0)
-    return TensorInfo(made.shape, low, high, made.kind, made.zero)
+    return TensorInfo(made.shape, low, high, made.kind)
 
 
 def infer_all(nodes: Sequence[Node]) -> dict[str, TensorInfo]:
@@ -88,25 +98,33 @@ class _Made:
     shape: tuple[int, ...]
     interval: Callable[[], tuple[int, int]]
     kind: Kind = "codes"
-    zero: int = 0
 
 
 def _made(node: Node, reads: Sequence[TensorInfo]) -> _Made:
     match node:
         case Input():
-            return _Made((node.channels, node.height, node.width), lambda: (0, 255), zero=node.zero)
+            return _Made((node.channels, node.height, node.width), lambda: (-node.zero, 255 - node.zero))
         case Conv():
-            made = (len(node.weights.codes), *_map(reads[0], kernel_of(node), node.stride, node.padding))
+            made = (len(node.weights.codes), *_map(reads[0], node.reach, node.stride, node.padding))
             return _Made(made, partial(_dot, node.weights, reads[0]), "accumulators")
         case Linear():
             return _Made((len(node.weights.codes),), partial(_dot, node.weights, reads[0]), "accumulators")
         case Requantize():
             return _Made(reads[0].shape, lambda: (node.low, node.high))
-        case Add():
-            return _Made(reads[0].shape, partial(_sum, node, *reads), "accumulators")
+        case Sum():
+            return _Made(reads[0].shape, partial(_sum, node, reads), "accumulators")
+        case Multiply():
+            return _Made(reads[0].shape, partial(_product, *reads), "accumulators")
+        case Concat():
+            channels = sum(read.shape[0] for read in reads)
+            return _Made((channels, *reads[0].shape[1:]), partial(_hull, reads))
+        case Select():
+            return _Made((len(node.channels), *reads[0].shape[1:]), partial(_times, reads[0], 1))
+        case Lookup():
+            return _Made(reads[0].shape, lambda: (node.low, node.high))
         case MaxPool():
             made = (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, node.padding))
-            return _Made(made, partial(_times, reads[0], 1), zero=reads[0].zero)
+            return _Made(made, partial(_times, reads[0], 1))
         case AveragePool():
             made = (reads[0].shape[0], *_map(reads[0], node.kernel, node.stride, (0, 0)))
             return _Made(made, partial(_times, reads[0], math.prod(node.kernel)), "accumulators")
@@ -118,21 +136,16 @@ def _made(node: Node, reads: Sequence[TensorInfo]) -> _Made:
             made = (channels + node.channels, -(-height // node.stride[0]), -(-width // node.stride[1]))
             return _Made(made, partial(_times, reads[0], 1))
         case Flatten():
-            return _Made((reads[0].size,), partial(_times, reads[0], 1), zero=reads[0].zero)
+            return _Made((reads[0].size,), partial(_times, reads[0], 1))
         case Logits():
-            return _Made(reads[0].shape, partial(_biased, node, reads[0]), "logits")
+            return _Made(reads[0].shape[:1], partial(_biased, node, reads[0]), "logits")
         case _:
             assert_never(node)
 
 
-def kernel_of(node: Conv) -> Pair:
-    """Return the height and width of a convolution's kernel."""
-    return node.weights.codes.shape[2], node.weights.codes.shape[3]
-
-
 def _dot(weights: Weights, read: TensorInfo) -> tuple[int, int]:
     """Return the least and the largest sum over one output channel, exact because inputs are independent and span 0."""
-    low, high = read.low - read.zero, read.high - read.zero
+    low, high = read.low, read.high
     least, largest = [], []
     each = max(1, _AT_ONCE // weights.codes[0].size)
     for start in range(0, len(weights.codes), each):
@@ -144,11 +157,18 @@ def _dot(weights: Weights, read: TensorInfo) -> tuple[int, int]:
     return min(least), max(largest)
 
 
-def _sum(node: Add, left: TensorInfo, right: TensorInfo) -> tuple[int, int]:
-    return (
-        (left.low << node.left_shift) + (right.low << node.right_shift),
-        (left.high << node.left_shift) + (right.high << node.right_shift),
-    )
+def _sum(node: Sum, reads: Sequence[TensorInfo]) -> tuple[int, int]:
+    pairs = list(zip(reads, node.shifts, strict=True))
+    return sum(read.low << shift for read, shift in pairs), sum(read.high << shift for read, shift in pairs)
+
+
+def _product(left: TensorInfo, right: TensorInfo) -> tuple[int, int]:
+    ends = [a * b for a in (left.low, left.high) for b in (right.low, right.high)]
+    return min(ends), max(ends)
+
+
+def _hull(reads: Sequence[TensorInfo]) -> tuple[int, int]:
+    return min(read.low for read in reads), max(read.high for read in reads)
 
 
 def _times(read: TensorInfo, factor: int) -> tuple[int, int]:
@@ -156,12 +176,13 @@ def _times(read: TensorInfo, factor: int) -> tuple[int, int]:
 
 
 def _biased(node: Logits, read: TensorInfo) -> tuple[int, int]:
-    return read.low + int(node.bias.min()), read.high + int(node.bias.max())
+    return read.pixels * read.low + int(node.bias.min()), read.pixels * read.high + int(node.bias.max())
 
 
-def _map(read: TensorInfo, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+def _map(read: TensorInfo, kernel: Pair, stride: Pair, padding: Pads) -> Pair:
     _, height, width = read.shape
+    top, left, bottom, right = sides(padding)
     return (
-        (height + 2 * padding[0] - kernel[0]) // stride[0] + 1,
-        (width + 2 * padding[1] - kernel[1]) // stride[1] + 1,
+        (height + top + bottom - kernel[0]) // stride[0] + 1,
+        (width + left + right - kernel[1]) // stride[1] + 1,
     )

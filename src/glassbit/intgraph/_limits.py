@@ -14,9 +14,10 @@ BITS = (2, 8)
 """Of a weight, and of a code."""
 SIGNED = (-128, 127)
 """The window of an operand of a sum."""
-RANGES = (*((0, 2**bits - 1) for bits in range(BITS[0], BITS[1] + 1)), SIGNED)
-"""The windows that a requantizer may have."""
+SPAN = (2, 255)
+"""Of the window of a requantizer, high - low: what is stored of a code is uint8, and one code lies strictly inside."""
 MULTIPLIER = 255
+"""The largest absolute multiplier."""
 EXPONENT = 30
 SHIFT = 16
 SCALES = (2.0**-100, 2.0**90)

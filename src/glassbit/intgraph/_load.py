@@ -25,7 +25,7 @@ from ._graph import IntGraph
 from ._limits import FILE, TEXT
 
 _LONGEST_MESSAGE = 500
-_DTYPES = {"U8": np.uint8, "I32": np.int32, "F32": np.float32}
+_DTYPES = {"U8": np.uint8, "I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32}
 
 
 @takes(path=FOUND)
@@ -48,7 +48,7 @@ def load(path: str | Path) -> IntGraph:
     _check_digest(path, data, metadata)
     try:
         arrays = _arrays(data)
-        graph = decode(Encoded(_expand("graph", metadata), arrays))
+        graph = decode(Encoded(_expand("graph", metadata), arrays, int(metadata["version"])))
         certificate = _expand("certificate", metadata)
     except GraphError as error:
         told = GraphError([printable(problem) for problem in error.problems])

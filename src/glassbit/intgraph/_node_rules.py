@@ -9,7 +9,19 @@ from typing import Any, assert_never, get_args
 
 import numpy as np
 
-from ._infer import TensorInfo, kernel_of
+from ._combined import Concat, Lookup, Multiply, Select, Sum
+from ._combined_rules import (
+    of_the_addends,
+    of_the_channels_kept,
+    of_the_channels_there,
+    of_the_entries,
+    of_the_factors,
+    of_the_lows,
+    of_the_neighbours,
+    of_the_shifts,
+    of_the_table,
+)
+from ._infer import TensorInfo
 from ._limits import (
     BITS,
     EXACT,
@@ -18,14 +30,11 @@ from ._limits import (
     LARGEST_SUM,
     LONGEST,
     MULTIPLIER,
-    RANGES,
     SCALES,
-    SHIFT,
-    SIGNED,
+    SPAN,
     power,
 )
 from ._nodes import (
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -35,14 +44,18 @@ from ._nodes import (
     Logits,
     MaxPool,
     Node,
+    Pads,
     Pair,
     Requantize,
     Subsample,
     SumPool,
     Weights,
     inputs,
+    sides,
 )
 from ._window_rules import inside, spans
+
+_SIDES = ("top", "left", "bottom", "right")
 
 
 @dataclass(frozen=True)
@@ -74,16 +87,12 @@ class Beside:
         sums: with the integers; looked at where all else is right.
         maps: whether it must read maps `(c, h, w)`.
         accumulators: whether it may read accumulators.
-        signed: whether it may read codes below 0.
-        zero: whether it knows of a zero that is not 0.
     """
 
     fit: Iterable[str] = ()
     sums: Iterable[str] = ()
     maps: bool = False
     accumulators: bool = False
-    signed: bool = False
-    zero: bool = False
 
 
 def alone(node: Node) -> Alone:
@@ -93,18 +102,24 @@ def alone(node: Node) -> Alone:
             sizes = (_whole(node, name, getattr(node, name), 1) for name in ("channels", "height", "width"))
             return Alone(chain(*sizes, _whole(node, "zero", node.zero, 0, 255)))
         case Conv():
-            pairs = (*_pair(node, "stride", node.stride, 1), *_pair(node, "padding", node.padding, 0))
+            pairs = (*_pair(node, "stride", node.stride, 1), *_pads(node), *_pair(node, "dilation", node.dilation, 1))
             weights = _of_the_weights(node, node.weights, 4)
             return Alone((*pairs, *_whole(node, "groups", node.groups, 1)), weights, ((node.weights.codes, 4),))
         case Linear():
             return Alone(values=_of_the_weights(node, node.weights, 2), arrays=((node.weights.codes, 2),))
         case Requantize():
             return Alone(values=_of_the_requantizer(node), arrays=((node.bias, 1),))
-        case Add():
-            return Alone(values=_of_the_shifts(node))
+        case Sum():
+            return Alone(values=of_the_shifts(node))
+        case Multiply() | Concat():
+            return Alone()
+        case Select():
+            return Alone(of_the_channels_kept(node))
+        case Lookup():
+            return Alone(values=_of_the_lookup(node), arrays=((node.table, 1), (node.slopes, 1)))
         case MaxPool():
             pairs = (*_pair(node, "kernel", node.kernel, 1), *_pair(node, "stride", node.stride, 1))
-            return Alone((*pairs, *_pair(node, "padding", node.padding, 0)))
+            return Alone((*pairs, *_pads(node)))
         case AveragePool():
             return Alone((*_pair(node, "kernel", node.kernel, 1), *_pair(node, "stride", node.stride, 1)))
         case SumPool():
@@ -130,23 +145,29 @@ def beside(node: Node, reads: Sequence[TensorInfo]) -> Beside:
         case Input():
             return Beside()
         case Conv():
-            return Beside(_of_the_convolution(node, *reads), maps=True, zero=True)
+            return Beside(_of_the_convolution(node, *reads), maps=True)
         case Linear():
-            return Beside(_of_the_features(node, *reads), zero=True)
+            return Beside(_of_the_features(node, *reads))
         case Requantize():
             return Beside(_of_the_channels(node, *reads), _of_the_accumulators(node, *reads), accumulators=True)
-        case Add():
-            return Beside(_of_the_operands(node, *reads), signed=True)
+        case Sum():
+            return Beside(of_the_addends(node, reads))
+        case Multiply():
+            return Beside(of_the_factors(node, *reads))
+        case Concat():
+            return Beside(of_the_neighbours(node, reads), of_the_lows(node, reads))
+        case Select():
+            return Beside(of_the_channels_there(node, *reads))
+        case Lookup():
+            return Beside(sums=of_the_entries(node, *reads))
         case MaxPool():
-            return Beside(_of_the_max_pool(node, *reads), maps=True, zero=node.padding == (0, 0))
+            return Beside(_of_the_max_pool(node, *reads), maps=True)
         case AveragePool():
             return Beside(_of_the_kernel(node, node.kernel, (0, 0), *reads), maps=True)
         case SumPool():
             return Beside(_of_the_windows(node, *reads), _of_the_weighted_sums(node, *reads), maps=True)
-        case Subsample():
+        case Subsample() | Flatten():
             return Beside(maps=True)
-        case Flatten():
-            return Beside(maps=True, zero=True)
         case Logits():
             return Beside(_of_the_classes(node, *reads), _of_the_accumulators(node, *reads), accumulators=True)
         case _:
@@ -170,28 +191,23 @@ def _of_the_weights(node: Conv | Linear, weights: Weights, axes: int) -> Iterato
         )
 
 
-def _of_the_shifts(node: Add) -> Iterator[str]:
-    yield from _whole(node, "left_shift", node.left_shift, 0, SHIFT)
-    yield from _whole(node, "right_shift", node.right_shift, 0, SHIFT)
-    if node.left_shift and node.right_shift:
-        yield (
-            f"{node.name}: left_shift or right_shift must be 0; got {node.left_shift} and {node.right_shift}, "
-            "whose common part belongs into the steps"
-        )
-
-
 def _of_the_logits(node: Logits) -> Iterator[str]:
     broken = [*_array(node, "bias", node.bias, np.int32), *_array(node, "scale", node.scale, np.float32)]
     yield from broken
     if broken:
         return
     yield from _of_the_bias(node, node.bias)
-    wrong = [float(value) for value in node.scale if not SCALES[0] <= value <= SCALES[1]]
+    wrong = [float(value) for value in node.scale if not SCALES[0] <= abs(value) <= SCALES[1]]
     if wrong:
         yield (
             f"{node.name}: every scale must be finite and above 0, between 2^-100 and 2^90, so that no logit "
             f"overflows or vanishes; got {wrong[0]!r}"
         )
+
+
+def _of_the_lookup(node: Lookup) -> Iterator[str]:
+    broken = [*_array(node, "table", node.table, np.int32), *_array(node, "slopes", node.slopes, np.float32)]
+    yield from broken or of_the_table(node)
 
 
 def _of_the_requantizer(node: Requantize) -> Iterator[str]:
@@ -205,16 +221,17 @@ def _of_the_requantizer(node: Requantize) -> Iterator[str]:
         listed = ", ".join(f"{count} of {name}" for name, count in counts.items())
         yield f"{node.name}: bias, multiplier and exponent must be equally many; got {listed}"
     yield from _of_the_bias(node, node.bias)
-    wrong = [int(value) for value in node.multiplier if not (value % 2 and 1 <= value <= MULTIPLIER)]
+    wrong = [value for value in map(int, node.multiplier) if not (value % 2 and abs(value) <= MULTIPLIER)]
     if wrong:
-        yield f"{node.name}: every multiplier must be odd and 1..{MULTIPLIER}; got {wrong[0]}"
+        yield f"{node.name}: every multiplier must be odd and -{MULTIPLIER}..{MULTIPLIER}; got {wrong[0]}"
     exponents = [int(value) for value in node.exponent]
     wrong = [value for value in exponents if not 0 <= value <= EXPONENT]
     if wrong:
         yield f"{node.name}: every exponent must be 0..{EXPONENT}; got {wrong[0]}"
-    if (node.low, node.high) not in RANGES or not (_is_whole(node.low) and _is_whole(node.high)):
+    whole = _is_whole(node.low) and _is_whole(node.high)
+    if not whole or not node.low <= 0 <= node.high or not SPAN[0] <= node.high - node.low <= SPAN[1]:
         yield (
-            f"{node.name}: the window must be 0..2^k - 1 with k of {BITS[0]}..{BITS[1]}, or {SIGNED[0]}..{SIGNED[1]}; "
+            f"{node.name}: the window must be low..high with low <= 0 <= high and high - low of {SPAN[0]}..{SPAN[1]}; "
             f"got {node.low!r}..{node.high!r}"
         )
     elif not wrong and exponents:
@@ -243,9 +260,8 @@ def _of_the_convolution(node: Conv, read: TensorInfo) -> Iterator[str]:
         )
     if out % node.groups:
         yield f"{node.name}: {node.groups} groups must divide the {out} output channels"
-    yield from _of_the_kernel(node, kernel_of(node), node.padding, read)
-    if any(pad >= size for pad, size in zip(node.padding, kernel_of(node), strict=True)):
-        yield f"{node.name}: padding must be below the kernel {kernel_of(node)}; got {node.padding}"
+    yield from _of_the_kernel(node, node.reach, node.padding, read)
+    yield from _below_the_kernel(node, node.reach, node.padding)
 
 
 def _of_the_features(node: Linear, read: TensorInfo) -> Iterator[str]:
@@ -264,23 +280,23 @@ def _of_the_channels(node: Requantize, read: TensorInfo) -> Iterator[str]:
         )
 
 
-def _of_the_operands(node: Add, left: TensorInfo, right: TensorInfo) -> Iterator[str]:
-    if left.shape != right.shape:
-        yield (
-            f"{node.name}: both operands must have one shape; {node.left} has {left.shape}, "
-            f"{node.right} has {right.shape}"
-        )
-
-
 def _of_the_max_pool(node: MaxPool, read: TensorInfo) -> Iterator[str]:
     yield from _of_the_kernel(node, node.kernel, node.padding, read)
-    if any(2 * pad > size for pad, size in zip(node.padding, node.kernel, strict=True)):
+    if node.padding == sides(node.padding):
+        yield from _below_the_kernel(node, node.kernel, node.padding)
+    elif any(2 * pad > size for pad, size in zip(node.padding, node.kernel, strict=True)):
         yield f"{node.name}: padding must be at most half the kernel {node.kernel}; got {node.padding}"
 
 
-def _of_the_kernel(node: Node, kernel: Pair, padding: Pair, read: TensorInfo) -> Iterator[str]:
+def _below_the_kernel(node: Conv | MaxPool, kernel: Pair, padding: Pads) -> Iterator[str]:
+    if any(pad >= size for pad, size in zip(sides(padding), kernel * 2, strict=True)):
+        yield f"{node.name}: padding must be below the kernel {kernel}; got {padding}"
+
+
+def _of_the_kernel(node: Node, kernel: Pair, padding: Pads, read: TensorInfo) -> Iterator[str]:
+    pads = sides(padding)
     for axis, pixels in enumerate(read.shape[1:]):
-        if kernel[axis] > pixels + 2 * padding[axis]:
+        if kernel[axis] > pixels + pads[axis] + pads[axis + 2]:
             yield (
                 f"{node.name}: the kernel {kernel} must fit into the map with its padding; "
                 f"{inputs(node)[0]} has the shape {read.shape}, padding is {padding}"
@@ -313,10 +329,11 @@ def _of_the_weighted_sums(node: SumPool, read: TensorInfo) -> Iterator[str]:
 def _of_the_accumulators(node: Requantize | Logits, read: TensorInfo) -> Iterator[str]:
     """With the bias, they are int32."""
     largest = max(abs(int(value)) for value in node.bias)
-    if read.bound + largest >= LARGEST_SUM:
+    reach = read.bound * (read.pixels if isinstance(node, Logits) else 1)
+    if reach + largest >= LARGEST_SUM:
         yield (
             f"{node.name}: |accumulator| + |bias| must stay below {power(LARGEST_SUM)}; "
-            f"got up to {read.bound} of {node.input} and {largest}"
+            f"got up to {reach} of {node.input} and {largest}"
         )
 
 
@@ -338,6 +355,13 @@ def _whole(node: Node, name: str, value: int, low: int, high: int = LONGEST) -> 
         yield f"{node.name}: {name} must be an int of {low}..{high}; got {value!r}"
 
 
-def _pair(node: Node, name: str, value: Pair, low: int) -> Iterator[str]:
+def _pads(node: Conv | MaxPool) -> Iterator[str]:
+    if not isinstance(node.padding, tuple) or len(node.padding) != len(_SIDES):
+        yield from _pair(node, "padding", node.padding, 0)
+    elif not all(_is_whole(pad) and 0 <= pad <= LONGEST for pad in node.padding):
+        yield f"{node.name}: padding must be ({', '.join(_SIDES)}), ints of 0..{LONGEST}; got {node.padding!r}"
+
+
+def _pair(node: Node, name: str, value: Pads, low: int) -> Iterator[str]:
     if not (isinstance(value, tuple) and len(value) == 2 and all(_is_whole(v) and low <= v <= LONGEST for v in value)):
         yield f"{node.name}: {name} must be two ints of {low}..{LONGEST}; got {value!r}"

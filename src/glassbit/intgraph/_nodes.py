@@ -1,7 +1,10 @@
 """The operations of an integer network, as frozen values.
 
-Every node has a name, which is also the name of the one tensor that it makes. A tensor holds either *codes* (integers
-of at most 8 bits) or *accumulators* (integers of at most 32 bits, which only a requantizer or the logits may read).
+Every node has a name, which is also the name of the one tensor that it makes. A tensor holds either *codes* or
+*accumulators* (integers of at most 32 bits, which only a requantizer or the logits may read).
+
+Codes are values in a window `low..high` with `low <= 0 <= high` and `high - low <= 255`; what is stored of one is
+`value - low`, a uint8. Padding is the value 0.
 """
 
 from __future__ import annotations
@@ -14,9 +17,13 @@ from jaxtyping import Float32, Int32, Int64, UInt8
 
 from glassbit._resize import Resize
 
+from ._combined import Concat, Lookup, Multiply, Select, Sum
+
 Grid = Literal["odd", "signed"]
 Pair = tuple[int, int]
 Window = tuple[int, int, int]
+Pads = Pair | tuple[int, int, int, int]
+"""Vertical and horizontal, or (top, left, bottom, right)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +61,12 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """The image: raw pixels as codes 0..255 whose zero is `zero`.
-
-    Padding around the image, and nothing else, has the value `zero`; the layer that reads the image computes with
-    `pixel - zero`.
+    """The image: `value = pixel - zero`, codes in the window `-zero..255 - zero`.
 
     Args:
         name: of the tensor.
         channels, height, width: of the image.
-        zero: the pixel value that counts as zero, 0..255.
+        zero: the pixel that is the value 0, 0..255.
     """
 
     name: str
@@ -74,7 +78,8 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """Codes to accumulators: `acc[o] = sum over i, u, v of W[o, i, u, v] (code[i, stride y + u - pad, ...] - zero)`.
+    """Codes to accumulators: `acc[o] = sum over i, u, v of W[o, i, u, v] code[i, stride y + d u - pad, ...]`, d the
+    dilation.
 
     Pixels outside the map contribute nothing. Bias, BatchNorm and activation are the requantizer's.
 
@@ -82,21 +87,30 @@ class Conv:
         name: of the layer, and of its accumulators.
         input: the codes that it reads.
         weights: `(o, i / groups, kh, kw)`.
-        stride, padding: vertical and horizontal.
+        stride: vertical and horizontal.
+        padding: vertical and horizontal, or (top, left, bottom, right).
         groups: number of groups that input and output channels are split into.
+        dilation: steps from one weight to the next, vertical and horizontal.
     """
 
     name: str
     input: str
     weights: Weights
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Pads = (0, 0)
     groups: int = 1
+    dilation: Pair = (1, 1)
+
+    @property
+    def reach(self) -> Pair:
+        """The height and width of what a window covers."""
+        height, width = self.weights.codes.shape[2:]
+        return (height - 1) * self.dilation[0] + 1, (width - 1) * self.dilation[1] + 1
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Flat codes to accumulators: `acc[o] = sum over i of W[o, i] (code[i] - zero)`.
+    """Flat codes to accumulators: `acc[o] = sum over i of W[o, i] code[i]`.
 
     Args:
         name: of the layer, and of its accumulators.
@@ -113,15 +127,17 @@ class Linear:
 class Requantize:
     """Accumulators (or codes) to codes: `code = clip(round_half_even((acc + B_c) m_c 2^-e_c), low, high)`.
 
-    Bias, BatchNorm, activation and step sizes of the layers before and after are folded into B, m and e.
+    Bias, BatchNorm, activation and step sizes of the layers before and after are folded into B, m and e; a BatchNorm
+    that is negative is a negative m.
 
     Args:
         name: of the activation, and of its codes.
         input: what it reads.
         bias: B, one per channel, or one for all.
-        multiplier: m, odd, 1..255, as many as there are biases.
+        multiplier: m, odd, -255..255, as many as there are biases.
         exponent: e, 0..30, as many as there are biases.
-        low, high: the window: 0 and 2^k - 1 (k = 2..8) for an activation, -128 and 127 for the operand of a sum.
+        low, high: the window, `low <= 0 <= high`, with `high - low` of 2..255: 0 and 2^k - 1 for an activation of k
+            bits, -128 and 127 for the operand of a sum.
     """
 
     name: str
@@ -134,37 +150,21 @@ class Requantize:
 
 
 @dataclass(frozen=True, eq=False)
-class Add:
-    """Two tensors of codes of one shape to accumulators: `acc = left 2^left_shift + right 2^right_shift`.
-
-    Args:
-        name: of the sum.
-        left, right: the codes.
-        left_shift, right_shift: 0..16; the smaller one is 0.
-    """
-
-    name: str
-    left: str
-    right: str
-    left_shift: int = 0
-    right_shift: int = 0
-
-
-@dataclass(frozen=True, eq=False)
 class MaxPool:
     """The largest code of each window; where several are equal, the first in row order is the one that counts.
 
     Args:
         name: of the pool.
         input: the codes.
-        kernel, stride, padding: vertical and horizontal; padding never wins.
+        kernel, stride: vertical and horizontal.
+        padding: the same, or (top, left, bottom, right); it never wins.
     """
 
     name: str
     input: str
     kernel: Pair
     stride: Pair
-    padding: Pair = (0, 0)
+    padding: Pads = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +209,7 @@ class SumPool:
 
     @property
     def reach(self) -> int:
-        """The largest sum of weights in one window, so that `acc <= reach code_max`."""
+        """The largest sum of weights in one window, so that `|acc| <= reach |code|`."""
         down, right = (
             max((stop - first) * weight for first, stop, weight in windows) for windows in (self.rows, self.columns)
         )
@@ -266,9 +266,11 @@ class Flatten:
 class Logits:
     """Accumulators of the last layer to logits: `float32(acc + B_c) * scale_c`, one float32 product each.
 
+    Of a map `(classes, h, w)`, such as the head of a fully convolutional network makes, acc is the sum over its pixels.
+
     Args:
         name: of the logits.
-        input: the accumulators `(classes,)`.
+        input: the accumulators, `(classes,)` or `(classes, h, w)`.
         bias: B, one per class.
         scale: the value of one accumulator step, 2^-100..2^90, one per class.
     """
@@ -279,9 +281,37 @@ class Logits:
     scale: Float32[np.ndarray, " k"]
 
 
-Node = Input | Conv | Linear | Requantize | Add | MaxPool | AveragePool | SumPool | Subsample | Flatten | Logits
+Node = (
+    Input
+    | Conv
+    | Linear
+    | Requantize
+    | Sum
+    | Multiply
+    | Concat
+    | Select
+    | Lookup
+    | MaxPool
+    | AveragePool
+    | SumPool
+    | Subsample
+    | Flatten
+    | Logits
+)
+Accumulates = Conv | Linear | Sum | Multiply | AveragePool | SumPool
+"""Nodes that make accumulators."""
 Layer = Conv | Linear
 """Nodes with weights."""
+
+
+def sides(padding: Pads) -> tuple[int, int, int, int]:
+    """Return padding as (top, left, bottom, right).
+
+    Example:
+        >>> sides((1, 2))
+        (1, 2, 1, 2)
+    """
+    return (*padding, *padding) if len(padding) == 2 else padding
 
 
 def inputs(node: Node) -> tuple[str, ...]:
@@ -289,12 +319,16 @@ def inputs(node: Node) -> tuple[str, ...]:
     match node:
         case Input():
             return ()
-        case Add():
+        case Multiply():
             return (node.left, node.right)
+        case Sum() | Concat():
+            return node.inputs
         case (
             Conv()
             | Linear()
             | Requantize()
+            | Select()
+            | Lookup()
             | MaxPool()
             | AveragePool()
             | SumPool()

@@ -10,9 +10,9 @@ from typing import Any, assert_never
 import numpy as np
 from jaxtyping import Float32, Int64, Num, UInt8
 
-from ._infer import infer_all, kernel_of
+from ._combined import Concat, Lookup, Multiply, Select, Sum
+from ._infer import infer_all
 from ._nodes import (
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -21,12 +21,14 @@ from ._nodes import (
     Logits,
     MaxPool,
     Node,
+    Pads,
     Pair,
     Requantize,
     Subsample,
     SumPool,
     Weights,
     inputs,
+    sides,
 )
 from ._pixels import check_pixels
 from ._work import work
@@ -64,57 +66,67 @@ def batches(
         UsageError: the images are not what the network reads.
     """
     tensors = infer_all(nodes)
-    image = tensors[nodes[0].name]
-    check_pixels(images, image.shape)
+    first = nodes[0]
+    assert isinstance(first, Input)
+    check_pixels(images, tensors[first.name].shape)
     each = 8 * sum(tensor.size for tensor in tensors.values())
     each += 16 * max(work(node, tensors[node.name], [tensors[name] for name in inputs(node)]).held for node in nodes)
     size = max(1, _BATCH_BYTES // each)
     last = {name: node for node in nodes for name in inputs(node)}
     for start in range(0, max(len(images), 1), size):
         where = slice(start, start + size)
-        values: dict[str, np.ndarray[Any, Any]] = {nodes[0].name: images[where].astype(np.int64)}
+        values: dict[str, np.ndarray[Any, Any]] = {first.name: images[where].astype(np.int64) - first.zero}
         for node in nodes[1:]:
             names = inputs(node)
-            values[node.name] = compute(node, [values[name] for name in names], tensors[names[0]].zero)
+            values[node.name] = compute(node, [values[name] for name in names], tensors[names[0]].low)
             for name in () if keep else {name for name in names if last[name] is node}:
                 del values[name]
         yield where, values
 
 
-def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], zero: int) -> Num[np.ndarray, "n ..."]:
+def compute(node: Node, reads: Sequence[Int64[np.ndarray, "n ..."]], low: int) -> Num[np.ndarray, "n ..."]:
     """One operation, exactly as its class says.
 
     Args:
         node: any but the input.
         reads: the integers of what it reads.
-        zero: the code of the first of them that counts as zero.
+        low: where the window of the first of them begins.
     """
     x = reads[0]
     result: np.ndarray[Any, Any]
     match node:
         case Conv():
-            result = _convolve(x - zero, node)
+            result = _convolve(x, node)
         case Linear():
-            result = _multiply(x - zero, node.weights)
+            result = _multiply(x, node.weights)
         case Requantize():
             bias, multiplier, exponent = (_a_channel(v, x) for v in (node.bias, node.multiplier, node.exponent))
             result = round_half_even((x + bias) * multiplier, exponent).clip(node.low, node.high)
-        case Add():
-            result = (x << node.left_shift) + (reads[1] << node.right_shift)
+        case Sum():
+            result = np.sum([read << shift for read, shift in zip(reads, node.shifts, strict=True)], axis=0)
+        case Multiply():
+            result = x * _for_each_pixel(reads[1], x)
+        case Concat():
+            result = np.concatenate(reads, axis=1)
+        case Select():
+            result = x[:, list(node.channels)]
+        case Lookup():
+            result = node.table.astype(np.int64)[x - low]
         case MaxPool():
             result = windows(x, node.kernel, node.stride, node.padding, fill=_LOWEST).max((-2, -1))
         case AveragePool():
             result = windows(x, node.kernel, node.stride).sum((-2, -1))
         case SumPool():
             down, across = (matrix.astype(np.float64) for matrix in node.matrices(x.shape[2], x.shape[3]))
-            result = (down @ x @ across.T).astype(np.int64)  # exact: no sum is above 2^24
+            result = (down @ x @ across.T).astype(np.int64)  # exact: no sum is beyond 2^24
         case Subsample():
             kept = x[:, :, :: node.stride[0], :: node.stride[1]]
             result = np.pad(kept, ((0, 0), (0, node.channels), (0, 0), (0, 0)))
         case Flatten():
             result = x.reshape(len(x), math.prod(x.shape[1:]))
         case Logits():
-            result = (x + node.bias).astype(np.float32) * node.scale
+            sums = x.sum(tuple(range(2, x.ndim)))
+            result = (sums + node.bias).astype(np.float32) * node.scale
         case Input():
             raise AssertionError("the image is given, not computed")
         case _:
@@ -132,12 +144,12 @@ def round_half_even(product: Int64[np.ndarray, "..."], exponent: Int64[np.ndarra
 
 
 def windows(
-    x: Int64[np.ndarray, "n c h w"], kernel: Pair, stride: Pair, padding: Pair = (0, 0), fill: int = 0
+    x: Int64[np.ndarray, "n c h w"], kernel: Pair, stride: Pair, padding: Pads = (0, 0), fill: int = 0
 ) -> Int64[np.ndarray, "n c i j u v"]:
     """Return the window of every output pixel; outside the map there is `fill`."""
-    (top, left), (down, right) = padding, stride
-    padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=fill)
-    return np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))[:, :, ::down, ::right]
+    top, left, bottom, right = sides(padding)
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
+    return np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(2, 3))[:, :, :: stride[0], :: stride[1]]
 
 
 def exact_matmul(a: Int64[np.ndarray, "m k"], b: Int64[np.ndarray, "k n"]) -> Int64[np.ndarray, "m n"]:
@@ -157,7 +169,8 @@ def _convolve(x: Int64[np.ndarray, "n c h w"], node: Conv) -> Int64[np.ndarray, 
     out, each = len(weights) // node.groups, weights.shape[1]
     parts = []
     for group in range(node.groups):
-        part = windows(x[:, group * each : (group + 1) * each], kernel_of(node), node.stride, node.padding)
+        part = windows(x[:, group * each : (group + 1) * each], node.reach, node.stride, node.padding)
+        part = part[..., :: node.dilation[0], :: node.dilation[1]]
         n, _, height, width, _, _ = part.shape
         sums = np.empty((n, out, height, width), np.int64)
         for rows in blocks(height, weights[0].size * n * width):
@@ -179,6 +192,11 @@ def blocks(rows: int, each: int) -> Iterator[slice]:
     some = max(1, _WINDOWS_AT_ONCE // max(each, 1))
     for start in range(0, rows, some):
         yield slice(start, min(start + some, rows))
+
+
+def _for_each_pixel(gate: Int64[np.ndarray, "n ..."], x: Int64[np.ndarray, "n ..."]) -> Int64[np.ndarray, "n ..."]:
+    """Return the right operand of a `Multiply`, shaped to meet the left one."""
+    return gate.reshape(*gate.shape, *[1] * (x.ndim - gate.ndim))
 
 
 def _a_channel(values: np.ndarray[Any, Any], x: np.ndarray[Any, Any]) -> Int64[np.ndarray, "..."]:

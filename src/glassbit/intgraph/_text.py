@@ -8,8 +8,12 @@ from typing import Any
 
 from glassbit._count import counted
 
+from ._combined import Select, Sum
 from ._infer import TensorInfo, infer_all
 from ._nodes import About, Input, Node, Weights, inputs
+
+_FEW = 8
+"""Channels that are listed."""
 
 
 def text(nodes: Sequence[Node], classes: Sequence[str], about: About) -> str:
@@ -28,9 +32,16 @@ def _line(node: Node, info: TensorInfo) -> str:
 def _options(node: Node) -> Iterator[str]:
     """Bits, and the numbers that are not their defaults; arrays are left out."""
     for field in fields(node):
+        if field.name == "inputs":
+            continue
         value = getattr(node, field.name)
         if isinstance(value, Weights):
             yield f"{value.bits} bits, {_by(value.codes.shape)}"
+        elif isinstance(node, Select | Sum) and isinstance(value, tuple):
+            if isinstance(node, Sum) and not any(value):
+                continue
+            more = ", ..." if len(value) > _FEW else ""
+            yield f"{field.name} {', '.join(map(str, value[:_FEW]))}{more}"
         elif isinstance(value, int | tuple) and not isinstance(node, Input) and not _is_default(field, value):
             yield f"{field.name} {_by(value) if isinstance(value, tuple) else value}"
 

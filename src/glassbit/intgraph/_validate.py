@@ -15,7 +15,7 @@ from ._forms import check_parts, of_the_forms
 from ._infer import TensorInfo, infer
 from ._limits import LEAST_CLASSES, LONGEST_NAME
 from ._node_rules import Beside, alone, beside
-from ._nodes import About, Input, Linear, Logits, Node, Preprocessing, inputs
+from ._nodes import About, Accumulates, Input, Logits, Node, Preprocessing, inputs
 from ._size_rules import is_line, of_all_tensors, of_the_tensor, of_the_whole
 
 
@@ -60,8 +60,8 @@ def _of_the_order(nodes: Sequence[Node]) -> Iterator[str]:
             yield f"{node.name}: nothing reads it; leave it out, or name it as an input"
     makers = {node.name: node for node in nodes}
     for node in nodes:
-        if isinstance(node, Logits) and not isinstance(makers.get(node.input, node), Linear | Logits):
-            yield f"{node.name}: must read a Linear; {node.input} is {_a(makers[node.input])}"
+        if isinstance(node, Logits) and not isinstance(makers.get(node.input, node), Accumulates | Logits):
+            yield f"{node.name}: must read accumulators, as a Linear makes; {node.input} is {_a(makers[node.input])}"
 
 
 def _of_the_nodes(nodes: Sequence[Node]) -> Iterator[str]:
@@ -93,17 +93,10 @@ def _of_the_nodes(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _of_the_fit(node: Node, reads: Sequence[TensorInfo], rules: Beside) -> Iterator[str]:
-    """Rules of kinds, zeros and shapes."""
+    """Rules of kinds and shapes."""
     for name, read in zip(inputs(node), reads, strict=True):
         if read.kind == "accumulators" and not rules.accumulators:
             yield f"{node.name}: must read codes; {name} holds accumulators; put a Requantize between"
-        elif read.low < 0 and read.kind == "codes" and not rules.signed:
-            yield f"{node.name}: codes below 0 are operands of a sum alone; {name} holds {read.low}..{read.high}"
-        if read.zero and not rules.zero:
-            yield (
-                f"{node.name}: the zero of {name} is {read.zero}, which only Conv, Linear, Flatten and a MaxPool "
-                "without padding know of; it must be 0"
-            )
     if rules.maps and len(reads[0].shape) != 3:
         yield f"{node.name}: must read maps (c, h, w); {inputs(node)[0]} has the shape {reads[0].shape}"
     else:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from ._infer import TensorInfo, kernel_of
+from ._combined import Concat, Lookup, Multiply, Select, Sum
+from ._infer import TensorInfo
 from ._limits import SLOWER
 from ._nodes import (
-    Add,
     AveragePool,
     Conv,
     Flatten,
@@ -57,7 +57,7 @@ def work(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> Work:
         case Conv():
             row = math.prod(node.weights.codes.shape[1:]) * made.shape[2]
             products = len(node.weights.codes) * row * made.shape[1]
-            return Work(products, kernel_of(node), row=row, held=row * made.shape[1])
+            return Work(products, node.reach, row=row, held=row * made.shape[1])
         case Linear():
             return Work(node.weights.codes.size)
         case MaxPool() | AveragePool():
@@ -67,7 +67,9 @@ def work(node: Node, made: TensorInfo, reads: Sequence[TensorInfo]) -> Work:
             channels, height, width = reads[0].shape
             products = channels * len(node.rows) * width * (height + len(node.columns))
             return Work(products, held=math.prod(made.shape[:2]) * max(stop for _, stop, _ in node.columns))
-        case Input() | Requantize() | Add() | Subsample() | Flatten() | Logits():
+        case Input() | Requantize() | Sum() | Multiply() | Concat() | Select() | Lookup() | Subsample() | Flatten():
             return Work(SLOWER * made.size)
+        case Logits():
+            return Work(SLOWER * reads[0].size)
         case _:
             assert_never(node)

@@ -13,25 +13,31 @@ import numpy as np
 from onnx import TensorProto
 
 from glassbit.intgraph import (
-    Add,
+    Accumulates,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Input,
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
     inputs,
+    sides,
 )
 
 from ._names import IMAGE, LOGITS
 from ._onnx_body import Array, Body
-from ._onnx_forward import by_channel, steps
+from ._onnx_forward import by_channel, placed, steps
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,18 @@ class FloatForward:
             case Requantize():
                 if not self._waits(node):
                     self._reals[node.name] = self._requantize(node)
-            case MaxPool() | Subsample() | Flatten():
+            case Select() | MaxPool() | Subsample() | Flatten():
                 read = self._reals[node.input]
                 self._reals[node.name] = _Real(self._move(node, read.tensor), read.unit)
             case Logits():
                 self._logits(node)
-            case Conv() | Linear() | Add() | AveragePool() | SumPool():
+            case Concat():
+                unit = self._reals[node.inputs[0]].unit
+                parts = [self._in_unit(name, unit, node.name) for name in node.inputs]
+                self._reals[node.name] = _Real(self._op("Concat", *parts, name=node.name, attributes={"axis": 1}), unit)
+            case Lookup():
+                self._reals[node.name] = _Real(self._look_up(node), 1.0)
+            case Conv() | Linear() | Sum() | Multiply() | AveragePool() | SumPool():
                 pass  # written with what reads it
             case _:
                 assert_never(node)
@@ -87,7 +99,7 @@ class FloatForward:
     def _waits(self, node: Requantize) -> bool:
         """Whether the sum behind a layer chooses its unit."""
         layer = isinstance(self._nodes[node.input], Conv | Linear)
-        return layer and all(isinstance(reader, Add) for reader in self._readers[node.name])
+        return layer and all(isinstance(reader, Sum) for reader in self._readers[node.name])
 
     def _input(self, node: Input) -> _Real:
         real = self._op("Cast", IMAGE, name=node.name, attributes={"to": TensorProto.FLOAT})
@@ -100,21 +112,30 @@ class FloatForward:
         match read:
             case Conv() | Linear():
                 return self._layer(node, read, 1.0)
-            case Add():
-                return self._step(node, self._sum(read))
-            case AveragePool():
-                source = self._reals[read.input]
-                area = read.kernel[0] * read.kernel[1]
-                return self._step(node, _Real(self._mean(read, source.tensor), source.unit / area))
-            case SumPool():
-                source = self._reals[read.input]
-                return self._step(node, _Real(self._means(read, source.tensor), source.unit / read.reach))
-            case Input() | Requantize() | MaxPool() | Subsample() | Flatten():
+            case Sum() | Multiply() | AveragePool() | SumPool():
+                return self._step(node, self._accumulated(read))
+            case Input() | Requantize() | Concat() | Select() | Lookup() | MaxPool() | Subsample() | Flatten():
                 return self._step(node, self._reals[node.input])
             case Logits():
                 raise AssertionError("nothing reads logits")
             case _:
                 assert_never(read)
+
+    def _accumulated(self, node: Sum | Multiply | AveragePool | SumPool) -> _Real:
+        match node:
+            case Sum():
+                return self._sum(node)
+            case Multiply():
+                return self._multiplied(node)
+            case AveragePool():
+                source = self._reals[node.input]
+                area = node.kernel[0] * node.kernel[1]
+                return _Real(self._mean(node, source.tensor), source.unit / area)
+            case SumPool():
+                source = self._reals[node.input]
+                return _Real(self._means(node, source.tensor), source.unit / node.reach)
+            case _:
+                assert_never(node)
 
     def _layer(self, node: Requantize, layer: Conv | Linear, unit: float) -> _Real:
         """Add a convolution or linear layer, its bias, and ReLU if the window begins at 0."""
@@ -129,12 +150,11 @@ class FloatForward:
         operands = (self._reals[layer.input].tensor, self.body.constant(weights), self._constant(bias))
         if isinstance(layer, Linear):
             return self._op("Gemm", *operands, name=name, attributes={"transB": 1})
-        attributes = {"strides": layer.stride, "pads": layer.padding * 2, "group": layer.groups}
-        return self._op("Conv", *operands, name=name, attributes=attributes)
+        return self._op("Conv", *operands, name=name, attributes=placed(layer))
 
-    def _sum(self, add: Add) -> _Real:
-        """Both operands in units that make their sum a plain `Add`."""
-        pairs = ((add.left, 2.0**add.left_shift), (add.right, 2.0**add.right_shift))
+    def _sum(self, node: Sum) -> _Real:
+        """All operands in units that make their sum a plain `Add`."""
+        pairs = [(name, 2.0**shift) for name, shift in zip(node.inputs, node.shifts, strict=True)]
         unit = next((self._reals[name].unit / factor for name, factor in pairs if name in self._reals), 1.0)
         operands = []
         for name, factor in pairs:
@@ -144,9 +164,33 @@ class FloatForward:
                 layer = self._nodes[waiting.input]
                 assert isinstance(layer, Conv | Linear)
                 self._reals[name] = self._layer(waiting, layer, unit * factor)
-            real = self._reals[name]
-            operands.append(self._times(real.tensor, np.array(unit * factor / real.unit), add.name))
-        return _Real(self._op("Add", *operands, name=add.name), unit)
+            operands.append(self._in_unit(name, unit * factor, node.name))
+        total = operands[0]
+        for operand in operands[1:]:
+            total = self._op("Add", total, operand, name=node.name)
+        return _Real(total, unit)
+
+    def _in_unit(self, name: str, unit: float, reader: str) -> str:
+        """Return a tensor that stands for codes times `unit`."""
+        real = self._reals[name]
+        return self._times(real.tensor, np.array(unit / real.unit), reader)
+
+    def _multiplied(self, node: Multiply) -> _Real:
+        left, right = self._reals[node.left], self._reals[node.right]
+        shape, factor = self.tensors[node.right].shape, right.tensor
+        if len(shape) < len(self.tensors[node.left].shape):
+            flat = self.body.constant(np.array((-1, *shape, 1, 1), np.int64))
+            factor = self._op("Reshape", factor, flat, name=f"{node.name}.gate")
+        return _Real(self._op("Mul", left.tensor, factor, name=node.name), left.unit * right.unit)
+
+    def _look_up(self, node: Lookup) -> str:
+        """Return the nearest entry of the table: which function it is of is not known."""
+        codes = self._in_unit(node.input, 1.0, node.name)
+        above = self._op("Add", codes, self._constant(np.array(0.5 - self.tensors[node.input].low)), name=node.name)
+        ends = (self._constant(np.array(end)) for end in (0, len(node.table) - 0.5))
+        inside = self._op("Clip", above, *ends, name=node.name)
+        places = self._op("Cast", inside, name=f"{node.name}.places", attributes={"to": TensorProto.INT32})
+        return self._op("Gather", self._constant(node.table), places, name=node.name, attributes={"axis": 0})
 
     def _step(self, node: Requantize, real: _Real) -> _Real:
         """Any other requantizer: a change of the unit alone, where it is the same for all channels."""
@@ -156,11 +200,13 @@ class FloatForward:
         if node.bias.any():
             bias = by_channel(node.bias * unit, axes)
             tensor = self._op("Add", tensor, self._constant(bias), name=node.name)
-        tensor = self._times(tensor, by_channel(scale / scale[0], axes), node.name)
-        return _Real(self._relu(node, tensor), unit / float(scale[0]))
+        common = abs(float(scale[0]))  # a unit below 0 would turn what is larger
+        tensor = self._times(tensor, by_channel(scale / common, axes), node.name)
+        return _Real(self._relu(node, tensor), unit / common)
 
     def _relu(self, node: Requantize, tensor: str) -> str:
-        positive = self.tensors[node.input].low + int(node.bias.min()) >= 0
+        read = self.tensors[node.input]
+        positive = (np.where(node.multiplier > 0, read.low + node.bias, -(read.high + node.bias)) >= 0).all()
         return tensor if node.low < 0 or positive else self._op("Relu", tensor, name=node.name)
 
     def _mean(self, pool: AveragePool, tensor: str) -> str:
@@ -176,11 +222,14 @@ class FloatForward:
         tensor = self._op("MatMul", tensor, across, name=f"{pool.name}.columns")
         return self._op("MatMul", self._constant(rows / rows.sum(1).max()), tensor, name=pool.name)
 
-    def _move(self, node: MaxPool | Subsample | Flatten, tensor: str) -> str:
+    def _move(self, node: Select | MaxPool | Subsample | Flatten, tensor: str) -> str:
         if isinstance(node, Flatten):
             return self._op("Flatten", tensor, name=node.name)
+        if isinstance(node, Select):
+            channels = self.body.constant(np.array(node.channels, np.int64))
+            return self._op("Gather", tensor, channels, name=node.name, attributes={"axis": 1})
         if isinstance(node, MaxPool):
-            attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.padding * 2}
+            attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": sides(node.padding)}
             return self._op("MaxPool", tensor, name=node.name, attributes=attributes)
         if node.stride != (1, 1):
             parts = ((0, 0), self.tensors[node.input].shape[1:], (2, 3), node.stride)
@@ -197,9 +246,17 @@ class FloatForward:
         if isinstance(layer, Linear):
             tensor = self._product(layer, scale / self._reals[layer.input].unit, node.bias * scale, layer.name)
         else:
-            assert isinstance(layer, Add)
-            real = self._sum(layer)
-            biased = self._op("Add", real.tensor, self._constant(node.bias * real.unit), name=node.name)
+            assert isinstance(layer, Accumulates)
+            if isinstance(layer, Conv):
+                ones = np.ones(len(scale))
+                real = _Real(self._product(layer, ones / self._reals[layer.input].unit, 0 * ones, layer.name), 1.0)
+            else:
+                real = self._accumulated(layer)
+            sums = real.tensor
+            if len(self.tensors[layer.name].shape) > 1:
+                axes = self.body.constant(np.array((2, 3), np.int64))
+                sums = self._op("ReduceSum", sums, axes, name=f"{node.name}.map", attributes={"keepdims": 0})
+            biased = self._op("Add", sums, self._constant(node.bias * real.unit), name=node.name)
             tensor = self._times(biased, scale / real.unit, node.name)
         self.body.last("Identity", tensor, output=LOGITS)
 

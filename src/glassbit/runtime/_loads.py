@@ -12,7 +12,7 @@ _EXPLAINS = {**_LOADS, 8: "1.21.0"}
 
 def packed_bits(graph: IntGraph) -> int:
     """Return the fewest bits that weights of the network are packed at in an ONNX file: 2, 4 or 8."""
-    return min(layer.onnx_bits for layer in graph.certificate.layers)
+    return min((layer.onnx_bits for layer in graph.certificate.layers), default=8)
 
 
 def oldest_onnxruntime(graph: IntGraph, *, explain: bool) -> str:

@@ -1,40 +1,43 @@
 """The prediction, as integer operators of the standard.
 
-A requantizer behind a convolution is one `QLinearConv` with all steps 1 but those of the weights, `m_c 2^-e_c`: ONNX
-Runtime rounds its float32 product half to even, and every product inside the window is exact. Other accumulators take
-the same steps one by one: `Add B -> Cast -> Mul m 2^-e -> QuantizeLinear`.
+Codes are uint8, `value - low`, with the zero point -low. A requantizer behind a convolution is one `QLinearConv` with
+all steps 1 but those of the weights, `|m_c| 2^-e_c`: ONNX Runtime rounds its float32 product half to even, and every
+product inside the window is exact; where m_c is negative the weights and the bias of the channel are. Other
+accumulators take the same steps one by one: `Add B -> Cast -> Mul m 2^-e -> QuantizeLinear`.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from onnx import TensorProto
 
 from glassbit.intgraph import (
     EXACT,
-    Add,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Input,
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
+    sides,
 )
 
 from ._names import IMAGE, LOGITS, SALIENCY, TARGET
 from ._onnx_body import Array, Body
 from ._onnx_weights import integers, operand
-
-SIGNED = 128
-"""The zero point of operands of a sum, -128..127, which are stored as uint8."""
 
 _FEW_WINDOWS = 64
 """Up to here one integer product with the weights of all windows takes less time than two of float32 (measured)."""
@@ -51,6 +54,7 @@ class Forward:
         body: the operators.
         codes: the uint8 tensor of each node that makes codes.
         weights: the int32 weights of each layer.
+        places: of each `Lookup` where it looks, int32.
     """
 
     def __init__(self, graph: IntGraph) -> None:
@@ -59,6 +63,7 @@ class Forward:
         self.nodes = {node.name: node for node in graph.nodes}
         self.codes: dict[str, str] = {}
         self.weights: dict[str, str] = {}
+        self.places: dict[str, str] = {}
         self._accumulators: dict[str, str] = {}
         for name in (IMAGE, TARGET, LOGITS, SALIENCY):
             self.body.reserve(name)
@@ -67,7 +72,7 @@ class Forward:
 
     def zero(self, name: str) -> int:
         """Return the uint8 value that stands for 0 in a tensor of codes."""
-        return SIGNED if self.tensors[name].low < 0 else self.tensors[name].zero
+        return -self.tensors[name].low
 
     def _write(self, node: Node) -> None:
         match node:
@@ -75,10 +80,17 @@ class Forward:
                 self.codes[node.name] = IMAGE
             case Conv() | Linear():
                 self.weights[node.name] = integers(self.body, node.weights, node.name)
-            case Add() | AveragePool() | SumPool():
+            case Sum() | Multiply() | AveragePool() | SumPool():
                 pass  # the requantizers that read them decide how they are computed
             case Requantize():
                 self.codes[node.name] = self._clip(node, self._requantize(node))
+            case Concat():
+                parts = [self.codes[name] for name in node.inputs]
+                self.codes[node.name] = self.body.op("Concat", *parts, name=node.name, attributes={"axis": 1})
+            case Select():
+                self.codes[node.name] = self._select(node)
+            case Lookup():
+                self.codes[node.name] = self._look_up(node)
             case MaxPool():
                 self.codes[node.name] = self._max_pool(node)
             case Subsample():
@@ -93,13 +105,34 @@ class Forward:
     def _requantize(self, node: Requantize) -> str:
         read = self.nodes[node.input]
         match read:
-            case Conv():
+            case Conv() if self._fits_int8(node, read):
                 return self._convolution(node, read)
             case AveragePool():
                 return self._window_sum(node, read)
-            case Add() if self._is_exact_in_float(node, read):
+            case Sum() if self._is_exact_in_float(node, read):
                 return self._sum(node, read)
-            case Add() | Linear() | SumPool() | Input() | Requantize() | MaxPool() | Subsample() | Flatten():
+            case Multiply() if self._is_exact_as_product(node, read):
+                return self._scaled_product(node, read)
+            case Input() | Requantize() | Concat() | Select() | Lookup() | MaxPool() | Subsample() if len(
+                node.bias
+            ) > 1 and self._is_map(node.input):
+                channels = self.tensors[node.name].shape[0]
+                return self._quantized(node, node.input, *self._ones(node, (1, 1)), {"group": channels})
+            case (
+                Conv()
+                | Sum()
+                | Multiply()
+                | Linear()
+                | SumPool()
+                | Input()
+                | Requantize()
+                | Concat()
+                | Select()
+                | Lookup()
+                | MaxPool()
+                | Subsample()
+                | Flatten()
+            ):
                 return self._steps(node)
             case Logits():
                 raise AssertionError("nothing reads logits")
@@ -107,17 +140,35 @@ class Forward:
                 assert_never(read)
 
     def _convolution(self, node: Requantize, conv: Conv) -> str:
-        largest = self.tensors[conv.input].high
-        weights = operand(self.body, self.weights[conv.name], conv.weights, largest, conv.name)
-        attributes = {"strides": conv.stride, "pads": conv.padding * 2, "group": conv.groups}
-        return self._quantized(node, conv.input, weights.tensor, weights.zero, attributes)
+        values, signs = self.weights[conv.name], _signs(node)
+        if (signs < 0).any():
+            turned = self.body.constant(signs.reshape(-1, 1, 1, 1))
+            values = self.body.op("Mul", values, turned, name=f"{node.name}.turned")
+        weights = operand(self.body, values, conv.weights, self.tensors[conv.input].span, conv.name)
+        return self._quantized(node, conv.input, weights.tensor, weights.zero, placed(conv))
+
+    def _fits_int8(self, node: Requantize, conv: Conv) -> bool:
+        """Whether the weights still do once those of channels with a negative multiplier are negated: not with -128."""
+        negated = np.broadcast_to(node.multiplier < 0, len(conv.weights.codes))
+        return not negated.any() or int(conv.weights.values[negated].min()) > -128
 
     def _window_sum(self, node: Requantize, pool: AveragePool) -> str:
         """Return a convolution of each channel with ones."""
-        channels = self.tensors[pool.input].shape[0]
-        ones = self.body.filled(np.array(1, np.int8), (channels, 1, *pool.kernel), name=f"{pool.name}.ones")
-        attributes = {"strides": pool.stride, "group": channels}
-        return self._quantized(node, pool.input, ones, self.body.constant(np.array(0, np.int8)), attributes)
+        attributes = {"strides": pool.stride, "group": self.tensors[pool.input].shape[0]}
+        return self._quantized(node, pool.input, *self._ones(node, pool.kernel), attributes)
+
+    def _ones(self, node: Requantize, kernel: tuple[int, int]) -> tuple[str, str]:
+        """Return the weights of each channel by itself, 1 or, where the multiplier is negative, -1; and their zero."""
+        shape, signs, name = (self.tensors[node.name].shape[0], 1, *kernel), _signs(node), f"{node.input}.ones"
+        if len(np.unique(signs)) == 1:
+            ones = self.body.filled(signs[:1].astype(np.int8), shape, name=name)
+        else:
+            each = self.body.constant(signs.astype(np.int8).reshape(-1, 1, 1, 1))
+            ones = self.body.op("Expand", each, self.body.constant(np.array(shape, np.int64)), name=name)
+        return ones, self.body.constant(np.array(0, np.int8))
+
+    def _is_map(self, name: str) -> bool:
+        return len(self.tensors[name].shape) == 3
 
     def _quantized(
         self, node: Requantize, read: str, weights: str, weight_zero: str, attributes: dict[str, object]
@@ -128,21 +179,23 @@ class Forward:
         return self.body.op(
             "QLinearConv",
             self.codes[read], one, self.body.constant(np.array(self.zero(read), np.uint8)),
-            weights, self.body.constant(np.broadcast_to(steps(node), channels)), weight_zero,
+            weights, self.body.constant(np.broadcast_to(abs(steps(node)), channels)), weight_zero,
             one, self.body.constant(np.array(self.zero(node.name), np.uint8)),
-            self.body.constant(np.broadcast_to(node.bias, channels)),
+            self.body.constant(np.broadcast_to(node.bias * _signs(node), channels)),
             name=_before_clip(node), attributes=attributes,
         )  # fmt: skip
 
-    def _is_exact_in_float(self, node: Requantize, add: Add) -> bool:
+    def _is_exact_in_float(self, node: Requantize, added: Sum) -> bool:
         """Whether every intermediate result of `_sum` is a multiple of `2^-e` that float32 holds."""
         if np.unique(np.stack([node.bias, node.multiplier, node.exponent]), axis=1).shape[1] != 1:
             return False
-        largest = (255 << add.left_shift) + (255 << add.right_shift) + abs(int(node.bias[0]))
+        if node.multiplier[0] < 0:
+            return False
+        largest = sum(255 << shift for shift in added.shifts) + abs(int(node.bias[0]))
         return largest * int(node.multiplier[0]) <= EXACT
 
-    def _sum(self, node: Requantize, add: Add) -> str:
-        """Two products with powers of two times one m, their sum, one rounding.
+    def _sum(self, node: Requantize, added: Sum) -> str:
+        """Products with powers of two times one m, their sum, one rounding.
 
         `Sum`, not `Add`: ONNX Runtime would fuse an Add into a kernel that rounds halves away from zero on ARM.
         """
@@ -153,13 +206,50 @@ class Forward:
                 self.codes[name],
                 self.body.constant(np.array(step * 2**shift, np.float32)),
                 self.body.constant(np.array(self.zero(name), np.uint8)),
-                name=f"{add.name}.{side}",
+                name=f"{added.name}.operand",
             )
-            for side, name, shift in (("left", add.left, add.left_shift), ("right", add.right, add.right_shift))
+            for name, shift in zip(added.inputs, added.shifts, strict=True)
         ]
         if node.bias[0]:
             parts.append(self.body.constant(np.array(node.bias[0] * step, np.float32)))
-        return self._round(node, self.body.op("Sum", *parts, name=f"{add.name}.sum"))
+        return self._round(node, self.body.op("Sum", *parts, name=f"{added.name}.sum"))
+
+    def _is_exact_as_product(self, node: Requantize, product: Multiply) -> bool:
+        """Whether every intermediate result of `_scaled_product` is a multiple of `2^-e` that float32 holds."""
+        largest = self.tensors[product.name].bound + np.abs(node.bias.astype(np.int64))
+        return bool((largest * abs(node.multiplier) <= EXACT).all())
+
+    def _scaled_product(self, node: Requantize, product: Multiply) -> str:
+        """One factor times m 2^-e, the other as it is, one rounding.
+
+        The other is cast, not dequantized: ONNX Runtime would fuse two `DequantizeLinear` and a `Mul` into a kernel
+        that adds the zero point before it rounds, which moves halves wherever that is odd.
+        """
+        axes = len(self.tensors[node.name].shape) - 1
+        step = steps(node)
+        zeros = np.full(step.shape, self.zero(product.left), np.uint8)
+        scale, zero = (values if len(values) > 1 else values[0] for values in (step, zeros))
+        operands = (
+            self.codes[product.left],
+            self.body.constant(np.asarray(scale)),
+            self.body.constant(np.asarray(zero)),
+        )
+        left = self.body.op("DequantizeLinear", *operands, name=f"{product.name}.left")
+        right = self._for_each_pixel(product, self.real(product.right))
+        real = self.body.op("Mul", left, right, name=f"{product.name}.products")
+        return self._round(
+            node, self._plus(real, by_channel((node.bias * step).astype(np.float32), axes), f"{product.name}.biased")
+        )
+
+    def real(self, name: str) -> str:
+        """Return a node's codes as float32, their values."""
+        real = self.body.op("Cast", self.codes[name], name=f"{name}.real", attributes={"to": TensorProto.FLOAT})
+        return self._plus(real, np.array(-self.zero(name), np.float32), f"{name}.values")
+
+    def _for_each_pixel(self, node: Multiply, right: str) -> str:
+        """Return the right operand, shaped to meet the left one."""
+        left, shape = self.tensors[node.left].shape, self.tensors[node.right].shape
+        return right if len(left) == len(shape) else self._reshape(right, (-1, *shape, 1, 1), f"{node.name}.gate")
 
     def _steps(self, node: Requantize) -> str:
         """Any accumulators or codes: the requantizer one operator at a time."""
@@ -177,9 +267,10 @@ class Forward:
 
     def _clip(self, node: Requantize, saturated: str) -> str:
         """Return the upper end of the window, where uint8 does not end there."""
-        if node.high >= 255 or node.low < 0:
+        if not _is_clipped(node):
             return saturated
-        return self.body.op("Clip", saturated, "", self.body.constant(np.array(node.high, np.uint8)), name=node.name)
+        highest = self.body.constant(np.array(node.high - node.low, np.uint8))
+        return self.body.op("Clip", saturated, "", highest, name=node.name)
 
     def _integers(self, name: str) -> str:
         """Return a node's integers as int32, written once."""
@@ -191,27 +282,50 @@ class Forward:
         match node:
             case Linear():
                 return self._product(node)
-            case Add():
-                sides = (("left", node.left, node.left_shift), ("right", node.right, node.right_shift))
-                parts = [
-                    self._times(self._integers(name), 2**shift, f"{node.name}.{side}") for side, name, shift in sides
-                ]
-                return self.body.op("Add", *parts, name=f"{node.name}.sums")
+            case Sum():
+                total, *others = (
+                    self._times(self._integers(name), 2**shift, f"{node.name}.operand")
+                    for name, shift in zip(node.inputs, node.shifts, strict=True)
+                )
+                for other in others:
+                    total = self.body.op("Add", total, other, name=f"{node.name}.sums")
+                return total
+            case Multiply():
+                right = self._for_each_pixel(node, self._integers(node.right))
+                return self.body.op("Mul", self._integers(node.left), right, name=f"{node.name}.products")
             case SumPool():
                 return self._weighted_sums(node)
-            case Input() | Requantize() | MaxPool() | Subsample() | Flatten():
+            case Input() | Requantize() | Concat() | Select() | Lookup() | MaxPool() | Subsample() | Flatten():
                 wide = self.body.op(
                     "Cast", self.codes[node.name], name=f"{node.name}.wide", attributes={"to": TensorProto.INT32}
                 )
-                zero_point = SIGNED if self.tensors[node.name].low < 0 else 0
-                return self._plus(wide, np.array(-zero_point, np.int32), f"{node.name}.integers")
-            case Conv() | AveragePool() | Logits():
-                raise AssertionError("they are written whole, with their requantizer or as the output")
+                return self._plus(wide, np.array(-self.zero(node.name), np.int32), f"{node.name}.integers")
+            case Conv():
+                weights = operand(
+                    self.body, self.weights[node.name], node.weights, self.tensors[node.input].span, node.name
+                )
+                return self._convolved(node, weights.tensor, weights.zero, placed(node))
+            case AveragePool():
+                channels = self.tensors[node.input].shape[0]
+                ones = self.body.filled(np.array(1, np.int8), (channels, 1, *node.kernel), name=f"{node.name}.ones")
+                return self._convolved(
+                    node, ones, self.body.constant(np.array(0, np.int8)), {"strides": node.stride, "group": channels}
+                )
+            case Logits():
+                raise AssertionError("nothing reads logits")
             case _:
                 assert_never(node)
 
+    def _convolved(
+        self, node: Conv | AveragePool, weights: str, weight_zero: str, attributes: dict[str, object]
+    ) -> str:
+        """Return accumulators that no requantizer takes in."""
+        zero = self.body.constant(np.array(self.zero(node.input), np.uint8))
+        operands = (self.codes[node.input], weights, zero, weight_zero)
+        return self.body.op("ConvInteger", *operands, name=f"{node.name}.sums", attributes=attributes)
+
     def _product(self, node: Linear) -> str:
-        weights = operand(self.body, self.weights[node.name], node.weights, self.tensors[node.input].high, node.name)
+        weights = operand(self.body, self.weights[node.name], node.weights, self.tensors[node.input].span, node.name)
         columns = self.body.op("Transpose", weights.tensor, name=f"{node.name}.columns", attributes={"perm": (1, 0)})
         zero = self.body.constant(np.array(self.zero(node.input), np.uint8))
         operands = (self.codes[node.input], columns, zero, weights.zero)
@@ -225,6 +339,8 @@ class Forward:
         real = self.body.op(
             "Cast", self.codes[node.input], name=f"{node.name}.float", attributes={"to": TensorProto.FLOAT}
         )
+        if zero := self.zero(node.input):
+            real = self.body.op("Sub", real, self.body.constant(np.array(zero, np.float32)), name=f"{node.name}.values")
         across = self.body.constant(columns.T.astype(np.float32))
         real = self.body.op("MatMul", real, across, name=f"{node.name}.columns")
         real = self.body.op("MatMul", self.body.constant(rows.astype(np.float32)), real, name=f"{node.name}.rows")
@@ -242,7 +358,9 @@ class Forward:
         weights = self._reshape(weights, (height * width, out_height * out_width), f"{name}.flat")
         weights = self.body.op("Cast", weights, name=f"{name}.weights", attributes={"to": TensorProto.UINT8})
         flat = self._reshape(self.codes[node.input], (-1, channels, height * width), f"{name}.pixels")
-        sums = self.body.op("MatMulInteger", flat, weights, name=f"{name}.windows")
+        zero = self.zero(node.input)
+        zeros = (self.body.constant(np.array(zero, np.uint8)),) if zero else ()
+        sums = self.body.op("MatMulInteger", flat, weights, *zeros, name=f"{name}.windows")
         return self._reshape(sums, (-1, channels, out_height, out_width), f"{name}.sums")
 
     def _reshape(self, tensor: str, shape: tuple[int, ...], name: str) -> str:
@@ -256,8 +374,24 @@ class Forward:
             return integers
         return self.body.op("Mul", integers, self.body.constant(np.array(factor, np.int32)), name=name)
 
+    def _select(self, node: Select) -> str:
+        span = contiguous(node)
+        if span is None:
+            channels = self.body.constant(np.array(node.channels, np.int64))
+            return self.body.op("Gather", self.codes[node.input], channels, name=node.name, attributes={"axis": 1})
+        parts = ((span[0],), (span[1],), (1,))
+        numbers = (self.body.constant(np.array(part, np.int64)) for part in parts)
+        return self.body.op("Slice", self.codes[node.input], *numbers, name=node.name)
+
+    def _look_up(self, node: Lookup) -> str:
+        read = self.codes[node.input]
+        places = self.body.op("Cast", read, name=f"{node.name}.places", attributes={"to": TensorProto.INT32})
+        self.places[node.name] = places
+        table = self.body.constant((node.table - node.low).astype(np.uint8))
+        return self.body.op("Gather", table, places, name=node.name, attributes={"axis": 0})
+
     def _max_pool(self, node: MaxPool) -> str:
-        attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.padding * 2}
+        attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": sides(node.padding)}
         return self.body.op("MaxPool", self.codes[node.input], name=node.name, attributes=attributes)
 
     def _subsample(self, node: Subsample) -> str:
@@ -275,7 +409,11 @@ class Forward:
         return self.body.op("Pad", kept, pads, zero, name=node.name)
 
     def _logits(self, node: Logits) -> None:
-        sums = self._plus(self._integers(node.input), node.bias, f"{node.name}.biased")
+        integers = self._integers(node.input)
+        if len(self.tensors[node.input].shape) > 1:
+            axes = self.body.constant(np.array((2, 3), np.int64))
+            integers = self.body.op("ReduceSum", integers, axes, name=f"{node.name}.map", attributes={"keepdims": 0})
+        sums = self._plus(integers, node.bias, f"{node.name}.biased")
         real = self.body.op("Cast", sums, name=f"{node.name}.float", attributes={"to": TensorProto.FLOAT})
         self.body.last("Mul", real, self.body.constant(node.scale), output=LOGITS)
 
@@ -286,10 +424,32 @@ def steps(node: Requantize) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return exact
 
 
+def placed(conv: Conv) -> dict[str, Any]:
+    """Return the attributes of a convolution."""
+    attributes: dict[str, Any] = {"strides": conv.stride, "pads": sides(conv.padding), "group": conv.groups}
+    return attributes if conv.dilation == (1, 1) else {**attributes, "dilations": conv.dilation}
+
+
+def contiguous(node: Select) -> tuple[int, int] | None:
+    """Return the first and one past the last of the channels, where they are neighbours in their own order."""
+    first, count = node.channels[0], len(node.channels)
+    return (first, first + count) if node.channels == tuple(range(first, first + count)) else None
+
+
 def by_channel(values: Array, axes: int) -> Array:
     """One value per channel, shaped to meet `(n, c, ...)` with `axes` axes behind the channels."""
     return values.reshape(-1, *[1] * axes) if len(values) > 1 else values.reshape(())
 
 
 def _before_clip(node: Requantize) -> str:
-    return node.name if node.high >= 255 or node.low < 0 else f"{node.name}.saturated"
+    return f"{node.name}.saturated" if _is_clipped(node) else node.name
+
+
+def _is_clipped(node: Requantize) -> bool:
+    return node.high - node.low < 255
+
+
+def _signs(node: Requantize) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Of the multipliers."""
+    signs: np.ndarray[tuple[int], np.dtype[np.int32]] = np.sign(node.multiplier)
+    return signs

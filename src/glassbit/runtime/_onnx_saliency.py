@@ -18,24 +18,30 @@ from jaxtyping import Float64
 from onnx import TensorProto
 
 from glassbit.intgraph import (
-    Add,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Input,
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
+    Pads,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
+    sides,
 )
 
 from ._names import LOGITS, SALIENCY, TARGET
 from ._onnx_body import Array
-from ._onnx_forward import Forward, by_channel, steps
+from ._onnx_forward import Forward, by_channel, contiguous, placed, steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +97,17 @@ class _Reverse:
                 self.parts[node.input].append(lambda factor: self._convolution(node, gradient, factor))
             case Linear():
                 self.parts[node.input].append(lambda factor: self._linear(node, gradient, factor))
-            case Add():
-                self.parts[node.left].append(gradient.times(2.0**node.left_shift))
-                self.parts[node.right].append(gradient.times(2.0**node.right_shift))
+            case Sum():
+                for name, shift in zip(node.inputs, node.shifts, strict=True):
+                    self.parts[name].append(gradient.times(2.0**shift))
+            case Multiply():
+                self._factors(node, gradient)
+            case Concat():
+                self._split(node, gradient)
+            case Select():
+                self.parts[node.input].append(self._spread(node, gradient))
+            case Lookup():
+                self.parts[node.input].append(self._slopes(node, gradient))
             case MaxPool():
                 self.parts[node.input].append(self._max_pool(node, gradient))
             case AveragePool():
@@ -152,6 +166,10 @@ class _Reverse:
         depth = self.body.constant(np.array(len(node.bias), np.int64))
         values = self.body.constant(np.array([0, 1], np.float32))
         seed = self._op("OneHot", chosen, depth, values, name="target.seed")
+        classes, *pixels = self._shape(node.input)
+        if pixels:
+            pixel = self._op("Reshape", seed, self._constant((-1, classes, 1, 1)), name="target.pixel")
+            seed = self._op("Expand", pixel, self._constant((1, classes, *pixels)), name="target.map")
         return _Gradient(seed, node.scale.astype(np.float64))
 
     def _mask(self, node: Requantize, gradient: _Gradient) -> _Gradient:
@@ -172,17 +190,15 @@ class _Reverse:
 
     def _convolution(self, node: Conv, gradient: _Gradient, factor: float) -> _Gradient:
         weights = self._weights(node, gradient.factor / factor)
-        kernel = node.weights.codes.shape[2:]
         if node.stride == (1, 1) and node.weights.codes.shape[1] >= _FEW:
             turned = self._turned(node, weights)
-            pads = tuple(size - 1 - pad for size, pad in zip(kernel, node.padding, strict=True)) * 2
-            attributes: dict[str, Any] = {"pads": pads, "group": node.groups}
+            pads = tuple(size - 1 - pad for size, pad in zip(node.reach * 2, sides(node.padding), strict=True))
+            attributes = placed(node) | {"pads": pads}
+            del attributes["strides"]
             tensor = self._op("Conv", gradient.tensor, turned, name=node.name, attributes=attributes)
         else:
-            rest = self._rest(node.input, kernel, node.stride, node.padding)
-            attributes = {
-                "strides": node.stride, "pads": node.padding * 2, "output_padding": rest, "group": node.groups,
-            }  # fmt: skip
+            rest = self._rest(node.input, node.reach, node.stride, node.padding)
+            attributes = placed(node) | {"output_padding": rest}
             tensor = self._op("ConvTranspose", gradient.tensor, weights, name=node.name, attributes=attributes)
         return _Gradient(tensor, np.array([factor]))
 
@@ -211,6 +227,56 @@ class _Reverse:
         parts = ((-1, -1), (-(2**31), -(2**31)), (2, 3), (-1, -1))
         return self._op("Slice", weights, *(self._constant(part) for part in parts), name=name)
 
+    def _factors(self, node: Multiply, gradient: _Gradient) -> None:
+        """Each operand gets the other one; a gate gets the sum over its pixels."""
+        left, right = self._shape(node.left), self._shape(node.right)
+        values = self.forward.real(node.right)
+        if len(left) != len(right):
+            values = self._op("Reshape", values, self._constant((-1, *right, 1, 1)), name=f"{node.name}.gate")
+        to_the_left = self._op("Mul", gradient.tensor, values, name=f"{node.name}.left")
+        self.parts[node.left].append(_Gradient(to_the_left, gradient.factor))
+        product = self._op("Mul", gradient.tensor, self.forward.real(node.left), name=f"{node.name}.right")
+        if left != right:
+            attributes = {"keepdims": int(len(left) == len(right))}
+            axes = self._constant((2, 3))
+            product = self._op("ReduceSum", product, axes, name=f"{node.name}.pixels", attributes=attributes)
+        self.parts[node.right].append(_Gradient(product, gradient.factor))
+
+    def _split(self, node: Concat, gradient: _Gradient) -> None:
+        """Each input gets its own channels."""
+        first = 0
+        for name in node.inputs:
+            stop = first + self._shape(name)[0]
+            parts = ((first,), (stop,), (1,))
+            tensor = self._op("Slice", gradient.tensor, *map(self._constant, parts), name=f"{node.name}.part")
+            factor = gradient.factor[first:stop] if len(gradient.factor) > 1 else gradient.factor
+            self.parts[name].append(_Gradient(tensor, factor))
+            first = stop
+
+    def _spread(self, node: Select, gradient: _Gradient) -> _Gradient:
+        """Back to the channels that were picked; the others get 0."""
+        shape, picked = self._shape(node.input), node.channels
+        factor = gradient.factor
+        if len(factor) > 1:
+            factor = np.ones(shape[0])
+            factor[list(picked)] = gradient.factor
+        span, rest = contiguous(node), [0] * (len(shape) - 1)
+        first, stop = span or (0, shape[0] - 1)
+        tensor = gradient.tensor
+        if len(picked) < shape[0]:
+            pads = self._constant((0, first, *rest, 0, shape[0] - stop, *rest))
+            tensor = self._op("Pad", tensor, pads, name=f"{node.name}.zeros")
+        if span is None:
+            back = np.full(shape[0], len(picked))
+            back[list(picked)] = range(len(picked))
+            tensor = self._op("Gather", tensor, self._constant(tuple(back)), name=node.name, attributes={"axis": 1})
+        return _Gradient(tensor, factor)
+
+    def _slopes(self, node: Lookup, gradient: _Gradient) -> _Gradient:
+        slopes, places = self.body.constant(node.slopes), self.forward.places[node.name]
+        slope = self._op("Gather", slopes, places, name=f"{node.name}.slopes", attributes={"axis": 0})
+        return _Gradient(self._op("Mul", gradient.tensor, slope, name=node.name), gradient.factor)
+
     def _max_pool(self, node: MaxPool, gradient: _Gradient) -> _Gradient:
         """Each window's gradient, added at the place of its first maximum; places count through the whole batch.
 
@@ -219,7 +285,7 @@ class _Reverse:
         """
         codes, name = self.forward.codes[node.input], node.name
         real = self._op("Cast", codes, name=f"{name}.float", attributes={"to": TensorProto.FLOAT})
-        attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.padding * 2}
+        attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": sides(node.padding)}
         _, indices = self.body.ops("MaxPool", real, names=(f"d {name}.max", f"d {name}.found"), attributes=attributes)
         flat = self._constant((-1,))
         places = self._op("Reshape", indices, flat, name=f"{name}.places")
@@ -270,10 +336,11 @@ class _Reverse:
         attributes = {"strides": node.stride, "output_padding": rest, "group": channels}
         return _Gradient(self._op("ConvTranspose", tensor, one, name=node.name, attributes=attributes), factor)
 
-    def _rest(self, name: str, kernel: tuple[int, ...], stride: tuple[int, int], padding: tuple[int, int]) -> list[int]:
+    def _rest(self, name: str, kernel: tuple[int, ...], stride: tuple[int, int], padding: Pads) -> list[int]:
         """Return the pixels at the lower and the right edge that no window reaches."""
         sizes = self._shape(name)[1:]
-        return [(sizes[axis] + 2 * padding[axis] - kernel[axis]) % stride[axis] for axis in (0, 1)]
+        pads = sides(padding)
+        return [(sizes[axis] + pads[axis] + pads[axis + 2] - kernel[axis]) % stride[axis] for axis in (0, 1)]
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self.forward.tensors[name].shape

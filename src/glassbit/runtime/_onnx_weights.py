@@ -49,20 +49,20 @@ def integers(body: Body, weights: Weights, name: str) -> str:
     return body.op("Sub", wide, body.constant(np.array(weights.offset, np.int32)), name=f"{name}.integers")
 
 
-def operand(body: Body, values: str, weights: Weights, largest_input: int, name: str) -> Operand:
+def operand(body: Body, values: str, weights: Weights, span: int, name: str) -> Operand:
     """W for a kernel that multiplies it with uint8 codes.
 
-    int8 with zero point 0, the fastest, where no pair of products can saturate: `2 a_max w_max <= 32767`. Else uint8
+    int8 with zero point 0, the fastest, where no pair of products can saturate: `2 span w_max <= 32767`. Else uint8
     with zero point 128, whose kernels are exact on every CPU.
 
     Args:
         body: where it is written.
         values: the name of W, int32.
         weights: W.
-        largest_input: a_max, the largest of the uint8 codes.
+        span: of the window of the codes, the largest value that is stored of one.
         name: of the layer.
     """
-    if 2 * largest_input * int(np.abs(weights.values).max(initial=0)) <= SATURATION:
+    if 2 * span * int(np.abs(weights.values).max(initial=0)) <= SATURATION:
         narrow = body.op("Cast", values, name=f"{name}.int8", attributes={"to": TensorProto.INT8})
         return Operand(narrow, body.constant(np.array(0, np.int8)))
     shifted = body.op("Add", values, body.constant(np.array(128, np.int32)), name=f"{name}.shifted")

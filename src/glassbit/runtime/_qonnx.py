@@ -14,7 +14,7 @@ from glassbit._arguments import require
 from glassbit._errors import UsageError
 from glassbit._files import replacing
 from glassbit._takes import PATH, takes
-from glassbit.intgraph import EXACT, IntGraph, Logits, Requantize, power
+from glassbit.intgraph import EXACT, IntGraph, Logits, Requantize, TensorInfo, power
 
 from ._extras import need
 from ._names import IMAGE, LOGITS, QONNX
@@ -83,10 +83,14 @@ def _check(graph: IntGraph) -> None:
     wide = [
         f"{reach} in {node.input}, with its bias"
         for node in graph.nodes
-        if isinstance(node, Requantize | Logits)
-        and (reach := tensors[node.input].bound + int(np.abs(node.bias.astype(np.int64)).max())) >= EXACT
+        if isinstance(node, Requantize | Logits) and (reach := _reach(node, tensors[node.input])) >= EXACT
     ]
     if wide:
         raise UsageError(
             f"QONNX: accumulators must be below {power(EXACT)}, as QONNX computes in float32; got {', '.join(wide)}"
         )
+
+
+def _reach(node: Requantize | Logits, read: TensorInfo) -> int:
+    """Return the largest |accumulator|, of all pixels where they are added, and |bias| together."""
+    return read.bound * (read.pixels if isinstance(node, Logits) else 1) + int(np.abs(node.bias.astype(np.int64)).max())

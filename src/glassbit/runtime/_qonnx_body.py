@@ -5,27 +5,32 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from glassbit.intgraph import (
-    Add,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Input,
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
+    sides,
 )
 
 from ._names import IMAGE, LOGITS, QONNX
 from ._onnx_body import Array, Body
-from ._onnx_forward import by_channel, steps
+from ._onnx_forward import by_channel, placed, steps
 
 
 class QuantForward:
@@ -53,8 +58,7 @@ class QuantForward:
             case Input():
                 return self._op("Sub", IMAGE, self._real(np.array(node.zero)), name=node.name) if node.zero else IMAGE
             case Conv():
-                attributes = {"strides": node.stride, "pads": node.padding * 2, "group": node.groups}
-                attributes["kernel_shape"] = node.weights.codes.shape[2:]
+                attributes = placed(node) | {"kernel_shape": node.weights.codes.shape[2:]}
                 return self._op(
                     "Conv", self._made[node.input], self._weights(node), name=node.name, attributes=attributes
                 )
@@ -63,12 +67,32 @@ class QuantForward:
                 return self._op("Gemm", *operands, name=node.name, attributes={"transB": 1})
             case Requantize():
                 return self._requantize(node)
-            case Add():
-                left = self._times(self._made[node.left], 2**node.left_shift, f"{node.name}.left")
-                right = self._times(self._made[node.right], 2**node.right_shift, f"{node.name}.right")
-                return self._op("Add", left, right, name=node.name)
+            case Sum():
+                total, *others = (
+                    self._times(self._made[name], 2**shift, f"{node.name}.operand")
+                    for name, shift in zip(node.inputs, node.shifts, strict=True)
+                )
+                for other in others:
+                    total = self._op("Add", total, other, name=node.name)
+                return total
+            case Multiply():
+                right, shape = self._made[node.right], self.tensors[node.right].shape
+                if len(shape) < len(self.tensors[node.left].shape):
+                    flat = self.body.constant(np.array((-1, *shape, 1, 1), np.int64))
+                    right = self._op("Reshape", right, flat, name=f"{node.name}.gate")
+                return self._op("Mul", self._made[node.left], right, name=node.name)
+            case Concat():
+                parts = [self._made[name] for name in node.inputs]
+                return self._op("Concat", *parts, name=node.name, attributes={"axis": 1})
+            case Select():
+                picked = self.body.constant(np.array(node.channels, np.int64))
+                return self._op("Gather", self._made[node.input], picked, name=node.name, attributes={"axis": 1})
+            case Lookup():
+                first = self._plus(self._made[node.input], np.array(-self.tensors[node.input].low), node.name)
+                places = self._op("Cast", first, name=f"{node.name}.places", attributes={"to": TensorProto.INT64})
+                return self._op("Gather", self._real(node.table), places, name=node.name, attributes={"axis": 0})
             case MaxPool():
-                attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": node.padding * 2}
+                attributes = {"kernel_shape": node.kernel, "strides": node.stride, "pads": sides(node.padding)}
                 return self._op("MaxPool", self._made[node.input], name=node.name, attributes=attributes)
             case AveragePool():
                 channels = self.tensors[node.input].shape[0]
@@ -84,7 +108,11 @@ class QuantForward:
             case Flatten():
                 return self._op("Flatten", self._made[node.input], name=node.name)
             case Logits():
-                sums = self._plus(self._made[node.input], node.bias, node.name)
+                made = self._made[node.input]
+                if len(self.tensors[node.input].shape) > 1:
+                    axes = self.body.constant(np.array((2, 3), np.int64))
+                    made = self._op("ReduceSum", made, axes, name=f"{node.name}.map", attributes={"keepdims": 0})
+                sums = self._plus(made, node.bias, node.name)
                 self.body.last("Mul", sums, self.body.constant(node.scale), output=LOGITS)
                 return LOGITS
             case _:
@@ -100,9 +128,13 @@ class QuantForward:
         axes = len(self.tensors[node.name].shape) - 1
         sums = self._plus(self._made[node.input], by_channel(node.bias, axes), node.name)
         scaled = self._op("Mul", sums, self._real(by_channel(steps(node), axes)), name=f"{node.name}.scaled")
-        operands = (1, 0, (node.high - node.low).bit_length())
-        numbers = (self._real(np.array(value)) for value in operands)
-        return self._quant(scaled, *numbers, signed=node.low < 0, name=node.name)
+        signed = node.low < 0
+        bits = max(node.high.bit_length(), (-node.low - 1).bit_length()) + 1 if signed else node.high.bit_length()
+        numbers = [self._real(np.array(value)) for value in (1, 0, bits)]
+        if (node.low, node.high) == ((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)):
+            return self._quant(scaled, *numbers, signed=signed, name=node.name)
+        codes = self._quant(scaled, *numbers, signed=signed, name=f"{node.name}.wide")
+        return self._op("Clip", codes, *(self._real(np.array(end)) for end in (node.low, node.high)), name=node.name)
 
     def _quant(self, read: str, scale: str, zero: str, bits: str, *, signed: bool, name: str) -> str:
         output = self.body.reserve(name)

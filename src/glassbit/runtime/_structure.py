@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     import onnx
 
 _POOL = ("kernel_shape", "pads", "strides")
+_CONV = ("dilations", "group", "pads", "strides")
 OPERATORS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("Add", "Clip", "DequantizeLinear", "Equal", "Expand", "Flatten", "Less", "MatMul"), ()),
     **dict.fromkeys(("MatMulInteger", "Mul", "OneHot", "Pad", "QuantizeLinear", "Reshape", "Size", "Slice"), ()),
     **dict.fromkeys(("Sub", "Sum", "Where"), ()),
     "ArgMax": ("axis", "keepdims"),
     "Cast": ("to",),
+    "Concat": ("axis",),
     "ConstantOfShape": ("value",),
-    "Conv": ("group", "pads", "strides"),
-    "ConvTranspose": ("group", "output_padding", "pads", "strides"),
+    "Conv": _CONV,
+    "ConvInteger": _CONV,
+    "ConvTranspose": (*_CONV, "output_padding"),
+    "Gather": ("axis",),
     "MaxPool": _POOL,
-    "QLinearConv": ("group", "pads", "strides"),
+    "QLinearConv": _CONV,
     "ReduceL1": ("keepdims",),
+    "ReduceSum": ("keepdims",),
     "ScatterElements": ("reduction",),
     "Transpose": ("perm",),
 }
@@ -38,9 +43,17 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
 _OPSETS, _IR = range(21, 26), range(8, 14)
 _NODES, _ELEMENTS, _ALL_ELEMENTS, _PRODUCTS = 20_000, 2**27, 2**31, 2**39
 _SIDE = 2**16
-_FIXED = {"Reshape": (1,), "Expand": (1,), "ConstantOfShape": (0,), "Pad": (1,), "Slice": (1, 2, 3, 4), "OneHot": (1,)}
+_FIXED = {
+    "Reshape": (1,),
+    "Expand": (1,),
+    "ConstantOfShape": (0,),
+    "Pad": (1,),
+    "Slice": (1, 2, 3, 4),
+    "OneHot": (1,),
+    "ReduceSum": (1,),
+}
 """The inputs that decide on shapes, which must be constants of the file."""
-_LOWEST = {"strides": 1, "kernel_shape": 1, "group": 1, "pads": 0, "output_padding": 0}
+_LOWEST = {"dilations": 1, "strides": 1, "kernel_shape": 1, "group": 1, "pads": 0, "output_padding": 0}
 
 
 def problem(model: onnx.ModelProto) -> str | None:
@@ -163,7 +176,7 @@ def _of_the_shapes(model: onnx.ModelProto) -> Iterator[str]:
 
 
 def _products(node: onnx.NodeProto, reads: list[tuple[int, ...]], made: tuple[int, ...]) -> int:
-    weights: Mapping[str, int] = {"Conv": 1, "QLinearConv": 3, "ConvTranspose": 1}
+    weights: Mapping[str, int] = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3, "ConvTranspose": 1}
     size = math.prod(made)
     if node.op_type in weights:
         place = weights[node.op_type]
