@@ -37,7 +37,7 @@ def _wrong_norm(monkeypatch: pytest.MonkeyPatch) -> None:
     from glassbit.deploy import _fold
 
     right = _fold._batchnorm
-    monkeypatch.setattr(_fold, "_batchnorm", lambda norm, shift: (right(norm, shift)[0], shift, right(norm, shift)[2]))
+    monkeypatch.setattr(_fold, "_batchnorm", lambda named, norm, shift: (right(named, norm, shift)[0], shift))
 
 
 def _change(monkeypatch: pytest.MonkeyPatch, method: str, change: Callable[[Any], Any]) -> None:
@@ -71,7 +71,7 @@ def _wrong_level(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("fault", "named"),
     [
-        (_wrong_norm, "stage1.conv values"),
+        (_wrong_norm, "stage1.bn values"),
         (_negated, "stage2.conv weights"),
         (_shifted, "stage2.conv values"),
         (_wrong_level, "stage2.relu values"),

@@ -78,10 +78,9 @@ def integer_weights(layer: nn.Module, weight: Tensor) -> tuple[Tensor, float]:
     return rounded(values.round().clamp(-largest, largest), values), step
 
 
-def batchnorm(norm: nn.BatchNorm2d, bias: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
+def batchnorm(norm: nn.BatchNorm2d, bias: Tensor | float) -> tuple[Tensor, Tensor]:
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    sign = gain.detach().sign()
-    return gain * sign, norm.bias.double() + gain * (bias - norm.running_mean.double()), sign
+    return gain, norm.bias.double() + gain * (bias - norm.running_mean.double())
 
 
 def requantized(
@@ -116,14 +115,14 @@ def slow(model: Deployed, x: Tensor) -> Tensor:
     weights, unit = integer_weights(net.conv1, scaled)
     missing = torch.tensor([(ZERO / 255 - m) / s * s / deviation for m, s in zip(MEAN, STD, strict=True)]).double()
     constant = (weights * unit * missing.view(1, 2, 1, 1)).sum((1, 2, 3))
-    gain, shift, sign = batchnorm(net.bn1, net.conv1.layer.bias.double() + constant)
-    acc = F.conv2d(pixels, weights * sign.view(-1, 1, 1, 1), stride=2, padding=1)
+    gain, shift = batchnorm(net.bn1, net.conv1.layer.bias.double() + constant)
+    acc = F.conv2d(pixels, weights, stride=2, padding=1)
     one = numbers["relu1"].numbers
     codes = requantized(acc, gain, shift, unit * pixel_step, net.relu1, one.factor, one.bias)
     step = net.relu1.scale().double().item()
     weights, unit = integer_weights(net.conv2, net.conv2.layer.weight)
-    gain, shift, sign = batchnorm(net.bn2, 0.0)
-    acc = F.conv2d(codes, weights * sign.view(-1, 1, 1, 1), padding=1)
+    gain, shift = batchnorm(net.bn2, 0.0)
+    acc = F.conv2d(codes, weights, padding=1)
     j = int(model.shifts)
     assert j >= 0
     one = numbers["conv2.operand"].numbers

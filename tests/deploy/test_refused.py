@@ -51,15 +51,16 @@ def both(net: Net, x: Tensor) -> Tensor:
 
 
 CASES = [
-    (
-        Net(lambda net, x: F.relu(net.a(x)), a=conv()),
-        r"Net: the function relu stays in full precision; use an nn\.ReLU",
-    ),
-    (Net(lambda net, x: x.sigmoid()), "Net: the function sigmoid has no integer form"),
-    (Net(lambda net, x: x * 2), "Net: the function mul has no integer form"),
+    (Net(lambda net, x: x.softmax(1)), "Net: the function softmax has no integer form"),
+    (Net(lambda net, x: x * torch.rand(1, 1, 8, 8)), "Net: a constant beside a map must be a number, or a parameter"),
+    (Net(lambda net, x: 1 / x), "Net: the function __rdiv__ has no integer form"),
+    (Net(lambda net, x: x.clamp(min=-1)), "Net: it must clip between two numbers"),
+    (Net(lambda net, x: torch.cat([x, x], 2), features=512), "Net: a concatenation must be along the channels"),
+    (Net(lambda net, x: net.a(x.transpose(2, 3)), a=conv()), "Net|a: the elements of relu must keep their pixels"),
+    (Net(lambda net, x: F.interpolate(x, scale_factor=2), features=1024), "Net: the function interpolate has no integ"),
     (Net(lambda net, x: x if x.max() > -1 else -x), "Net: the function max has no integer form"),
     (Net(lambda net, x: F.dropout(x)), "Net: dropout acts in eval mode; use an nn.Dropout module, or pass training="),
-    (Net(sequence, a=nn.Sigmoid()), "a: Sigmoid has no integer form"),
+    (Net(sequence, a=nn.GroupNorm(2, 4)), "a: GroupNorm has no integer form"),
     (Net(sequence, a=nn.MaxPool2d(3, 2, ceil_mode=True), features=64), "a: a pool with ceil_mode=True must not have"),
     (Net(sequence, a=nn.MaxPool2d(2, 1, dilation=2), features=144), "a: a max pool must have dilation=1"),
     (
@@ -74,22 +75,9 @@ CASES = [
         Net(sequence, a=conv(padding_mode="circular"), b=nn.ReLU()),
         "a: padding must be of zeros; got padding_mode='circ",
     ),
-    (Net(sequence, a=conv(dilation=2, padding=2), b=nn.ReLU()), r"a: dilation must be 1; got \(2, 2\)"),
-    (Net(sequence, a=nn.Conv2d(4, 4, 2, padding="same"), b=nn.ReLU()), "a: padding='same' needs an odd kernel"),
-    (Net(sequence, a=conv(), b=conv(), c=nn.ReLU()), "b: it reads a with no activation quantizer in between"),
-    (Net(sequence, a=nn.BatchNorm2d(4)), "a: it must come right behind a quantized convolution or linear layer"),
     (
         Net(sequence, a=conv(), b=nn.BatchNorm2d(4, track_running_stats=False), c=nn.ReLU()),
         "b: it needs running statistics; build it with track_running_stats=True",
-    ),
-    (Net(both, a=conv(), b=nn.BatchNorm2d(4), c=nn.ReLU()), r"Net: it reads a, which must feed b and nothing else"),
-    (
-        Net(lambda net, x: net.a(x + x[:, [3, 2, 1, 0]]), a=nn.ReLU()),
-        "Net: the function __getitem__ has no integer form",
-    ),
-    (
-        Net(lambda net, x: net.b(net.a(x) + x + x), a=conv(), b=nn.ReLU()),
-        r"Net: a sum reads the sum sum; put an activat",
     ),
     (Net(lambda net, x: net.a(torch.add(x, x, alpha=2)), a=nn.ReLU()), "Net: a sum must have alpha=1; got 2"),
     (
@@ -142,23 +130,21 @@ def test_the_end_must_be_logits(head: Callable[..., object], reason: str):
 
 
 def test_everything_is_reported_at_once():
-    network = Net(sequence, a=nn.Sigmoid(), b=conv(), c=nn.BatchNorm2d(4, track_running_stats=False), d=nn.Tanh())
+    network = Net(sequence, a=nn.Softmax(1), b=conv(), c=nn.BatchNorm2d(4, track_running_stats=False), d=nn.Tanh())
     with pytest.warns(GlassbitWarning):
         quantize_(network, Plan("mixed", (Rule("*", 4, 4),), edges="full"))
     with pytest.raises(UsageError) as caught:
         Deployed(network, IMAGES)
     assert "stem: this Conv2d stays in full precision; give it bits in the plan" in str(caught.value)
-    network = Net(lambda net, x: net.c(net.a(x).tanh()) + net.b(x).tanh(), a=conv(), b=nn.Softmax(1), c=nn.ReLU())
+    network = Net(lambda net, x: net.c(net.a(x).cos()) + net.b(x).cos(), a=conv(), b=nn.Softmax(1), c=nn.ReLU())
     with pytest.warns(GlassbitWarning):
         quantize_(network, Plan.named("w4a4"))
     with pytest.raises(UsageError) as caught:
         Deployed(network, IMAGES)
-    plain = "the signed values of a plain residual sum have no codes; an nn.ReLU behind the sum makes another network"
     assert str(caught.value).splitlines() == [
-        "deploy: 3 things have no form in integer arithmetic",
-        "  - Net: the function tanh has no integer form (2 times)",
+        "deploy: 2 things have no form in integer arithmetic",
+        "  - Net: the function cos has no integer form (2 times)",
         "  - b: Softmax has no integer form",
-        f"  - Net: it flattens sum with no activation quantizer in between: {plain}, to be trained anew",
     ]
 
 
@@ -201,8 +187,8 @@ def test_sums_of_windows_that_float32_cannot_hold_are_refused():
 
 REASONS = [
     (
-        Net(lambda net, x: net.b(F.gelu(net.a(x))), a=nn.Sequential(conv(), nn.ReLU()), b=conv(dilation=2, padding=2)),
-        ["Net: the function gelu has no integer form", r"b: dilation must be 1; got \(2, 2\)"],
+        Net(lambda net, x: net.b(net.a(x).sin()), a=nn.Sequential(conv(), nn.ReLU()), b=conv(padding_mode="circular")),
+        ["Net: the function sin has no integer form", "b: padding must be of zeros; got padding_mode='circular'"],
     ),
     (
         Net(sequence, a=nn.Conv2d(4, 4, 1, padding=1), b=nn.ReLU(), features=400),
@@ -212,41 +198,18 @@ REASONS = [
         Net(sequence, a=nn.Conv2d(4, 4, 2, padding=2, dilation=2, padding_mode="reflect"), b=nn.ReLU(), features=400),
         [
             "a: padding must be of zeros; got padding_mode='reflect'",
-            r"a: dilation must be 1; got \(2, 2\)",
-            r"a: padding must be below the kernel \(2, 2\); got \(2, 2\)",
         ],
     ),
-    (Net(lambda net, x: net.b(net.p(net.a(x)) + x), a=conv(), b=nn.ReLU(), p=nn.MaxPool2d(3, 1, 1)), [
-        "Net: a sum reads the max pool p of a, which has no codes; put an activation in front of the pool",
-    ]),
-    (Net(sequence, a=conv(), b=conv(), c=nn.ReLU()), [
-        r"b: it reads a with no activation quantizer .*: signed values between two layers \(a linear bottleneck\) have",
-    ]),
-    (Net(lambda net, x: net.b(net.a(x) + x), a=conv(), b=nn.Sequential(conv(), nn.ReLU())), [
-        r"b\.0: it reads sum with no activation quantizer in between: the signed values of a plain residual sum have",
-    ]),
-    (Net(lambda net, x: torch.cat(x.chunk(2, 1), 1)), [
-        "Net: the function chunk has no integer form", "Net: the function cat has no integer form",
-    ]),
-    (Net(lambda net, x: torch.cat(torch.unbind(x, 1)).view(2, 4, 8, 8) + torch.cat(x.split(2, 1), 1)), [
-        "Net: the function unbind has no integer form",
-        "Net: the function split has no integer form",
-        "Net: the function cat has no integer form",
-        "Net: it flattens sum with no activation",
-    ]),
     (Net(lambda net, x: net.a(x)[0], a=nn.MaxPool2d(2, return_indices=True), features=64), [
         "a: a max pool must have dilation=1 and return_indices=False",
     ]),
     (Net(lambda net, x: (x.narrow(1, 0, 2).add_(x.narrow(1, 2, 2)), x)[1]), [
-        r"Net: the function narrow has no integer form \(2 times\)",
+        "Net: the function add_ changes a tensor in place that is read again under another name",
     ]),
     (Net(lambda net, x: x if (x > 1).any().item() else -x), [
         "Net: the function gt has no integer form", "Net: the function any has no integer form",
-        "Net: the function neg has no integer form",
     ]),
     (Net(lambda net, x: x if x.tolist() else -x), ["Net: tolist reads values out of a tensor; what a network"]),
-    (Net(sequence, a=nn.SiLU(inplace=True)), ["a: SiLU has no integer form"]),
-    (Net(sequence, a=nn.Hardtanh(-1, 1)), ["a: Hardtanh has no integer form"]),
     (Net(sequence, a=nn.LSTM(8, 8)), ["a: .* it raised"]),
 ]  # fmt: skip
 
@@ -267,13 +230,7 @@ def test_all_reasons_are_given_and_no_others(network: nn.Module, reasons: list[s
 @pytest.mark.parametrize(
     ("tail", "reason"),
     [
-        ((nn.Conv2d(4, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-         "3: it averages 2 with .*: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.L"),
-        ((nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 3, 1), nn.Flatten()),
-         "4: it averages 3 with .*: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.L"),
-        ((nn.Conv2d(4, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-         "3: it averages 2 with .*; an nn.ReLU between them, or an nn.Linear behind the average in its place, makes a"),
-        ((nn.Conv2d(4, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        ((nn.Conv2d(4, 3, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()),
          "Sequential: the logits .*; what comes last are codes; an nn.Linear at the end makes another network"),
         ((nn.Flatten(), nn.Linear(256, 1)), "Sequential: there must be 2 classes or more; got 1"),
     ],
@@ -285,14 +242,6 @@ def test_heads_are_told_what_they_are(tail: tuple[nn.Module, ...], reason: str):
         Deployed(network, IMAGES)
     assert len(caught.value.problems) == 1
     assert re.match(reason, caught.value.problems[0]), caught.value
-
-
-def test_a_linear_head_in_the_place_of_a_1x1_convolution_computes_the_same():
-    torch.manual_seed(0)
-    head, x = nn.Conv2d(4, 3, 1), torch.rand(2, 4, 5, 5)
-    linear = nn.Linear(4, 3)
-    linear.load_state_dict({"weight": head.weight.flatten(1), "bias": head.bias})
-    assert torch.allclose(head(x).mean((2, 3)), linear(x.mean((2, 3))), atol=1e-6)
 
 
 def test_sums_that_could_overflow_name_their_layer():

@@ -16,7 +16,12 @@ from tests.quant.shared import NETWORKS, Shared
 
 from .networks import pictures, statistics_
 
-WINDOWS = {"shared": (3, 3, 255), "recurrent": (3, 3, 3, 255, 255)}  # the last one of it is of the mean
+WINDOWS = {
+    "shared": (3, 3, 255),
+    "functional": (3, 3, 255),
+    "recurrent": (3, 3, 3, 255, 255),
+    "functional recurrent": (3, 3, 3, 255, 255),
+}  # the last one of it is of the mean
 
 
 def quantized(name: str, plan: Plan) -> models.Classifier:
@@ -47,7 +52,11 @@ def test_windows_of_torchvisions_residual_network() -> None:
 
 @pytest.mark.parametrize("activations", ["pact", "lsq"])
 @pytest.mark.parametrize(
-    ("name", "plan"), [("shared", "w2a2"), ("shared", "w4a4"), ("recurrent", "w4a4"), ("resnet", "w4a4")]
+    ("name", "plan"),
+    [
+        *(("shared", "w2a2"), ("shared", "w4a4"), ("recurrent", "w4a4"), ("resnet", "w4a4")),
+        *(("functional", "w2a2"), ("functional resnet", "w4a4"), ("functional recurrent", "w4a4")),
+    ],
 )
 def test_every_form_gives_the_same_bits(name: str, plan: str, activations: str) -> None:
     model = Deployed(quantized(name, Plan.named(plan, activations=activations)), pictures(1, 16, 8, 2)).eval()
@@ -111,13 +120,16 @@ class Apart(Shared):
         return self.fc(self.relu[2](self.c3(x)).flatten(1))
 
 
+@pytest.mark.parametrize("name", ["shared", "functional"])
 @pytest.mark.parametrize("plan", ["w2a2", "layers-4-2"])
-def test_it_is_the_network_with_an_activation_for_each_call(monkeypatch: pytest.MonkeyPatch, plan: str) -> None:
-    shared = quantized("shared", Plan.named(plan))
+def test_it_is_the_network_with_an_activation_for_each_call(
+    monkeypatch: pytest.MonkeyPatch, plan: str, name: str
+) -> None:
+    shared = quantized(name, Plan.named(plan))
     monkeypatch.setitem(NETWORKS, "shared", Apart)
     apart, images = quantized("shared", Plan.named(plan)), pictures(1, 16)
     states = [model.state_dict() for model in (shared, apart)]
-    assert list(states[0]) == list(states[1])
+    assert sorted(states[0]) == sorted(states[1])
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert torch.equal(shared(images), apart(images))
     graphs = [lower(model, images=images) for model in (shared, apart)]

@@ -150,7 +150,7 @@ def test_lowering_says_what_is_missing():
     ):
         lower(model)
     with pytest.raises(
-        UsageError, match=r"lower: images must be given, to find the range of what is summed \(layer1.0.conv2, "
+        UsageError, match=r"lower: images must be given, to find the range of signed values \(layer1.0.bn2, "
     ):
         lower(model, preprocessing=Preprocessing(1, 12, 12))
     ready = Deployed(model, pictures(1, 12, 8))

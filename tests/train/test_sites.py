@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from glassbit.quant import Plan, quantize_
 from glassbit.train import History, SaliencyGuided, fit, load_checkpoint
 from glassbit.train._monitor import levels, steps, watching
 from glassbit.train._optimizer import parameter_groups
-from tests.quant.shared import IMAGES, ResNet, made
+from tests.quant.shared import IMAGES, FunctionalResNet, ResNet, made
 
 from .worker import made_up
 
 SITES = ["relu", *(f"{block}.relu.{call}" for block in ("layer1.0", "layer1.1", "layer2.0") for call in (0, 1))]
 
 
-def train(out: Path, stop_after: int | None = None) -> History:
+def train(out: Path, stop_after: int | None = None, kind: type[nn.Module] = ResNet) -> History:
     torch.manual_seed(0)
-    network = ResNet()
+    network = kind()
     quantize_(network, Plan.named("w4a4", alpha=2.0, weights="lsq"), example=torch.zeros(2, 1, 8, 8))
 
     def probes(epoch: int, model: torch.nn.Module) -> None:
@@ -49,6 +50,17 @@ def test_resumed_to_the_same_bits_and_logged_by_call(tmp_path: Path) -> None:
         assert list(records[0][name]) == SITES
     assert list(records[-1]["alphas"]) == SITES
     assert len(set(records[-1]["alphas"].values())) == len(SITES)
+
+
+def test_functions_train_deploy_and_export_under_their_names(tmp_path: Path) -> None:
+    train(tmp_path / "run", kind=FunctionalResNet)
+    records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    for record in (records[0], records[-1]):
+        assert sorted(record["alphas"]) == sorted(SITES)
+        assert len(set(record["alphas"].values())) == len(SITES)
+    train(tmp_path / "modules")
+    one, other = (load_checkpoint(tmp_path / name / "best.pt")["model"] for name in ("run", "modules"))
+    assert sorted(one) == sorted(other)
 
 
 def test_what_is_watched_is_named_by_call() -> None:

@@ -170,8 +170,8 @@ PLAN = Text(
         ("on your own images", "plan --model cnn-bn --plan w4a4 --data photos --size 64"),
     ),
     "A plan is a name, or a YAML file with `name:` and `rules:`, each rule with `layers:` (a glob), `weight:` and "
-    "`activation:` (bits). The images of known data sets need not be here. Without --data, resnets are shown on images "
-    "like those of cifar10.",
+    "`activation:` (bits). The images of known data sets need not be here. Without --data, a network is shown with "
+    "the image size, channels and classes that it was published for.",
 )
 DATA = Text(
     "The data sets known by name, and a check of your own.",

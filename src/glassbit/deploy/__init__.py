@@ -1,21 +1,24 @@
 """Quantized networks in integer arithmetic: training and evaluating in torch, and the graph that they become.
 
-A network passes through four vocabularies, each in a file of its own. The layer `conv1`, with BatchNorm behind it and
-4-bit weights, is in turn:
+A network passes through four vocabularies, each in a file of its own. The layer `conv1` with 4-bit weights is in turn:
 
-    symbol   `_match.py`    Accumulators("conv1", origin="layer", normed=True)   what a tensor of the forward pass holds
-    step     `_program.py`  Weighted("conv1", "image", layer="conv1", norm="bn1")   what the network does; no numbers
-    folded   `_folded.py`   FoldedLayer(step, weights=W, bits=4, grid="signed", ...)   the step with its integers, as
-                            tensors that have gradients; made anew for every forward pass
+    symbol   `_symbols.py`  Accumulators("conv1", "conv1")             what a tensor of the forward pass holds
+    step     `_program.py`  Weighted("conv1", "image", layer="conv1")  what the network does; no numbers
+    folded   `_folded.py`   FoldedLayer(step, weights=W, bits=4, ...)  the step with its integers, as tensors that have
+                            gradients; made anew for every forward pass
     node     `intgraph`     Conv("conv1", "image", Weights(codes, 4, "signed"))   frozen, in NumPy: what is shipped
 
-    `_trace`, `_recorder`, `_operations`   forward pass -> symbols and steps      (once, when `Deployed` is made)
-    `_fold`                                steps -> folded steps: `Folding.run`   (every forward pass)
-    `_execute`                             folded steps -> tensors
-    `_intact`, `_fidelity`                 refuse a model that computes something else, and say why (`_causes`)
-    `_lower`                               folded steps -> nodes                  (once, when `lower` is called)
+    `_trace`, `_recorder`         watch the forward pass: quantized layers whole, everything else as functions of torch
+    `_operations`, `_match`       functions -> symbols and steps            (once, when `Deployed` is made)
+    `_shifts`                     how fine signed codes are                 (once, from the images)
+    `_fold`                       steps -> folded steps: `Folding.run`      (every forward pass)
+    `_execute`                    folded steps -> tensors
+    `_intact`, `_fidelity`        refuse a model that computes something else, and say why (`_causes`)
+    `_lower`                      folded steps -> nodes                     (once, when `lower` is called)
 
-`Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is the same class in the last three.
+`Affine`, a BatchNorm or a product with a constant, computes nothing: the same integers stand for other values, which
+the next requantizer takes into account. `Input` and what has no numbers of its own (`Pool`: max pools, flatten, ...) is
+the same class in the last three vocabularies.
 """
 
 from ._beside import Distance as Distance

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 import torch
@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
 
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Multiply, Select, Subsample, SumPool
 
 from . import _ops
 from ._execute import execute
 from ._fold import Folding
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
-from ._match import Accumulators, Codes, Symbol
-from ._program import Activate, Operand
+from ._folded import Folded, FoldedCurve, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, read_by
+from ._program import Activate, Affine, Join, Operand
+from ._symbols import Accumulators, Codes, Symbol
 
 LIMIT = 0.25
 """The largest distance that `check` lets pass; `benchmarks.fidelity` measures what it was set from."""
@@ -40,9 +40,9 @@ class Distance:
         accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
         logits        off = rms(centred(scale (acc + B)) - centred(v)) / rms(centred(v))
 
-    The slack is what rounding the operands of a sum to one code can explain. Codes of an activation must lie on its
-    grid: how far v / step is from an integer counts where it is more. Logits are centred per image, as softmax ignores
-    their mean.
+    The slack is what rounding to codes without a quantizer of the network can explain: operands of sums, curves. Codes
+    of an activation must lie on its grid: how far v / step is from an integer counts where it is more. Logits are
+    centred per image, as softmax ignores their mean.
 
     Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
     tenth of a code, or one accumulator step, takes the place of rms; of logits nothing does.
@@ -117,7 +117,7 @@ class Walk:
         previous = ""
         for step in self.steps:
             now = made[step.name] = self._run(step, [made[name] for name in read_by(step)])
-            for symbol, twin in named.get(step.name, []):
+            for symbol, twin in named.get(step.name, []) if not isinstance(step, FoldedReadout) else []:
                 if isinstance(symbol, Codes):
                     if symbol.unit == self.steps[0].name:
                         continue  # pixels stand for themselves
@@ -126,13 +126,11 @@ class Walk:
                     if symbol.unit in self.activations:
                         nothing = torch.zeros_like(codes)
                         made[step.name] = _Made(codes.round().float(), codes, nothing.float(), nothing, nothing)
-                elif isinstance(step, FoldedLayer) and step.step.norm is not None and not symbol.normed:
-                    continue  # BatchNorm is folded into it, and the twin is from before
                 else:
                     yield self._accumulators(step, now, twin, previous, symbol)
                 previous = step.name
             if isinstance(step, FoldedReadout):
-                yield self._logits(step, now, named[step.step.input][-1][1], previous)
+                yield self._logits(step, now, named[step.name][-1][1], previous)
 
     def _codes(self, step: Folded, now: _Made, twin: Tensor, previous: str, *, on_grid: bool) -> Distance:
         apart = (now.exact - twin).abs() - 0.5 - now.slack
@@ -170,22 +168,36 @@ class Walk:
         match step:
             case FoldedRequantizer():
                 free = _ops.scaled(read[0].value.double(), step.numbers)
-                factor = _ops.per_channel(step.numbers.factor, free)
+                factor = _ops.per_channel(step.numbers.factor, free).abs()
                 exact, clipped = free.clamp(step.numbers.low, step.numbers.high), read[0].clipped
                 slack, biases = read[0].slack * factor, (read[0].biases + 0.5) * factor
+                if not isinstance(step.step, Activate):
+                    slack = slack + 0.5
                 if isinstance(step.step, Operand):
-                    clipped, slack = ((free - exact).abs() > 0.5).float().maximum(clipped), slack + 0.5
+                    clipped = ((free - exact).abs() > 0.5).float().maximum(clipped)
             case FoldedSum():
-                clipped = read[0].clipped.maximum(read[1].clipped)
                 slack, biases = (
-                    _ops.add(left, right, step.left_shift, step.right_shift)
-                    for left, right in ((read[0].slack, read[1].slack), (read[0].biases, read[1].biases))
+                    _ops.add(parts, step.shifts)
+                    for parts in ([each.slack for each in read], [each.biases for each in read])
                 )
-            case MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
-                parts = (read[0].exact, read[0].clipped, read[0].slack, read[0].biases)
-                exact, clipped, slack, biases = (_ops.pool(step, part) for part in parts)
-            case FoldedLayer() | FoldedReadout():
-                pass  # a layer reads codes of the twin, and its sums are exact
+                clipped = torch.stack([each.clipped for each in read]).amax(0)
+            case FoldedCurve():
+                steep = _ops.look_up(read[0].value, step.slopes, step.slopes, low=step.low).abs().double()
+                clipped, slack, biases = read[0].clipped, (read[0].slack + 0.5) * steep + 0.5, read[0].biases * steep
+            case Multiply():
+                left, right = (each.value.abs().double() for each in read)
+                slack = read[0].slack * right + read[1].slack * left
+                biases = read[0].biases * right + read[1].biases * left
+                clipped = read[0].clipped.maximum(read[1].clipped)
+            case MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten() | Select() | Join() | Affine():
+                exact, clipped, slack, biases = (
+                    execute(step, tuple(getattr(each, part) for each in read))
+                    for part in ("exact", "clipped", "slack", "biases")
+                )
+            case FoldedLayer():
+                clipped = _reached(step, read[0].clipped) if read[0].clipped.any() else clipped
+            case FoldedReadout():
+                pass  # sums are exact
             case _:
                 assert_never(step)
         return _Made(value, exact, clipped, slack, biases)
@@ -196,13 +208,18 @@ class Walk:
         values, slack, biases = (part * scale.step for part in (made.exact, made.slack, made.biases))
         if scale.gain is not None:
             gain = _ops.per_channel(scale.gain, values)
-            values, slack, biases = values * gain, slack * gain, biases * gain
+            values, slack, biases = values * gain, slack * gain.abs(), biases * gain.abs()
         return (values if scale.shift is None else values + _ops.per_channel(scale.shift, values)), slack, biases
 
     def _unit(self, step: Folded) -> float:
         """Return the value of one accumulator step, where it is largest."""
         scale = self.scales[step.name]
-        return float(scale.step if scale.gain is None else scale.step * scale.gain.max())
+        return float(scale.step if scale.gain is None else scale.step * scale.gain.abs().max())
+
+
+def _reached(step: FoldedLayer, clipped: Tensor) -> Tensor:
+    """1 where a layer reads something that was clipped, else 0."""
+    return (execute(replace(step, weights=torch.ones_like(step.weights), zero=0), (clipped,)) > 0).float()
 
 
 def _is_activation(step: Folded) -> bool:

@@ -11,6 +11,7 @@ from glassbit.intgraph import LARGEST_SUM, power
 
 from ._fold import Folding
 from ._folded import FoldedLayer, FoldedReadout, FoldedRequantizer
+from ._program import Affine
 
 
 @torch.no_grad()
@@ -25,8 +26,11 @@ def too_large(folding: Folding) -> Iterator[str]:
         if not isinstance(step, FoldedRequantizer | FoldedReadout):
             continue
         source = steps[step.step.input]
+        while isinstance(source, Affine):
+            source = steps[source.input]
         if isinstance(source, FoldedLayer):
             bias = int(step.bias.abs().max())
+            bias += (step.step.over - 1) * source.bound if isinstance(step, FoldedReadout) else 0
             if source.bound + bias >= LARGEST_SUM:
                 most = _reached(source, folding)
                 if most + bias >= LARGEST_SUM:

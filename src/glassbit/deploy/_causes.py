@@ -58,7 +58,7 @@ def _of_the_level(step: Folded, folding: Folding) -> str:
         return ""
     read, out = folding.scales[step.step.input], folding.scales[step.name].step
     ratio = (read.step / out).view(1) if read.gain is None else read.gain * read.step / out
-    factor = step.multiplier * power_of_two(-step.exponent)
+    factor, ratio = (step.multiplier * power_of_two(-step.exponent)).abs(), ratio.abs()
     shown = f"its clipping level of {float(out) * step.numbers.high:.4g}"
     if bool((factor / ratio.clamp(min=1e-300) > 1 + _ROUGH).any()):
         return f"Its codes are too coarse for what they are made of: {shown} is too large; {_LEVELS}"
@@ -73,7 +73,7 @@ def _of_biases(step: Folded, folding: Folding, tensor: Distance) -> str:
         return ""
     name = step.step.input
     read = folding.scales[name]
-    unit = read.step if read.gain is None else read.step * read.gain.max()
+    unit = read.step if read.gain is None else read.step * read.gain.abs().max()
     large = step.bias.abs() >= (LARGEST_BIAS if isinstance(step, FoldedReadout) else EXACT)
     if bool(large.any()):
         return (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -22,12 +20,8 @@ from ._fold import Folding, Normalization
 from ._folded import read_by
 from ._incoming import check_pass
 from ._intact import check_intact
-from ._program import Operand, Sum
+from ._shifts import set_shifts_
 from ._trace import trace
-
-_LARGEST = 127
-_MOST = 8
-_MOST_ALONE = 16
 
 
 class Deployed(PixelNetwork):
@@ -83,7 +77,7 @@ class Deployed(PixelNetwork):
             self.program = trace(model, images, zero=self.normalization.zero)
         device = next((parameter.device for parameter in model.parameters()), images.device)
         self.register_buffer("shifts", torch.zeros(len(self.program.peaks), dtype=torch.int64, device=device))
-        self.shifts.copy_(self._calibrated())
+        set_shifts_(self.folding())
         problems = [*too_large(self.folding())]
         if problems:
             raise ExportError(problems)
@@ -111,26 +105,6 @@ class Deployed(PixelNetwork):
     def folding(self) -> Folding:
         """Return the way from the parameters to the integers of every step; it is run anew for every pass."""
         return Folding(self.program, self.network, self.normalization, self.shifts)
-
-    @torch.no_grad()
-    def _calibrated(self) -> Tensor:
-        """j of every operand: the finest step unit 2^-j with `127 step >= max|z|`."""
-        folding = self.folding()
-        folding.run()
-        operands = {step.name: step for step in self.program.steps if isinstance(step, Operand)}
-        peaks = [0] * len(self.program.peaks)
-        for operand in operands.values():
-            unit = 1.0 if operand.unit is None else float(folding.scales[operand.unit].step)
-            most = _MOST if operand.unit is not None else _MOST_ALONE
-            peak = self.program.peaks[operand.slot]
-            finest = math.floor(math.log2(_LARGEST * unit / peak)) if 0 < peak < math.inf else 0
-            peaks[operand.slot] = min(max(finest, -most), most)
-        for step in self.program.steps:
-            if isinstance(step, Sum) and step.left in operands and step.right in operands:
-                left, right = operands[step.left].slot, operands[step.right].slot
-                coarser = min(peaks[left], peaks[right])
-                peaks[left], peaks[right] = (min(peaks[side], coarser + _MOST) for side in (left, right))
-        return torch.tensor(peaks, dtype=torch.int64)
 
 
 def distances(deployed: Deployed, images: Shaped[Tensor, "n c h w"]) -> tuple[Distance, ...]:

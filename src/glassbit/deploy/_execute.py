@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import torch
 from torch import Tensor
 
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Multiply, Select, Subsample, SumPool
 
 from . import _ops
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
+from ._folded import Folded, FoldedCurve, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
+from ._program import Affine, Join
 
 
 def execute(step: Folded, read: tuple[Tensor, ...], *, training: bool = False) -> Tensor:
@@ -35,13 +37,17 @@ def execute(step: Folded, read: tuple[Tensor, ...], *, training: bool = False) -
                 training=training,
             )
         case FoldedSum():
-            return _ops.add(x, read[1], step.left_shift, step.right_shift)
+            return _ops.add(read, step.shifts)
+        case FoldedCurve():
+            return _ops.look_up(x, step.table, step.slopes, low=step.low)
         case FoldedReadout():
             return _ops.logits(x, step.bias, step.scale, gain=step.gain, shift=step.shift, step=step.unit)
-        case Input():
+        case Join():
+            return torch.cat([*read], 1)
+        case Input() | Affine():
             return x
-        case MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
-            return _ops.pool(step, x)
+        case MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten() | Select() | Multiply():
+            return _ops.pool(step, read)
         case _:
             assert_never(step)
 
@@ -50,6 +56,13 @@ def _layer(step: FoldedLayer, codes: Tensor) -> Tensor:
     x = codes - step.zero if step.zero else codes
     if step.weights.dim() == 2:
         return _ops.linear(x, step.weights, bound=step.bound)
+    at = step.step
     return _ops.conv(
-        x, step.weights, stride=step.step.stride, padding=step.step.padding, groups=step.groups, bound=step.bound
+        x,
+        step.weights,
+        stride=at.stride,
+        padding=at.padding,
+        dilation=at.dilation,
+        groups=step.groups,
+        bound=step.bound,
     )

@@ -20,7 +20,7 @@ from ._beside import Distance, Walk
 from ._causes import cause
 from ._fold import Folding, Normalization
 from ._folded import FoldedReadout
-from ._match import Accumulators
+from ._symbols import Accumulators
 from ._trace import follow
 
 _IMAGES = 16
@@ -48,9 +48,7 @@ def compare(model: nn.Module, folding: Folding, images: Shaped[Tensor, "n c h w"
         _, twins = follow(model, images, zero=folding.normalization.zero)
         readout = walk.steps[-1]
         assert isinstance(readout, FoldedReadout)
-        last = [
-            value for symbol, value in twins if isinstance(symbol, Accumulators) and symbol.name == readout.step.input
-        ]
+        last = [value for symbol, value in twins if isinstance(symbol, Accumulators) and symbol.name == readout.name]
         _check_unwatched(model, images, last[-1])
     return *weights, *walk.compare(twins)
 

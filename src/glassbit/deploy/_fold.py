@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 import torch
@@ -19,19 +20,39 @@ from glassbit.intgraph import (
     Grid,
     Input,
     MaxPool,
+    Multiply,
+    Select,
     Subsample,
     SumPool,
 )
 from glassbit.models import Classifier
 from glassbit.quant import ActivationQuantizer, LearnedScale, QuantizedConv2d, QuantizedLinear, WeightQuantizer
 
+from ._curves import CURVES
 from ._dyadic import dyadic, largest_exponent, power_of_two
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Scale
+from ._folded import Folded, FoldedCurve, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum, Scale
 from ._ops import Learned, Requantizer, straight_through
-from ._program import Activate, Operand, Program, Readout, Rescale, Step, Sum, Weighted
+from ._program import (
+    Activate,
+    Affine,
+    Clip,
+    Constant,
+    Curve,
+    Join,
+    Norm,
+    Operand,
+    Program,
+    Readout,
+    Rescale,
+    Step,
+    Sum,
+    Weighted,
+)
 
 _LEAST_SCALE = 1e-30
 _ROUNDING_ONLY = 0.5
+_CODES = 255
+"""Steps between the least and the largest code of 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +125,14 @@ class Folding:
         self.normalization = normalization
         self.shifts = shifts
         self.scales: dict[str, Scale] = {}
-        self._operands = {step.name: step for step in program.steps if isinstance(step, Operand)}
-        self._divisors = {step.input: step.divisor for step in program.steps if isinstance(step, Rescale)}
         self.from_image = {step.name for step in program.steps if isinstance(step, Input)}
 
     def run(self) -> tuple[Folded, ...]:
         """Return every step with its integers."""
-        return tuple(self._folded(step) for step in self.program.steps)
+        return tuple(self.fold(step) for step in self.program.steps)
 
-    def _folded(self, step: Step) -> Folded:
+    def fold(self, step: Step) -> Folded:
+        """Return a step with its integers; those before it must have been folded."""
         match step:
             case Input():
                 self.scales[step.name] = Scale(self._constant(self.normalization.step), 0, 255)
@@ -121,9 +141,20 @@ class Folding:
                 return self._layer(step)
             case Activate():
                 return self._activate(step)
+            case Affine():
+                self.scales[step.name] = self._rescaled(step)
+                if step.input in self.from_image:
+                    self.from_image.add(step.name)
+                return step
             case Operand():
                 unit = self._constant(1.0) if step.unit is None else self.scales[step.unit].step
                 return self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), SIGNED)
+            case Clip():
+                out = self._constant((step.most - step.least) / _CODES)
+                low = round(step.least / (step.most - step.least) * _CODES)
+                return self._requantizer(step, out, (low, low + _CODES))
+            case Curve():
+                return self._curve(step)
             case Rescale():
                 return self._rescale(step)
             case Sum():
@@ -133,10 +164,16 @@ class Folding:
             case AveragePool() | SumPool():
                 read = self.scales[step.input]
                 reach = step.reach if isinstance(step, SumPool) else math.prod(step.kernel)
-                unit = read.step / self._divisors[step.name]
-                self.scales[step.name] = Scale(unit, reach * read.low, reach * read.high)
+                self.scales[step.name] = Scale(read.step, reach * read.low, reach * read.high)
                 return step
-            case MaxPool() | Subsample() | Flatten():
+            case Join():
+                self.scales[step.name] = self._joined(step)
+                return step
+            case Multiply():
+                left, right = self.scales[step.left], self.scales[step.right]
+                self.scales[step.name] = Scale(left.step * right.step)
+                return step
+            case MaxPool() | Subsample() | Flatten() | Select():
                 self.scales[step.name] = self.scales[step.input]
                 if step.input in self.from_image:
                     self.from_image.add(step.name)
@@ -151,15 +188,11 @@ class Folding:
         return module
 
     def dequantized(self, folded: FoldedLayer) -> Float[Tensor, "o ..."]:
-        """Return what the integer weights of a layer stand for, on normalised images and without BatchNorm's signs."""
+        """Return what the integer weights of a layer stand for, on normalised images."""
         step = folded.step
         weight = folded.weights * (self.scales[step.name].step / self.scales[step.input].step).to(folded.weights.dtype)
         if step.input in self.from_image:
             weight = weight / self._input_channels(self.normalization.kappa, weight, folded.groups).to(weight.dtype)
-        if step.norm is not None:
-            norm = self.network.get_submodule(step.norm)
-            _, _, sign = _batchnorm(norm, torch.zeros(len(weight), dtype=torch.float64, device=weight.device))
-            weight = weight * sign.view(-1, *[1] * (weight.dim() - 1)).to(weight.dtype)
         return weight
 
     def _layer(self, step: Weighted) -> FoldedLayer:
@@ -178,9 +211,6 @@ class Folding:
             offset = self._input_channels(self.normalization.offset, weight, groups)
             shift = shift + (values.double() * offset).flatten(1).sum(1) * step_value
         gain = torch.ones_like(shift)
-        if step.norm is not None:
-            gain, shift, sign = _batchnorm(self.network.get_submodule(step.norm), shift)
-            values = values * sign.view(-1, *[1] * (values.dim() - 1)).to(values.dtype)
         self.scales[step.name] = Scale(step_value, gain=gain, shift=shift)
         zero = self.normalization.zero if image else 0
         reach = max(abs(read.low - zero), abs(read.high - zero))
@@ -193,16 +223,64 @@ class Folding:
         out = quantizer.scale().to(self.shifts.device).double()
         return self._requantizer(step, out, quantizer.codes, quantizer.learned)
 
+    def _rescaled(self, step: Affine) -> Scale:
+        """Return another scale for the same integers."""
+        read, by = self.scales[step.input], step.by
+        if isinstance(by, Constant) and not isinstance(by.factor, str) and by.factor / by.divisor > 0 and by.term == 0:
+            shift = None if read.shift is None else read.shift * by.factor / by.divisor
+            return replace(read, step=read.step * by.factor / by.divisor, shift=shift)
+        gain = self._constant(1.0).view(1) if read.gain is None else read.gain
+        shift = self._constant(0.0).view(1) if read.shift is None else read.shift
+        if isinstance(by, Norm):
+            factor, shift = _batchnorm(self._named, by, shift)
+        else:
+            factor = self._number(by.factor) / by.divisor
+            shift = shift * factor + self._number(by.term)
+        gain, shift = torch.broadcast_tensors(gain * factor, shift)
+        return Scale(read.step, gain=gain, shift=shift)
+
+    def _joined(self, step: Join) -> Scale:
+        """Return the scale of codes side by side; the unit is that of the part with the largest values."""
+        parts = [self.scales[name] for name in step.inputs]
+        widest = max(parts, key=lambda part: float(part.step) * max(-part.low, part.high))
+        if all(bool(part.step == widest.step) for part in parts):
+            return Scale(widest.step, min(part.low for part in parts), max(part.high for part in parts))
+        gains = [(part.step / widest.step).expand(n) for part, n in zip(parts, step.widths, strict=True)]
+        return replace(widest, gain=torch.cat(gains))
+
     def _rescale(self, step: Rescale) -> FoldedRequantizer:
         """Codes as large as 8 bits hold; their step follows from the dyadic factor, which therefore is exact."""
         read = self.scales[step.input]
-        ratio = self._constant(255 / read.high).view(1)
-        multiplier, exponent = dyadic(ratio, low=0, high=255, below=256 / read.high)
-        return self._requantizer(step, read.step / (multiplier * power_of_two(-exponent)).view(()), (0, 255))
+        low, high = (0, _CODES) if read.low == 0 else SIGNED
+        if read.gain is not None:
+            return self._requantizer(step, read.step * max(abs(read.low), read.high) / high, (low, high))
+        most = max(-read.low, read.high)
+        ratio = self._constant(high / most).view(1)
+        multiplier, exponent = dyadic(ratio, low=low, high=high, below=(high + 1) / most)
+        return self._requantizer(step, read.step / (multiplier * power_of_two(-exponent)).view(()), (low, high))
+
+    def _curve(self, step: Curve) -> FoldedCurve:
+        """Return a table of 256 codes at most, as fine as they allow."""
+        read = self.scales[step.input]
+        options = dict(step.options)
+        weight = [self._named(step.weight).detach().double()] if step.weight else []
+        codes = torch.arange(read.low, read.high + 1, device=self.shifts.device, dtype=torch.float64)
+        with torch.enable_grad():
+            x = (codes * read.step.detach()).requires_grad_()
+            y = CURVES[step.function](x, *weight, **options)
+            (slope,) = torch.autograd.grad(y.sum(), x)
+        y = y.detach()
+        least, most = y.min().clamp(max=0), y.max().clamp(min=0)
+        out = ((most - least) / _CODES).clamp(min=_LEAST_SCALE)
+        low = int((least / out).round())
+        window = (low, low + _CODES)
+        self.scales[step.name] = Scale(out, *window)
+        table = (y / out).round().clamp(*window).float()
+        return FoldedCurve(step, table, (slope * read.step / out).float(), read.low, window)
 
     def _requantizer(
         self,
-        step: Activate | Operand | Rescale,
+        step: Activate | Operand | Clip | Rescale,
         out: Float64[Tensor, ""],
         window: tuple[int, int],
         scale: LearnedScale | None = None,
@@ -213,10 +291,13 @@ class Folding:
         with torch.no_grad():
             per_accumulator = read.step / out
             ratio = per_accumulator.view(1) if read.gain is None else read.gain * per_accumulator
-            multiplier, exponent = dyadic(ratio, low=low, high=high)
+            sign = torch.where(ratio < 0, -1, 1)
+            multiplier, exponent = dyadic(ratio.abs(), low=low, high=high)
+            multiplier = multiplier * sign
             bias = torch.zeros_like(ratio)
             if read.shift is not None:
-                bias = read.shift / out / ratio.clamp(min=2.0 ** -largest_exponent(low, high))
+                bias = read.shift / out / (ratio.abs().clamp(min=2.0 ** -largest_exponent(low, high)) * sign)
+                multiplier, exponent = (values.expand(len(bias)) for values in (multiplier, exponent))
             bias = bias.round().clamp(-EXACT, EXACT)
             factor = multiplier * power_of_two(-exponent)
         numbers = Requantizer(bias, factor, low, high, 0.0 if isinstance(step, Activate) else _ROUNDING_ONLY)
@@ -227,28 +308,36 @@ class Folding:
         )
 
     def _sum(self, step: Sum) -> FoldedSum:
-        left, right = (self._exponent(name) for name in (step.left, step.right))
-        finest = torch.maximum(left, right)
-        side, exponent = (step.left, left) if step.left not in self._operands else (step.right, right)
-        unit = self.scales[side].step * power_of_two(exponent)
-        self.scales[step.name] = Scale(unit * power_of_two(-finest))
-        return FoldedSum(step, finest - left, finest - right)
-
-    def _exponent(self, name: str) -> Int64[Tensor, ""]:
-        """j of an operand's step, unit 2^-j; 0 for codes that are the unit."""
-        operand = self._operands.get(name)
-        return self.shifts.new_zeros(()) if operand is None else self.shifts[operand.slot]
+        """Return the shifts of operands whose steps are powers of two apart; the finest is that of the sum."""
+        steps = torch.stack([self.scales[name].step for name in step.inputs])
+        finest = steps.min()
+        self.scales[step.name] = Scale(finest)
+        return FoldedSum(step, tuple((torch.frexp(steps / finest).exponent - 1).long().unbind()))
 
     def _readout(self, step: Readout) -> FoldedReadout:
         read = self.scales[step.input]
-        assert read.gain is not None
-        assert read.shift is not None
+        unit = read.step / step.over
         with torch.no_grad():
-            scale = (
-                torch.maximum(read.gain * read.step, read.shift.abs() / LARGEST_BIAS).clamp(min=_LEAST_SCALE).float()
-            )
-            bias = (read.shift / scale.double()).round().clamp(-LARGEST_BIAS, LARGEST_BIAS)
-        return FoldedReadout(step, bias.long(), scale, read.gain, read.shift, read.step)
+            ones = self._constant(1.0).expand(step.classes)
+            gain = ones if read.gain is None else read.gain.expand(step.classes)
+            shift = torch.zeros_like(ones) if read.shift is None else read.shift.expand(step.classes)
+            size = torch.maximum(gain.abs() * unit, shift.abs() / LARGEST_BIAS).clamp(min=_LEAST_SCALE)
+            scale = torch.where(gain < 0, -size, size).float()
+            bias = (shift / scale.double()).round().clamp(-LARGEST_BIAS, LARGEST_BIAS)
+        return FoldedReadout(step, bias.long(), scale, read.gain, read.shift, unit)
+
+    def _named(self, name: str) -> Tensor:
+        """Return a tensor of the network."""
+        owner, _, attribute = name.rpartition(".")
+        tensor = getattr(self.network.get_submodule(owner), attribute)
+        assert isinstance(tensor, Tensor)
+        return tensor
+
+    def _number(self, value: float | str) -> Float64[Tensor, " c"]:
+        """Return a constant, with one value or one per channel."""
+        if isinstance(value, str):
+            return self._named(value).double().flatten()
+        return self._constant(value).view(1)
 
     def _constant(self, value: float) -> Float64[Tensor, ""]:
         return torch.tensor(value, dtype=torch.float64, device=self.shifts.device)
@@ -267,8 +356,8 @@ def integers(
 ) -> tuple[Float[Tensor, "o ..."], Float64[Tensor, ""], Grid]:
     """Integer weights, the value of 1, and their grid, so that `quantizer(weight) == integer * value`.
 
-    The gradient is the quantizer's own, with the value held constant. LSQ's lowest code is left out: the grid is
-    symmetric, so that BatchNorm's sign can turn it around.
+    The gradient is the quantizer's own, with the value held constant. LSQ's lowest code is left out: back ends may turn
+    the sign of a channel around.
     """
     grid, bits = quantizer.grid, quantizer.bits
     largest = 2**bits - 1 if grid == "odd" else 2 ** (bits - 1) - 1
@@ -279,17 +368,13 @@ def integers(
     return straight_through(y.detach().round().clamp(-largest, largest), y), unit, grid
 
 
-def _batchnorm(norm: nn.Module, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(|gain|, shift, sign) of a BatchNorm with its running statistics, behind a layer with a bias of `shift`."""
-    assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    inverse = 1 / (norm.running_var.double() + norm.eps).sqrt()
-    gamma = inverse if norm.weight is None else norm.weight.double() * inverse
-    shift = (shift - norm.running_mean.double()) * gamma
-    shift = shift if norm.bias is None else shift + norm.bias.double()
-    sign = torch.where(gamma.detach() < 0, -1.0, 1.0)
-    return gamma * sign, shift, sign
+def _batchnorm(named: Callable[[str], Tensor], norm: Norm, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Return gain and shift of a BatchNorm with its running statistics, behind values with a shift of their own."""
+    gamma = 1 / (named(norm.var).double() + norm.eps).sqrt()
+    if norm.weight:
+        gamma = named(norm.weight).double() * gamma
+    shift = (shift - named(norm.mean).double()) * gamma
+    return gamma, shift + named(norm.bias).double() if norm.bias else shift
 
 
 def _bound(values: Tensor, bits: int, grid: Grid, reach: int) -> int:

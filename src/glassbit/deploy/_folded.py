@@ -11,9 +11,9 @@ from torch import Tensor
 from glassbit.intgraph import Grid, Input
 
 from ._ops import Learned, Requantizer
-from ._program import Activate, Operand, Pool, Readout, Rescale, Sum, Weighted, reads
+from ._program import Activate, Affine, Clip, Curve, Join, Operand, Pool, Readout, Rescale, Sum, Weighted, reads
 
-_Step = TypeVar("_Step", bound=Weighted | Activate | Operand | Rescale | Sum | Readout)
+_Step = TypeVar("_Step", bound=Weighted | Activate | Operand | Clip | Curve | Rescale | Sum | Readout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Scale:
 
     Args:
         step: float64, a constant of the gradient.
-        low, high: bounds of codes, before the zero is taken off; of accumulators not used.
+        low, high: bounds of codes, before the zero is taken off, and of sums of them; of other accumulators not used.
         gain, shift: float64, one per channel, with the gradient of the parameters; None is 1 and 0.
     """
 
@@ -54,7 +54,7 @@ class FoldedLayer(_FoldedStep[Weighted]):
     """A `Weighted` step with its integers.
 
     Args:
-        weights: W, signs of BatchNorm's gammas included, straight through to the parameters.
+        weights: W, straight through to the parameters.
         bits, grid: of the weights, see `intgraph.Weights`.
         zero: the code of the input that counts as zero.
         groups: of a convolution.
@@ -70,8 +70,8 @@ class FoldedLayer(_FoldedStep[Weighted]):
 
 
 @dataclass(frozen=True, eq=False)
-class FoldedRequantizer(_FoldedStep[Activate | Operand | Rescale]):
-    """An `Activate`, `Operand` or `Rescale` step with its integers, and what their gradients need."""
+class FoldedRequantizer(_FoldedStep[Activate | Operand | Clip | Rescale]):
+    """An `Activate`, `Operand`, `Clip` or `Rescale` step with its integers, and what their gradients need."""
 
     bias: Int64[Tensor, " c"]
     multiplier: Int64[Tensor, " c"]
@@ -87,8 +87,24 @@ class FoldedRequantizer(_FoldedStep[Activate | Operand | Rescale]):
 class FoldedSum(_FoldedStep[Sum]):
     """A `Sum` step with its shifts."""
 
-    left_shift: Int64[Tensor, ""]
-    right_shift: Int64[Tensor, ""]
+    shifts: tuple[Int64[Tensor, ""], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedCurve(_FoldedStep[Curve]):
+    """A `Curve` step with its table.
+
+    Args:
+        table: the code of each code read, from `low` on.
+        slopes: by how much it changes per code read.
+        low: the least code read.
+        window: the least and the largest code made.
+    """
+
+    table: Float[Tensor, " t"]
+    slopes: Float[Tensor, " t"]
+    low: int
+    window: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +113,12 @@ class FoldedReadout(_FoldedStep[Readout]):
 
     bias: Int64[Tensor, " k"]
     scale: Float[Tensor, " k"]
-    gain: Tensor
-    shift: Tensor
+    gain: Tensor | None
+    shift: Tensor | None
     unit: Tensor
 
 
-Folded = Input | Pool | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedReadout
+Folded = Input | Pool | Affine | Join | FoldedLayer | FoldedRequantizer | FoldedSum | FoldedCurve | FoldedReadout
 
 
 def read_by(step: Folded) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from numbers import Real
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SAME = frozenset({"contiguous", "clone", "float", "detach", "__deepcopy__", "property data", "to"})
@@ -16,7 +18,22 @@ SHAPES = frozenset({"flatten", "reshape", "view", "squeeze", "view_as", "reshape
 
 ADDS = frozenset({"add", "add_", "__add__", "__radd__", "__iadd__"})
 DROPOUTS = frozenset({"dropout", "dropout2d", "dropout_", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"})
-RELUS = frozenset({"relu", "relu_", "hardtanh", "hardtanh_", "relu6"})
+RELUS = frozenset({"relu", "relu_", "relu6", "relu6_", "clamp_min", "clamp_min_"})
+MULTIPLIES = frozenset({"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_"})
+
+ARRANGES: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(Tensor, name)
+        for name in (
+            "__getitem__", "chunk", "split", "split_with_sizes", "tensor_split", "unbind", "narrow", "select",
+            "index_select", "transpose", "permute", "swapaxes", "swapdims", "movedim", "moveaxis", "view", "reshape",
+            "unflatten", "flatten", "squeeze", "unsqueeze", "flip", "roll",
+        )
+    },
+    "channel_shuffle": F.channel_shuffle,
+    "native_channel_shuffle": F.channel_shuffle,
+}  # fmt: skip
+"""Functions that choose elements and put them into another order or shape."""
 
 ASKS = frozenset(
     {
@@ -107,6 +124,22 @@ def why_no_map(name: str, result: Any) -> str:
     if name in MEMORY:
         return f"{name} hands out the memory of a tensor, where changes go unseen; compute with torch functions"
     return f"{name} reads values out of a tensor; what a network calls must not depend on the pixels"
+
+
+def replaced(values: Any, old: Tensor, new: Tensor) -> Any:
+    """Return arguments with one tensor in the place of another, in tuples, lists and dicts of any depth."""
+    if values is old:
+        return new
+    if isinstance(values, tuple | list):
+        return type(values)(replaced(value, old, new) for value in values)
+    if isinstance(values, dict):
+        return {key: replaced(value, old, new) for key, value in values.items()}
+    return values
+
+
+def is_number(value: Any) -> bool:
+    """Whether something is a real number, and no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def bound(names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, assert_never
 
 import numpy as np
@@ -17,6 +18,7 @@ from glassbit._errors import ExportError, GraphError, UsageError
 from glassbit._inputs import check_images, check_network
 from glassbit._random import derive
 from glassbit._sound import copied
+from glassbit._text import listed
 from glassbit.intgraph import (
     About,
     AveragePool,
@@ -24,17 +26,19 @@ from glassbit.intgraph import (
     Input,
     IntGraph,
     MaxPool,
+    Multiply,
     Node,
     Preprocessing,
+    Select,
     Subsample,
     SumPool,
 )
 
 from ._deployed import Deployed
 from ._fidelity import check
-from ._folded import Folded, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
+from ._folded import Folded, FoldedCurve, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
 from ._intact import changes, check_intact
-from ._program import Operand
+from ._program import Affine, Join, Operand
 from ._torch_graph import TorchGraph
 
 _NOISE = 4
@@ -151,7 +155,28 @@ def _check_bits(deployed: Deployed, graph: IntGraph, noise: Tensor) -> None:
 @torch.no_grad()
 def integer_nodes(deployed: Deployed) -> tuple[Node, ...]:
     """Return the nodes of a network on the CPU; that they obey the rules of a graph is not checked."""
-    return tuple(_node(step) for step in deployed.folding().run())
+    sources: dict[str, str] = {}
+    nodes = []
+    for step in deployed.folding().run():
+        if isinstance(step, Affine):  # the same integers under another name
+            sources[step.name] = sources.get(step.input, step.input)
+        else:
+            nodes.append(_renamed(_node(step), sources))
+    return tuple(nodes)
+
+
+def _renamed(node: Node, sources: Mapping[str, str]) -> Node:
+    """Return a node that reads integers by the names of the tensors that hold them."""
+    names: dict[str, Any] = {
+        field.name: _source(getattr(node, field.name), sources)
+        for field in fields(node)
+        if field.name in ("input", "left", "right", "inputs")
+    }
+    return replace(node, **names)
+
+
+def _source(names: str | tuple[str, ...], sources: Mapping[str, str]) -> str | tuple[str, ...]:
+    return sources.get(names, names) if isinstance(names, str) else tuple(sources.get(name, name) for name in names)
 
 
 def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preprocessing | None) -> Deployed:
@@ -161,11 +186,11 @@ def _converted(model: nn.Module, images: Tensor | None, preprocessing: Preproces
         raise UsageError("lower: images or preprocessing must be given, to know the size of images; got neither")
     shape = (preprocessing.channels, preprocessing.height, preprocessing.width)
     deployed = Deployed(copied("lower", model), _noise(shape))
-    summed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
-    if summed:
+    signed = [step.input for step in deployed.program.steps if isinstance(step, Operand)]
+    if signed:
         raise UsageError(
-            f"lower: images must be given, to find the range of what is summed ({', '.join(summed)}); got none; pass a "
-            "few hundred, or make a Deployed from them and train it"
+            "lower: images must be given, to find the range of signed values "
+            f"({listed(signed, longest=60)}); got none; pass a few hundred, or make a Deployed from them and train it"
         )
     return deployed
 
@@ -176,19 +201,26 @@ def _node(step: Folded) -> Node:
             at, weights = step.step, _weights(step)
             if step.weights.dim() == 2:
                 return intgraph.Linear(at.name, at.input, weights)
-            return intgraph.Conv(at.name, at.input, weights, at.stride, at.padding, step.groups)
+            padding = at.padding[:2] if at.padding[:2] == at.padding[2:] else at.padding
+            return intgraph.Conv(at.name, at.input, weights, at.stride, padding, step.groups, at.dilation)
         case FoldedRequantizer():
             bias, multiplier, exponent = map(_int32, (step.bias, step.multiplier, step.exponent))
             low, high = step.numbers.low, step.numbers.high
             return intgraph.Requantize(step.name, step.step.input, bias, multiplier, exponent, low, high)
         case FoldedSum():
-            at_sum = step.step
-            return intgraph.Add(step.name, at_sum.left, at_sum.right, int(step.left_shift), int(step.right_shift))
+            return intgraph.Sum(step.name, step.step.inputs, tuple(map(int, step.shifts)))
+        case FoldedCurve():
+            low, high = step.window
+            return intgraph.Lookup(step.name, step.step.input, _int32(step.table), step.slopes.numpy(), low, high)
+        case Join():
+            return intgraph.Concat(step.name, step.inputs)
         case FoldedReadout():
             scale = step.scale.numpy().astype(np.float32)
             return intgraph.Logits(step.name, step.step.input, _int32(step.bias), scale)
-        case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+        case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten() | Select() | Multiply():
             return step
+        case Affine():
+            raise AssertionError("it is the same integers under another name")
         case _:
             assert_never(step)
 

@@ -1,101 +1,61 @@
-"""From the layers that a network calls to the steps of a program."""
+"""From the layers and functions that a network calls to the steps of a program."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import SupportsIndex
+import math
+from dataclasses import replace
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from glassbit.intgraph import EXACT, LEAST_CLASSES, AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import (
+    EXACT,
+    LEAST_CLASSES,
+    AveragePool,
+    Flatten,
+    Input,
+    MaxPool,
+    Multiply,
+    Select,
+    Subsample,
+    SumPool,
+)
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
-from ._program import Activate, Operand, Pair, Program, Readout, Rescale, Step, Sum, Weighted, reads
+from ._geometry import NO_PADS, geometry, of_the_layer, too_wide
+from ._program import (
+    Activate,
+    Affine,
+    Clip,
+    Constant,
+    Curve,
+    Join,
+    Norm,
+    Operand,
+    Pads,
+    Pair,
+    Program,
+    Readout,
+    Rescale,
+    Step,
+    Sum,
+    Weighted,
+    reads,
+)
+from ._symbols import UNKNOWN, Accumulators, Arranged, Codes, Lost, Padded, RefusedError, Symbol, Unknown
 from ._windows import Windows
 
 _IMAGE = "image"
 _LARGEST_SUM = 255 * EXACT // 256
 """Of an average pool, whose requantizer to 0..255 has at least the factor 2^-16."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Codes of at most 8 bits.
-
-    Args:
-        name: of the tensor.
-        unit: of the tensor whose step is theirs: pools keep it.
-    """
-
-    name: str
-    unit: str
-
-
-@dataclass(frozen=True)
-class Accumulators:
-    """Wide integers that wait for a quantizer.
-
-    Args:
-        name: of the tensor.
-        origin: what made them: a layer, or a sum.
-        normed: a BatchNorm is already folded in.
-        pools: max pools that came before the quantizer; as it is monotone, they run after it.
-    """
-
-    name: str
-    origin: str
-    normed: bool = False
-    pools: tuple[tuple[str, Pair, Pair, Pair], ...] = ()
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """A map or features that a refused operation made: taken for whatever the next operation reads."""
-
-
-@dataclass(frozen=True)
-class Lost(Unknown):
-    """Numbers that a refused operation made and that are neither a map nor features."""
-
-
-@dataclass(frozen=True)
-class Stale:
-    """What a tensor held, before it was changed in place under another name.
-
-    Args:
-        owner: the layer that changed it.
-        reason: why it must not be read any more.
-    """
-
-    owner: str
-    reason: str
-
-
-Symbol = Codes | Accumulators | Unknown | Stale
-UNKNOWN = Unknown()
-LOST = Lost()
-_BLANK = "?"
-_NEW = "makes another network, to be trained anew"
-_HEAD = f"what comes last are codes; an nn.Linear at the end {_NEW}"
-
-
-class RefusedError(Exception):
-    """Why one operation cannot be deployed; collected, and reported together with all others.
-
-    Args:
-        reasons: one or more.
-    """
-
-    def __init__(self, *reasons: str) -> None:
-        super().__init__(*reasons)
-        self.reasons = reasons
+_LEAST = -128
+_BLANK = Codes("?", "?")
 
 
 class Builder:
     """Collects the steps of a network, one called operation after the other.
+
+    What reads codes gets them: signed codes of 8 bits are made of accumulators where no quantizer made codes.
 
     Args:
         channels, height, width: of the image.
@@ -108,158 +68,277 @@ class Builder:
         self.image: Symbol = Codes(_IMAGE, _IMAGE)
         self._names = {_IMAGE}
         self._highest = {_IMAGE: 255}
-        self._plain: set[str] = set()
-        self._layers: dict[str, nn.Module] = {}
+        self._signed: dict[Accumulators, Codes] = {}
+        self._unsigned: set[str] = set()
+        self._heads: dict[str, tuple[str, int]] = {}
 
     def weighted(self, name: str, module: QuantizedConv2d | QuantizedLinear, x: Symbol, value: Tensor) -> Symbol:
-        """Record a layer with weights."""
+        """Return the accumulators of a layer with weights."""
         if isinstance(x, Lost) and isinstance(module, QuantizedLinear):
             return x
-        misread = self._misread(x, "reads")
-        reasons = [*([misread] if misread else []), *_of_the_layer(module, value)]
+        reasons = [*of_the_layer(module, value)]
         if reasons:
             raise RefusedError(*reasons)
-        codes, made = self._codes(x, "reads"), self._fresh(name)
-        self._layers[made] = module.layer
+        codes, pads = self._padded(x, value)
+        if isinstance(module, QuantizedConv2d) and (reason := too_wide(module.layer, pads)):
+            raise RefusedError(reason)
+        made = self._fresh(name)
         if isinstance(module, QuantizedLinear):
             self.steps.append(Weighted(made, codes.name, name))
         else:
-            layer = module.layer
-            self.steps.append(Weighted(made, codes.name, name, None, pair(layer.stride), _padding(layer)))
-        return Accumulators(made, "layer")
+            shape = geometry(module.layer, pads)
+            self.steps.append(Weighted(made, codes.name, name, shape.stride, shape.padding, shape.dilation))
+        return Accumulators(made, made)
 
-    def norm(self, name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, x: Symbol) -> Symbol:
-        """Record a BatchNorm as part of the layer in front of it."""
-        if module.running_mean is None or module.running_var is None:
-            raise RefusedError("it needs running statistics; build it with track_running_stats=True")
+    def affine(self, name: str, x: Symbol, value: Tensor, by: Norm | Constant) -> Symbol:
+        """Return the same integers with another meaning: BatchNorm, and products and sums with constants."""
         if isinstance(x, Unknown):
             return x
-        if not isinstance(x, Accumulators) or x.origin != "layer" or x.pools:
-            raise RefusedError(
-                "it must come right behind a quantized convolution or linear layer, to be folded into it"
-            )
-        if x.normed or x.name in self._plain:
-            raise RefusedError(f"{x.name} must feed this BatchNorm and nothing else")
-        index = next(index for index, step in enumerate(self.steps) if step.name == x.name)
-        step = self.steps[index]
-        assert isinstance(step, Weighted)
-        if step.norm is not None:
-            raise RefusedError(f"{x.name} must feed one BatchNorm; it feeds {step.norm} already")
-        self.steps[index] = replace(step, norm=name)
-        return replace(x, normed=True)
+        if not isinstance(x, Accumulators) or x.pools:
+            x = self._codes(x, value)
+            if x.unit == _IMAGE:
+                raise RefusedError("the image must be read by a convolution or a linear layer before it is scaled")
+        made = self._fresh(name)
+        self.steps.append(Affine(made, x.name, by))
+        if isinstance(x, Accumulators):
+            return Accumulators(made, x.source)
+        if isinstance(by, Constant) and not isinstance(by.factor, str) and by.factor / by.divisor > 0 and by.term == 0:
+            self._highest[made] = self._highest.get(x.unit, 255)
+            return Codes(made, made, x.low)
+        return Accumulators(made, x.name)
 
-    def activation(self, name: str, module: ActivationQuantizer, x: Symbol) -> Symbol:
-        """Record an activation quantizer."""
+    def activation(self, name: str, module: ActivationQuantizer, x: Symbol, value: Tensor) -> Symbol:
+        """Return the codes of an activation quantizer."""
+        x = self._readable(x, value)
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
-        self.steps.append(Activate(made, self._taken(x), name))
+        self.steps.append(Activate(made, _name(x), name))
         self._highest[made] = module.codes[1]
         return self._pooled(x, Codes(made, made))
 
+    def clip(self, name: str, x: Symbol, value: Tensor, least: float, most: float) -> Symbol:
+        """Return 8-bit codes of the values between two others."""
+        if isinstance(x, Unknown):
+            return x
+        if not (math.isfinite(least) and math.isfinite(most) and least <= 0 <= most and least < most):
+            raise RefusedError(f"it must clip at finite values around 0; got {least:g} and {most:g}; use an nn.ReLU6")
+        x = self._readable(x, value)
+        if isinstance(x, Codes) and x.unit == _IMAGE:
+            raise RefusedError("an activation cannot read the image")
+        made = self._fresh(name)
+        self.steps.append(Clip(made, _name(x), least, most))
+        return self._pooled(x, Codes(made, made, 0 if least == 0 else None))
+
+    def curve(
+        self,
+        name: str,
+        x: Symbol,
+        value: Tensor,
+        function: str,
+        options: tuple[tuple[str, float | str], ...],
+        weight: str,
+    ) -> Symbol:
+        """Return a function of each code."""
+        if isinstance(x, Unknown):
+            return x
+        codes = self._codes(x, value)
+        if codes.unit == _IMAGE:
+            raise RefusedError("an activation cannot read the image")
+        made = self._fresh(name)
+        self.steps.append(Curve(made, codes.name, function, options, weight))
+        return Codes(made, made, None)
+
     def add(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
-        """Record a sum of two branches."""
+        """Return the sum of two branches."""
         if left_value.shape != right_value.shape:
             raise RefusedError(
                 f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
             )
-        for side in (left, right):
-            if isinstance(side, Accumulators) and side.pools:
-                raise RefusedError(
-                    f"a sum reads the max pool {side.pools[-1][0]} of {side.name}, which has no codes; put an "
-                    "activation in front of the pool"
-                )
-            if isinstance(side, Codes) and side.unit == _IMAGE:
-                raise RefusedError("a sum cannot read the image")
-            if isinstance(side, Accumulators) and side.origin == "sum":
-                raise RefusedError(f"a sum reads the sum {side.name}; put an activation between the two")
+        left, right = self._term(left, left_value), self._term(right, right_value)
         made = f"{name}.sum" if name else "sum"
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             made = self._fresh(made)
-            self.steps.append(Sum(made, _BLANK, _BLANK))
-            return Accumulators(made, "sum")
+            self.steps.append(Sum(made, (_BLANK.name, _BLANK.name)))
+            return Accumulators(made, made)
         if isinstance(left, Codes):
             right = self._operand(right, left, right_value)
         elif isinstance(right, Codes):
             left = self._operand(left, right, left_value)
         else:
-            left, right = self._operand(left, None, left_value), self._operand(right, None, right_value)
+            left, right = self._codes(left, left_value), self._codes(right, right_value)
         assert isinstance(left, Codes)
         made = self._fresh(made)
-        self.steps.append(Sum(made, left.name, right.name))
-        return Accumulators(made, "sum")
+        self.steps.append(Sum(made, (left.name, right.name)))
+        return Accumulators(made, made)
 
-    def max_pool(self, name: str, x: Symbol, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
-        """Record the maximum of each window."""
+    def multiply(self, name: str, left: Symbol, right: Symbol, left_value: Tensor, right_value: Tensor) -> Symbol:
+        """Return the product of two maps, or of a map and a gate per channel."""
+        if isinstance(left, Unknown) or isinstance(right, Unknown):
+            return UNKNOWN
+        if left_value.numel() < right_value.numel():
+            left, right, left_value, right_value = right, left, right_value, left_value
+        gate = (*left_value.shape[:2], *[1] * (left_value.dim() - 2))
+        if tuple(right_value.shape) not in (tuple(left_value.shape), gate):
+            raise RefusedError(
+                "a product needs two maps of one shape, or a map and a gate (n, c, 1, 1); got "
+                f"{tuple(left_value.shape)} and {tuple(right_value.shape)}"
+            )
+        map_, gate_ = self._codes(left, left_value), self._codes(right, right_value)
+        if _IMAGE in (map_.unit, gate_.unit):
+            raise RefusedError("a product cannot read the image")
+        made = self._fresh(f"{name}.product" if name else "product")
+        self.steps.append(Multiply(made, map_.name, gate_.name))
+        return Accumulators(made, made)
+
+    def concat(self, name: str, parts: list[Symbol], values: list[Tensor]) -> Symbol:
+        """Return maps side by side, along the channels."""
+        if any(isinstance(part, Unknown) for part in parts):
+            return UNKNOWN
+        if len(parts) == 1:
+            return parts[0]
+        every = [self._term(part, value) for part, value in zip(parts, values, strict=True)]
+        if any(isinstance(part, Codes) and part.unit == _IMAGE for part in every):
+            raise RefusedError("a concatenation cannot read the image")
+        if any(not isinstance(part, Codes) or part.low != 0 for part in every):
+            every = [
+                part if isinstance(part, Codes) and part.low == _LEAST else self._resigned(part, value)
+                for part, value in zip(every, values, strict=True)
+            ]
+        codes = [part for part in every if isinstance(part, Codes)]
+        made = self._fresh(name)
+        widths = tuple(value.shape[1] for value in values)
+        self.steps.append(Join(made, tuple(part.name for part in codes), widths))
+        if len({part.unit for part in codes}) == 1:
+            return Codes(made, codes[0].unit, codes[0].low)
+        if codes[0].low == 0:
+            self._unsigned.add(made)
+        return Accumulators(made, made)
+
+    def arranged(self, name: str, x: Symbol, value: Tensor, symbol: Arranged) -> Symbol:
+        """Return what another order of elements holds: a list of channels, or something that is no map yet.
+
+        Args:
+            name: of the new tensor.
+            x, value: what is arranged.
+            symbol: the places of the elements.
+        """
+        if isinstance(x, Unknown):
+            return x
+        whole = math.prod(symbol.shape)
+        if symbol.places.numel() == whole and bool((symbol.places.flatten().diff() == 1).all()):
+            if tuple(symbol.places.shape) == symbol.shape:
+                return symbol.of
+            if symbol.places.shape == (symbol.shape[0], whole // symbol.shape[0]):
+                return self.flatten(name, symbol.of, value.reshape(symbol.shape))
+        channels = _channels(symbol)
+        if channels is None:
+            return symbol
+        if len(set(channels)) < len(channels):
+            raise RefusedError("channels must each be chosen once; concatenate them instead")
+        codes = self._codes(symbol.of, value)
+        if codes.unit == _IMAGE:
+            raise RefusedError("the channels of the image must stay as they are")
+        made = self._fresh(name)
+        self.steps.append(Select(made, codes.name, channels))
+        return replace(codes, name=made)
+
+    def pad(self, x: Symbol, value: Tensor, pads: Pads) -> Symbol:
+        """Return a map with zeros around it."""
+        if isinstance(x, Unknown):
+            return x
+        codes, before = self._padded(x, value)
+        if min(pads) < 0:
+            raise RefusedError(f"padding must not be negative; got {pads}; slice the map")
+        top, left, bottom, right = (a + b for a, b in zip(before, pads, strict=True))
+        return Padded(codes, (top, left, bottom, right))
+
+    def max_pool(self, name: str, x: Symbol, value: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
+        """Return the largest of each window."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
         if isinstance(x, Unknown):
             return x
-        assert isinstance(x, Codes)
-        if x.unit == _IMAGE and padding != (0, 0):
+        codes, pads = self._padded(x, value)
+        if codes.unit == _IMAGE and (padding != (0, 0) or pads != NO_PADS):
             raise RefusedError("a max pool of the image must have no padding")
+        if pads != NO_PADS and codes.low != 0:
+            raise RefusedError("a max pool must not read padding of zeros around signed values; put an nn.ReLU before")
+        top, left, bottom, right = (own + more for own, more in zip(padding * 2, pads, strict=True))
+        sides = (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
         made = self._fresh(name)
-        self.steps.append(MaxPool(made, x.name, kernel, stride, padding))
-        return Codes(made, x.unit)
+        self.steps.append(MaxPool(made, codes.name, kernel, stride, sides))
+        return Codes(made, codes.unit, codes.low)
 
-    def average_pool(self, name: str, x: Symbol, rows: Windows, columns: Windows, divisor: int = 1) -> Symbol:
-        """Record the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+    def average_pool(
+        self, name: str, x: Symbol, value: Tensor, rows: Windows, columns: Windows, divisor: int = 1
+    ) -> Symbol:
+        """Return the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
         if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
             return x
-        codes = self._codes(x, "averages")
+        codes = self._codes(x, value)
         if codes.unit == _IMAGE:
             raise RefusedError("an average pool cannot read the image")
         pool = SumPool(self._fresh(name), codes.name, rows.weighted, columns.weighted)
-        highest = self._highest[codes.unit]
+        highest = self._highest.get(codes.unit, 255)
         if pool.reach * highest > _LARGEST_SUM:
             raise RefusedError(
                 "the sums of an average pool must be at most 255 x 2^16, so that float32 rounds as integers do; "
                 f"got up to {pool.reach} x {highest}; make its windows smaller or of one size, or give the activation "
                 "before it fewer bits"
             )
-        made = self._fresh(f"{name}.mean")
-        self._highest[made] = 255
         even = None if kernel[0] is None or kernel[1] is None else (kernel[0], kernel[1])
+        mean, made = self._fresh(f"{name}.sums"), self._fresh(f"{name}.mean")
         self.steps += [AveragePool(pool.name, pool.input, even, stride) if even else pool]
-        self.steps += [Rescale(made, pool.name, divisor)]
-        return Codes(made, made)
+        self.steps += [Affine(mean, pool.name, Constant(divisor=divisor)), Rescale(made, mean)]
+        pixels = math.prod(value.shape[2:])
+        if divisor == pixels == kernel[0] * kernel[1] if kernel[0] and kernel[1] else False:
+            layer = isinstance(x, Accumulators) and not x.pools
+            self._heads[made] = (x.name, pixels) if layer and isinstance(x, Accumulators) else (mean, 1)
+        return Codes(made, made, 0 if codes.low == 0 else _LEAST)
 
-    def subsample(self, name: str, x: Symbol, stride: Pair, channels: int) -> Symbol:
-        """Every second pixel, and channels of zeros."""
+    def subsample(self, name: str, x: Symbol, value: Tensor, stride: Pair, channels: int) -> Symbol:
+        """Return every second pixel, and channels of zeros."""
         if isinstance(x, Unknown):
             return x
-        codes = self._codes(x, "subsamples")
+        codes = self._codes(x, value)
         if codes.unit == _IMAGE:
             raise RefusedError("a shortcut cannot read the image")
         made = self._fresh(name)
         self.steps.append(Subsample(made, codes.name, stride, channels))
-        return Codes(made, codes.unit)
+        return replace(codes, name=made)
 
     def flatten(self, name: str, x: Symbol, value: Tensor) -> Symbol:
-        """Flatten maps to features."""
+        """Return features of maps."""
         if isinstance(x, Unknown):
             return x
-        codes = self._codes(x, "averages" if tuple(value.shape[2:]) == (1, 1) else "flattens")
+        codes = self._codes(x, value)
         made = self._fresh(name)
         self.steps.append(Flatten(made, codes.name))
-        return Codes(made, codes.unit)
+        if codes.name in self._heads:
+            self._heads[made] = self._heads[codes.name]
+        elif isinstance(x, Accumulators) and not x.pools and tuple(value.shape[2:]) == (1, 1):
+            self._heads[made] = (x.name, 1)
+        return replace(codes, name=made)
 
     def finish(self, x: Symbol, value: Float[Tensor, "..."]) -> Program:
         """Return the program that ends with the logits."""
         if isinstance(x, Lost):
             return Program(tuple(self.steps), ())
-        linear = {step.name for step in self.steps if isinstance(step, Weighted)}
-        is_linear = isinstance(x, Accumulators) and x.name in linear and not x.pools
-        if value.dim() != 2 or not (is_linear or isinstance(x, Unknown)):
+        head = self._heads.get(x.name) if isinstance(x, Codes) else None
+        if isinstance(x, Accumulators) and not x.pools:
+            head = (x.name, 1)
+        if value.dim() != 2 or not (head or isinstance(x, Unknown)):
+            what = "what comes last are codes; an nn.Linear at the end makes another network, to be trained anew"
             raise RefusedError(
-                "the logits (n, classes) must come straight from a quantized linear layer; "
-                + (_HEAD if isinstance(x, Codes) else f"got a tensor of {tuple(value.shape)}")
+                "the logits (n, classes) must come straight from a quantized linear layer, or be means of maps; "
+                + (what if isinstance(x, Codes) else f"got a tensor of {tuple(value.shape)}")
             )
         if value.shape[1] < LEAST_CLASSES:
             raise RefusedError(f"there must be {LEAST_CLASSES} classes or more; got {value.shape[1]}")
-        self.steps.append(Readout(self._fresh("logits"), self._taken(x)))
+        self.steps.append(Readout(self._fresh("logits"), *(head or (_BLANK.name, 1)), value.shape[1]))
         return Program(self._used(), tuple(self.peaks))
 
     def _used(self) -> tuple[Step, ...]:
@@ -271,70 +350,85 @@ class Builder:
                 kept.append(step)
         return tuple(reversed(kept))
 
-    def _operand(self, x: Symbol, unit: Codes | None, value: Tensor) -> Codes:
-        """`x` as codes whose step is a power of two times the unit's."""
+    def _term(self, x: Symbol, value: Tensor) -> Codes | Accumulators | Unknown:
+        """`x` in a sum or beside others: signed codes where they were made of it before."""
+        if isinstance(x, Unknown):
+            return x
+        x = self._readable(x, value)
+        if isinstance(x, Codes) and x.unit == _IMAGE:
+            raise RefusedError("a sum cannot read the image")
+        if isinstance(x, Accumulators):
+            return self._codes(x, value) if x.pools else self._signed.get(x, x)
+        return x
+
+    def _operand(self, x: Codes | Accumulators, unit: Codes | None, value: Tensor) -> Codes:
+        """`x` as signed codes whose step is a power of two times the unit's."""
         if isinstance(x, Codes) and unit is not None and x.unit == unit.unit:
             return x
-        name = self._taken(x)
-        made = self._fresh(f"{name}.operand")
-        self.steps.append(Operand(made, name, None if unit is None else unit.unit, len(self.peaks)))
+        source = x.source if isinstance(x, Accumulators) else x.name
+        made = self._fresh(f"{source}.operand")
+        self.steps.append(Operand(made, _name(x), None if unit is None else unit.unit, len(self.peaks)))
         self.peaks.append(float(value.detach().abs().max()))
-        result = self._pooled(x, Codes(made, made))
+        self._highest[made] = -_LEAST
+        result = self._pooled(x, Codes(made, made, _LEAST))
         assert isinstance(result, Codes)
         return result
 
-    def _codes(self, x: Symbol, verb: str) -> Codes:
-        """`x`, which must be codes.
+    def _resigned(self, x: Codes | Accumulators | Unknown, value: Tensor) -> Codes:
+        """`x` as signed codes, of its own step where it has one."""
+        if not isinstance(x, Codes):
+            return self._codes(x, value)
+        key = Accumulators(x.name, x.name)
+        if key not in self._signed:
+            made = self._fresh(f"{x.name}.operand")
+            self.steps.append(Operand(made, x.name, x.unit, len(self.peaks)))
+            self.peaks.append(float(value.detach().abs().max()))
+            self._highest[made] = -_LEAST
+            self._signed[key] = Codes(made, made, _LEAST)
+        return self._signed[key]
 
-        Args:
-            verb: what the reader does with it.
-        """
-        misread = self._misread(x, verb)
-        if misread:
-            raise RefusedError(misread)
-        return x if isinstance(x, Codes) else Codes(_BLANK, _BLANK)
-
-    def _misread(self, x: Symbol, verb: str) -> str | None:
-        """Why something that needs codes cannot read `x`."""
-        if not isinstance(x, Accumulators):
-            return None
-        what = f"it {verb} {x.name} with no activation quantizer in between"
-        if x.origin == "sum":
-            return f"{what}: the signed values of a plain residual sum have no codes; an nn.ReLU behind the sum {_NEW}"
-        layer = self._layers[x.name]
-        if verb == "averages" and isinstance(layer, nn.Conv2d) and not x.pools:
-            pointwise = layer.kernel_size == layer.stride == (1, 1) and _padding(layer) == (0, 0) and layer.groups == 1
-            if pointwise:
-                return (
-                    f"{what}: a 1 x 1 convolution as the head; average and flatten before it, and put an nn.Linear "
-                    "with its weights in its place, which computes the same"
-                )
-            return f"{what}; an nn.ReLU between them, or an nn.Linear behind the average in its place, {_NEW}"
-        if verb == "reads":
-            return (
-                f"{what}: signed values between two layers (a linear bottleneck) have no codes; an nn.ReLU between "
-                f"them {_NEW}"
-            )
-        return f"{what}; an nn.ReLU between them {_NEW}"
-
-    def _taken(self, x: Symbol) -> str:
-        """Return the name of what a quantizer is about to read."""
+    def _codes(self, x: Symbol, value: Tensor) -> Codes:
+        """`x` as codes with one step: accumulators become signed ones, once however many read them."""
         if isinstance(x, Unknown):
             return _BLANK
-        assert isinstance(x, Codes | Accumulators)
-        if isinstance(x, Accumulators) and not x.normed:
-            norm = next((step.norm for step in self.steps if isinstance(step, Weighted) and step.name == x.name), None)
-            if norm is not None:
-                raise RefusedError(f"it reads {x.name}, which must feed {norm} and nothing else")
-            self._plain.add(x.name)
-        return x.name
+        x = self._readable(x, value)
+        if isinstance(x, Codes):
+            return x
+        if x not in self._signed:
+            if x.name in self._unsigned and not x.pools:
+                made = self._fresh(f"{x.name}.codes")
+                self.steps.append(Rescale(made, x.name))
+                self._signed[x] = Codes(made, made)
+            else:
+                self._signed[x] = self._operand(x, None, value)
+        return self._signed[x]
 
-    def _pooled(self, x: Symbol, codes: Codes) -> Symbol:
+    def _readable(self, x: Symbol, value: Tensor) -> Codes | Accumulators:
+        """`x`, which must be a map or features as they are."""
+        if isinstance(x, Unknown):
+            return _BLANK
+        if isinstance(x, Padded):
+            raise RefusedError(
+                f"padding of zeros {x.pads} must be read by a convolution or a pool; give the padding to that layer"
+            )
+        if isinstance(x, Arranged):
+            raise RefusedError(
+                f"the elements of {_name(x.of)} must keep their pixels; got another order, of shape "
+                f"{tuple(value.shape)}; only channels may be chosen, shuffled and flattened"
+            )
+        assert isinstance(x, Codes | Accumulators)
+        return x
+
+    def _padded(self, x: Symbol, value: Tensor) -> tuple[Codes, Pads]:
+        return (x.codes, x.pads) if isinstance(x, Padded) else (self._codes(x, value), NO_PADS)
+
+    def _pooled(self, x: Codes | Accumulators, codes: Codes) -> Symbol:
         """Return the max pools that waited for the quantizer of `x`."""
-        result: Symbol = codes
-        for pool in x.pools if isinstance(x, Accumulators) else ():
-            result = self.max_pool(pool[0], result, *pool[1:])
-        return result
+        for name, kernel, stride, padding in x.pools if isinstance(x, Accumulators) else ():
+            made = self._fresh(name)
+            self.steps.append(MaxPool(made, codes.name, kernel, stride, padding))
+            codes = replace(codes, name=made)
+        return codes
 
     def _fresh(self, name: str) -> str:
         """`name`, or with a number when it is taken: a layer may be called several times."""
@@ -348,37 +442,18 @@ class Builder:
         return unused
 
 
-def _of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:
-    """Yield what a layer with weights must be, whatever it reads."""
-    if not module.quantizer.fits_int8:
-        name, bits = type(module.quantizer).__name__, module.quantizer.bits
-        yield f"{name} weights of {bits} bits do not fit int8; use sawb or lsq, or fewer bits"
-    if isinstance(module, QuantizedLinear):
-        if value.dim() != 2:
-            yield f"a linear layer reads flat features (n, c); got {tuple(value.shape)}; flatten them before"
-        return
-    layer = module.layer
-    if layer.padding_mode != "zeros":
-        yield f"padding must be of zeros; got padding_mode={layer.padding_mode!r}"
-    if pair(layer.dilation) != (1, 1):
-        yield f"dilation must be 1; got {layer.dilation}"
-    height, width = layer.kernel_size
-    if layer.padding == "same" and (height % 2 == 0 or width % 2 == 0):
-        yield f"padding='same' needs an odd kernel; got {layer.kernel_size}; give the padding in pixels"
-    elif any(pad >= size for pad, size in zip(_padding(layer), layer.kernel_size, strict=True)):
-        yield f"padding must be below the kernel {tuple(layer.kernel_size)}; got {_padding(layer)}"
+def _name(x: Codes | Accumulators) -> str:
+    return x.name
 
 
-def _padding(layer: nn.Conv2d) -> Pair:
-    if layer.padding == "valid":
-        return (0, 0)
-    if layer.padding == "same":
-        return (layer.kernel_size[0] // 2, layer.kernel_size[1] // 2)
-    assert not isinstance(layer.padding, str)
-    return pair(layer.padding)
-
-
-def pair(value: int | tuple[int, ...]) -> Pair:
-    """Height and width; NumPy's integers become Python's."""
-    values = (value,) if isinstance(value, SupportsIndex) else tuple(value)
-    return operator.index(values[0]), operator.index(values[-1])
+def _channels(symbol: Arranged) -> tuple[int, ...] | None:
+    """Return the channels that were chosen, where each is whole and in its place in every image."""
+    images, pixels = symbol.shape[0], math.prod(symbol.shape[2:])
+    if symbol.places.dim() != len(symbol.shape) or symbol.places.shape[2:] != symbol.shape[2:]:
+        return None
+    if len(symbol.places) != images or not symbol.places.numel():
+        return None
+    chosen = symbol.places[0].flatten(1)[:, 0] // pixels
+    every = symbol.places.new_tensor(range(math.prod(symbol.shape))).view(symbol.shape)
+    same = chosen.max() < symbol.shape[1] and bool((every[:, chosen.long()] == symbol.places).all())
+    return tuple(chosen.tolist()) if same else None

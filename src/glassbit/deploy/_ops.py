@@ -5,6 +5,7 @@ Everything here is exact: float32 holds every integer up to 2^24, and where sums
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
 from glassbit._errors import UsageError
-from glassbit.intgraph import EXACT, AveragePool, Flatten, MaxPool, Subsample, SumPool
+from glassbit.intgraph import EXACT, AveragePool, Flatten, MaxPool, Multiply, Pads, Select, Subsample, SumPool, sides
 from glassbit.quant import Rounding, ScaleGradient
 
 from ._dyadic import power_of_two
@@ -57,16 +58,20 @@ def conv(
     weights: Float[Tensor, "o i kh kw"],
     *,
     stride: Pair,
-    padding: Pair,
+    padding: Pads,
     groups: int,
     bound: int,
+    dilation: Pair = (1, 1),
 ) -> Float[Tensor, "n o y x"]:
     """Return a convolution of integers, exact whatever kernel computes it.
 
     Args:
         bound: the largest absolute value that any partial sum can have.
     """
-    return cast(Tensor, _Conv.apply(x, weights, stride, padding, groups, bound))  # type: ignore[no-untyped-call]
+    top, left, bottom, right = sides(padding)
+    if (top, left) != (bottom, right):
+        x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
+    return cast(Tensor, _Conv.apply(x, weights, stride, (top, left), dilation, groups, bound))  # type: ignore[no-untyped-call]
 
 
 def linear(x: Float[Tensor, "n i"], weights: Float[Tensor, "o i"], *, bound: int) -> Float[Tensor, "n o"]:
@@ -76,25 +81,27 @@ def linear(x: Float[Tensor, "n i"], weights: Float[Tensor, "o i"], *, bound: int
 
 class _Conv(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, stride: Pair, padding: Pair, groups: int, bound: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weights: Tensor, stride: Pair, padding: Pair, dilation: Pair, groups: int, bound: int
+    ) -> Tensor:
         ctx.save_for_backward(x, weights)
-        ctx.options = (stride, padding, groups)
+        ctx.options = (stride, padding, dilation, groups)
         if bound > (_TRANSFORMED if x.is_cuda else EXACT):
             x, weights = x.double(), weights.double()
         with _without_tf32(x):
-            acc = F.conv2d(x, weights, None, stride, padding, 1, groups).round_()
+            acc = F.conv2d(x, weights, None, stride, padding, dilation, groups).round_()
         return acc if bound > EXACT else acc.to(torch.float32)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weights = ctx.saved_tensors
-        stride, padding, groups = ctx.options
+        stride, padding, dilation, groups = ctx.options
         wanted = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], False]
         with _without_tf32(x):
             grad_x, grad_weights, _ = torch.ops.aten.convolution_backward(
-                grad.to(x.dtype), x, weights, None, stride, padding, (1, 1), False, (0, 0), groups, wanted
+                grad.to(x.dtype), x, weights, None, stride, padding, dilation, False, (0, 0), groups, wanted
             )
-        return grad_x, grad_weights, None, None, None, None
+        return grad_x, grad_weights, None, None, None, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +183,7 @@ class _Requantize(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(acc)
         ctx.numbers, ctx.learned, ctx.training = numbers, learned, training
+        ctx.one = gain is not None and len(gain) == 1
         ctx.level_dtype = None if level is None else level.dtype
         return scaled(acc, numbers).round_().clamp_(numbers.low, numbers.high).to(torch.float32)
 
@@ -197,8 +205,10 @@ class _Requantize(torch.autograd.Function):
             grad_acc = (passing * per_channel(numbers.factor, acc)).to(acc.dtype)
         if ctx.needs_input_grad[1]:
             grad_gain = (passing * acc).sum(dims).double() * learned.per_accumulator
+            grad_gain = grad_gain.sum(0, keepdim=True) if ctx.one else grad_gain
         if ctx.needs_input_grad[2]:
             grad_shift = passing.sum(dims).double() * learned.per_code
+            grad_shift = grad_shift.sum(0, keepdim=True) if ctx.one else grad_shift
         if ctx.needs_input_grad[3]:
             rounding = Rounding(ratio, inside, above, learned.per_code)
             grad_level = learned.gradient(grad, rounding).to(ctx.level_dtype)
@@ -216,7 +226,7 @@ def per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 def logits(
-    acc: Float[Tensor, "n k"],
+    acc: Float[Tensor, "n k *hw"],
     bias: Shaped[Tensor, " k"],
     scale: Float[Tensor, " k"],
     *,
@@ -224,7 +234,7 @@ def logits(
     shift: Tensor | None = None,
     step: Tensor | None = None,
 ) -> Float[Tensor, "n k"]:
-    """Accumulators to logits, `float32(acc + B) * scale`.
+    """Accumulators to logits, `float32(acc + B) * scale`; of maps, acc is the sum over the pixels.
 
         d acc = g scale,    d gain = sum g acc step,    d shift = sum g
 
@@ -247,24 +257,52 @@ class _Logits(torch.autograd.Function):
         scale: Tensor,
         step: Tensor | None,
     ) -> Tensor:
+        ctx.scale, ctx.step, ctx.shape, ctx.dtype = scale, step, acc.shape, acc.dtype
+        acc = acc.double().flatten(2).sum(2) if acc.dim() > 2 else acc
         ctx.save_for_backward(acc)
-        ctx.scale, ctx.step = scale, step
         return (acc.double() + bias.double()).to(torch.float32) * scale.to(torch.float32)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (acc,) = ctx.saved_tensors
-        grad_acc = (grad * ctx.scale.to(grad.dtype)).to(acc.dtype) if ctx.needs_input_grad[0] else None
+        grad_acc = None
+        if ctx.needs_input_grad[0]:
+            each = (grad * ctx.scale.to(grad.dtype)).to(ctx.dtype)
+            grad_acc = each.view(*each.shape, *[1] * (len(ctx.shape) - 2)).expand(ctx.shape)
         grad_gain = (grad * acc).sum(0).double() * ctx.step if ctx.needs_input_grad[1] else None
         grad_shift = grad.sum(0).double() if ctx.needs_input_grad[2] else None
         return grad_acc, grad_gain, grad_shift, None, None, None
 
 
-def pool(node: Pool, x: Tensor) -> Tensor:
+def look_up(
+    codes: Float[Tensor, "n *chw"], table: Float[Tensor, " k"], slopes: Float[Tensor, " k"], *, low: int
+) -> Float[Tensor, "n *chw"]:
+    """Return `table[code - low]`, whose gradient is `slopes[code - low]`."""
+    return cast(Tensor, _LookUp.apply(codes, table, slopes, low))  # type: ignore[no-untyped-call]
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor, table: Tensor, slopes: Tensor, low: int) -> Tensor:
+        places = codes.long() - low
+        ctx.save_for_backward(places, slopes)
+        return table[places]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None, None]:
+        places, slopes = ctx.saved_tensors
+        return grad * slopes[places], None, None, None
+
+
+def pool(node: Pool, read: Sequence[Tensor]) -> Tensor:
     """Return the operations without numbers of their own; an average is a sum."""
+    x = read[0]
     match node:
         case MaxPool():
-            return F.max_pool2d(x, node.kernel, node.stride, node.padding)
+            top, left, bottom, right = sides(node.padding)
+            if (top, left) != (bottom, right):
+                x, top, left = F.pad(x, (left, right, top, bottom), value=-math.inf), 0, 0
+            return F.max_pool2d(x, node.kernel, node.stride, (top, left))
         case AveragePool():
             return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
         case SumPool():
@@ -275,6 +313,10 @@ def pool(node: Pool, x: Tensor) -> Tensor:
             return F.pad(x[:, :, ::vertical, ::horizontal], (0, 0, 0, 0, 0, node.channels))
         case Flatten():
             return x.flatten(1)
+        case Select():
+            return x[:, list(node.channels)]
+        case Multiply():
+            return x * read[1].view(*read[1].shape, *[1] * (x.dim() - read[1].dim()))
         case _:
             assert_never(node)
 
@@ -289,14 +331,10 @@ def _matrices(
     return rows, columns
 
 
-def add(
-    left: Float[Tensor, "n c *hw"],
-    right: Float[Tensor, "n c *hw"],
-    left_shift: Int64[Tensor, ""],
-    right_shift: Int64[Tensor, ""],
-) -> Float[Tensor, "n c *hw"]:
-    """Return the sum of two operands, `left 2^left_shift + right 2^right_shift`; below 2^24 by the bounds of both."""
-    return left * power_of_two(left_shift).to(left.dtype) + right * power_of_two(right_shift).to(right.dtype)
+def add(terms: Sequence[Float[Tensor, "n c *hw"]], shifts: Sequence[Int64[Tensor, ""]]) -> Float[Tensor, "n c *hw"]:
+    """Return `sum_i x_i 2^t_i`; below 2^24 by the bounds of all."""
+    parts = [term * power_of_two(shift).to(term.dtype) for term, shift in zip(terms, shifts, strict=True)]
+    return sum(parts[1:], start=parts[0])
 
 
 class Step(Protocol):

@@ -2,33 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from glassbit import intgraph
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Subsample, SumPool
+from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Multiply, Select, Subsample, SumPool
 
 Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+"""Rows above, columns on the left, rows below, columns on the right."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """A quantized convolution or linear layer and the BatchNorm behind it: codes to accumulators.
+    """A quantized convolution or linear layer: codes to accumulators.
 
     Args:
         name: of the layer in the network, and of its accumulators.
         input: the codes that it reads.
         layer: the module's name.
-        norm: the BatchNorm's name, or None.
-        stride, padding: of a convolution.
+        stride, padding, dilation: of a convolution.
     """
 
     name: str
     input: str
     layer: str
-    norm: str | None = None
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Pads = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A BatchNorm, by the names of its tensors: `gain = weight / sqrt(var + eps), shift = bias - mean gain`.
+
+    Args:
+        mean, var: of the running statistics.
+        weight, bias: of gamma and beta; empty for 1 and 0.
+        eps: what is added to the variance.
+    """
+
+    mean: str
+    var: str
+    weight: str
+    bias: str
+    eps: float = field(repr=False)  # a forward that changes it is told so by the name of its layer
+
+
+@dataclass(frozen=True)
+class Constant:
+    """`gain = factor / divisor, shift = term`.
+
+    Args:
+        factor, term: a number, or the name of a tensor with one value, or one per channel.
+        divisor: a number.
+    """
+
+    factor: float | str = 1.0
+    term: float | str = 0.0
+    divisor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Another meaning for the same integers, `gain_c value + shift_c`: nothing is computed.
+
+    Args:
+        name: of the tensor with the new meaning.
+        input: the integers.
+        by: where gain and shift come from.
+    """
+
+    name: str
+    input: str
+    by: Norm | Constant
 
 
 @dataclass(frozen=True)
@@ -48,13 +95,12 @@ class Activate:
 
 @dataclass(frozen=True)
 class Operand:
-    """Accumulators, or codes with another step, to the signed 8-bit codes of one side of a sum.
+    """Integers of any step to signed 8-bit codes whose step is a power of two times a unit.
 
     Args:
         name: of the codes.
         input: what it reads.
-        unit: the codes on the other side, whose step is the unit; None where both sides are such operands, and the unit
-            is 1.
+        unit: the codes on the other side of a sum, whose step is the unit; None for a unit of 1.
         slot: where the network keeps j, for a step of unit 2^-j.
     """
 
@@ -65,40 +111,96 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Sum:
-    """Two tensors of codes, whose steps are a power of two apart, to accumulators."""
-
-    name: str
-    left: str
-    right: str
-
-
-@dataclass(frozen=True)
-class Rescale:
-    """The sums of an average pool to unsigned 8-bit codes.
+class Clip:
+    """Integers of any step to 8-bit codes between two values: `clip(x, least, most)`.
 
     Args:
         name: of the codes.
-        input: the sums.
-        divisor: what makes means of them.
+        input: what it reads.
+        least, most: the values, least <= 0 <= most; 255 codes lie between them.
     """
 
     name: str
     input: str
-    divisor: int
+    least: float
+    most: float
 
 
 @dataclass(frozen=True)
-class Readout:
-    """The accumulators of the last layer to logits."""
+class Curve:
+    """A function of each code, as a table.
+
+    Args:
+        name: of the codes.
+        input: the codes that it reads.
+        function: the name in `_curves.CURVES`.
+        options: its numbers, by name.
+        weight: the name of a tensor with its one parameter, or empty.
+    """
+
+    name: str
+    input: str
+    function: str
+    options: tuple[tuple[str, float | str], ...] = ()
+    weight: str = ""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Tensors of codes, whose steps are powers of two apart, to accumulators."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """Codes side by side, along the channels; each part keeps its step.
+
+    Args:
+        name: of the codes.
+        inputs: the parts.
+        widths: channels of each.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """Sums of codes to codes of 8 bits as large as they hold, unsigned where the sums are.
+
+    Args:
+        name: of the codes.
+        input: the sums.
+    """
 
     name: str
     input: str
 
 
-Pool = MaxPool | AveragePool | SumPool | Subsample | Flatten
+@dataclass(frozen=True)
+class Readout:
+    """The accumulators of the last layer to logits.
+
+    Args:
+        name: of the logits.
+        input: the accumulators; of a map, the sum counts.
+        over: the number of pixels that logits are a mean of.
+        classes: how many logits there are.
+    """
+
+    name: str
+    input: str
+    over: int
+    classes: int
+
+
+Pool = MaxPool | AveragePool | SumPool | Subsample | Flatten | Select | Multiply
 """Nodes without numbers of their own: as steps, with their integers and in the graph they are the same."""
-Step = Input | Pool | Weighted | Activate | Operand | Sum | Rescale | Readout
+Step = Input | Pool | Weighted | Affine | Activate | Operand | Clip | Curve | Sum | Join | Rescale | Readout
 
 
 @dataclass(frozen=True)
@@ -117,9 +219,11 @@ class Program:
 def reads(step: Step) -> tuple[str, ...]:
     """Return the names of the tensors that a step reads."""
     match step:
-        case Sum():
+        case Sum() | Join():
+            return step.inputs
+        case Multiply():
             return (step.left, step.right)
-        case Weighted() | Activate() | Operand() | Rescale() | Readout():
+        case Weighted() | Affine() | Activate() | Operand() | Clip() | Curve() | Rescale() | Readout() | Select():
             return (step.input,)
         case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
             return intgraph.inputs(step)

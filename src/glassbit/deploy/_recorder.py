@@ -15,11 +15,12 @@ from torch.utils.hooks import RemovableHandle
 from glassbit._errors import ExportError
 from glassbit._foreign import told
 
-from ._functions import ADDS, ASKS, NEW, called, in_place, is_same, tensors_in
+from ._functions import ADDS, ASKS, MULTIPLIES, NEW, called, in_place, is_same, tensors_in
 from ._kept import Kept
-from ._match import LOST, UNKNOWN, Builder, Lost, RefusedError, Symbol, Unknown
+from ._match import Builder
 from ._operations import Operations, is_leaf
 from ._program import Program
+from ._symbols import LOST, UNKNOWN, Accumulators, Lost, RefusedError, Symbol, Unknown
 from ._tracked import Read, Tracked, left_behind
 
 
@@ -45,7 +46,7 @@ class Recorder(TorchFunctionMode):
         self.x = x.clone()
         self.again = again
         self.builder = Builder(x.shape[1], x.shape[2], x.shape[3], zero)
-        self.operations = Operations(self.builder)
+        self.operations = Operations(self.builder, network)
         self.tracked = Tracked(type(network).__name__, len(x), keep=keep)
         self.inside: list[str] = []
         self.leaves = 0
@@ -92,7 +93,11 @@ class Recorder(TorchFunctionMode):
             if isinstance(output, Tensor) and self.tracked.problems:  # it came out of something that is reported
                 return None
             raise RefusedError("its output must be the logits, one tensor (n, classes) that depends on the image")
-        return self.builder.finish(read[0][1], output)
+        program = self.builder.finish(read[0][1], output)
+        if self.tracked.keep:
+            name = program.steps[-1].name
+            self.tracked.kept.append((Accumulators(name, name), output.clone()))
+        return program
 
     def __torch_function__(
         self,
@@ -110,8 +115,11 @@ class Recorder(TorchFunctionMode):
         if not (name in ASKS or name in NEW or name.startswith("property ")):
             self.log.append((owner, name))
         read = self.tracked.read(owner, [*args, *kwargs.values()]) if name else []
-        summed = name in ADDS and len(read) > 1
-        made = self._attempt(owner, lambda: self.operations.add(owner, read, args, kwargs), read) if summed else None
+        two = len(read) > 1 and (name in ADDS or name in MULTIPLIES)
+        made: Symbol | list[Symbol] | None = None
+        if two:
+            made = self._attempt(owner, lambda: self.operations.combine(owner, name, read, args, kwargs), read)
+        before = [(self._kept_aside(value, name, kwargs), symbol) for value, symbol in read]
         result = func(*args, **kwargs)
         touched = self.tracked.touched(self.tracked.writes.take())
         if not read:
@@ -128,17 +136,25 @@ class Recorder(TorchFunctionMode):
                 made = read[0][1]
             else:
                 made = self._attempt(
-                    owner, lambda: self.operations.function(owner, name, read, args, kwargs, result), read
+                    owner, lambda: self.operations.function(owner, name, before, args, kwargs, result), read
                 )
         known = not any(isinstance(symbol, Unknown) for _, symbol in read)
+        each = made if isinstance(made, list) else [made] * len(results)
         for value in touched or ([read[0][0]] if changed else []):
-            self.tracked.set(value, left_behind(self.tracked.symbol(value), made, owner, name) if known else UNKNOWN)
-        for value in results:
-            self.tracked.set(value, made)
+            left = left_behind(self.tracked.symbol(value), each[0] if each else UNKNOWN, owner, name)
+            self.tracked.set(value, left if known else UNKNOWN)
+        for value, symbol in zip(results, each, strict=True):
+            self.tracked.set(value, symbol)
         return result
 
-    def _attempt(self, owner: str, make: Callable[[], Symbol], read: Read) -> Symbol:
-        """Return what `make` returns. If it refuses, note its reasons and go on with codes of some kind.
+    @staticmethod
+    def _kept_aside(value: Tensor, name: str, kwargs: dict[str, Any]) -> Tensor:
+        """Return a copy of what a call will change in place."""
+        writes = in_place(name) or name.startswith("__i") or kwargs.get("inplace")
+        return value.detach().clone() if writes else value
+
+    def _attempt(self, owner: str, make: Callable[[], Symbol | list[Symbol]], read: Read) -> Symbol | list[Symbol]:
+        """Return what `make` makes; where it refuses, note its reasons, and take the result for codes of some kind.
 
         Of numbers that are no map any more (`Lost`), what a refused function made, nothing more is said.
         """
@@ -226,7 +242,7 @@ class Recorder(TorchFunctionMode):
 
     @contextmanager
     def _unseen(self) -> Iterator[None]:
-        """Ignore calls inside the block: they are ours, not the network's."""
+        """Leave out what is called in the block: it is ours, not the network's."""
         self.quiet += 1
         try:
             yield

@@ -12,18 +12,22 @@ from glassbit._inputs import PixelNetwork
 from glassbit._takes import check_kind, instance
 from glassbit.intgraph import (
     EXACT,
-    Add,
     AveragePool,
+    Concat,
     Conv,
     Flatten,
     Input,
     IntGraph,
     Linear,
     Logits,
+    Lookup,
     MaxPool,
+    Multiply,
     Node,
     Requantize,
+    Select,
     Subsample,
+    Sum,
     SumPool,
     inputs,
 )
@@ -72,8 +76,7 @@ class TorchGraph(PixelNetwork):
         match node:
             case Conv() | Linear():
                 read, values = self._infos[node.input], node.weights.values
-                reach = max(abs(read.low - read.zero), abs(read.high - read.zero))
-                self._bounds[node.name] = reach * int(abs(values).reshape(len(values), -1).sum(1).max())
+                self._bounds[node.name] = read.bound * int(abs(values).reshape(len(values), -1).sum(1).max())
                 self._keep(node, weights=torch.from_numpy(values).float())
             case Requantize():
                 self._bounds[node.name] = max(self._infos[node.input].bound, int(abs(node.bias.astype(int)).max()))
@@ -81,9 +84,22 @@ class TorchGraph(PixelNetwork):
                 self._keep(node, bias=torch.from_numpy(node.bias), factor=torch.from_numpy(factor))
             case Logits():
                 self._keep(node, bias=torch.from_numpy(node.bias), scale=torch.from_numpy(node.scale))
-            case Add():
-                self._keep(node, left=torch.tensor(node.left_shift), right=torch.tensor(node.right_shift))
-            case Input() | MaxPool() | AveragePool() | SumPool() | Subsample() | Flatten():
+            case Select():
+                self._keep(node, channels=torch.tensor(node.channels))
+            case Lookup():
+                table = torch.from_numpy(node.table).float()
+                self._keep(node, table=table, slopes=torch.from_numpy(node.slopes))
+            case (
+                Input()
+                | Sum()
+                | Multiply()
+                | Concat()
+                | MaxPool()
+                | AveragePool()
+                | SumPool()
+                | Subsample()
+                | Flatten()
+            ):
                 pass  # no integers of their own
             case _:
                 assert_never(node)
@@ -105,31 +121,48 @@ class TorchGraph(PixelNetwork):
         x = read[0]
         match node:
             case Input():
-                return x
+                return x - node.zero if node.zero else x
             case Conv():
-                x, weights, bound = self._from_zero(node, x), self._kept(node, "weights"), self._bounds[node.name]
-                return _ops.conv(x, weights, stride=node.stride, padding=node.padding, groups=node.groups, bound=bound)
+                weights, bound = self._kept(node, "weights"), self._bounds[node.name]
+                return _ops.conv(
+                    x,
+                    weights,
+                    stride=node.stride,
+                    padding=node.padding,
+                    dilation=node.dilation,
+                    groups=node.groups,
+                    bound=bound,
+                )
             case Linear():
-                x, weights, bound = self._from_zero(node, x), self._kept(node, "weights"), self._bounds[node.name]
+                weights, bound = self._kept(node, "weights"), self._bounds[node.name]
                 return _ops.linear(x, weights, bound=bound)
             case Requantize():
                 numbers = _ops.Requantizer(self._kept(node, "bias"), self._kept(node, "factor"), node.low, node.high)
                 return _ops.requantize(x.double() if self._bounds[node.name] > EXACT else x, numbers)
-            case Add():
+            case Sum():
                 wide = torch.float64 if self._infos[node.name].bound > EXACT else x.dtype
-                return _ops.add(x.to(wide), read[1].to(wide), self._kept(node, "left"), self._kept(node, "right"))
+                total = x.to(wide) * (1 << node.shifts[0])
+                for each, shift in zip(read[1:], node.shifts[1:], strict=True):
+                    total = total + each.to(wide) * (1 << shift)
+                return total
+            case Multiply():
+                return x * read[1].view(*read[1].shape, *[1] * (x.dim() - read[1].dim()))
+            case Concat():
+                return torch.cat(read, 1)
+            case Select():
+                return x.index_select(1, self._kept(node, "channels"))
+            case Lookup():
+                low = self._infos[node.input].low
+                return _ops.look_up(x, self._kept(node, "table"), self._kept(node, "slopes"), low=low)
             case AveragePool():
-                return _ops.pool(node, x.double() if self._infos[node.name].bound > EXACT else x)
+                return _ops.pool(node, [x.double() if self._infos[node.name].bound > EXACT else x])
             case MaxPool() | SumPool() | Subsample() | Flatten():
-                return _ops.pool(node, x)
+                return _ops.pool(node, read)
             case Logits():
+                x = x.double().sum((2, 3)) if x.dim() > 2 else x
                 return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
             case _:
                 assert_never(node)
-
-    def _from_zero(self, node: Conv | Linear, x: Tensor) -> Tensor:
-        zero = self._infos[node.input].zero
-        return x - zero if zero else x
 
     def _keep(self, node: Node, **tensors: Tensor) -> None:
         for name, tensor in tensors.items():

@@ -15,9 +15,9 @@ from glassbit._modes import evaluating
 from glassbit.models import Classifier, to_unit
 from glassbit.quant import quantizers
 
-from ._match import Symbol
 from ._program import Program
 from ._recorder import Recorder
+from ._symbols import Symbol
 
 _BATCH = 64
 _TWICE = 2

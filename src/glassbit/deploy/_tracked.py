@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from ._functions import spoken, tensors_in
-from ._match import LOST, UNKNOWN, RefusedError, Stale, Symbol, Unknown
+from ._symbols import LOST, UNKNOWN, RefusedError, Stale, Symbol, Unknown
 from ._writes import Write, Writes, fingerprint
 
 Read = list[tuple[Tensor, Symbol]]
