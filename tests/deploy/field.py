@@ -145,6 +145,19 @@ class Gated(nn.Module):
         return x + self.gamma.view(1, -1, 1, 1) * (y * self.relu6(y + 3) / 6)
 
 
+class Halves(nn.Module):
+    """Features that are split, changed and joined again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.left, self.last = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 4), nn.Linear(8, CLASSES)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = self.pool(x).flatten(1).split(4, dim=1)
+        return self.last(torch.cat([self.act(self.left(left)), right], 1))
+
+
 def conv_head(act: bool) -> nn.Module:
     layers = [nn.Conv2d(8, CLASSES, 1), *([nn.ReLU()] if act else []), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(nn.Dropout(), *layers)
@@ -168,6 +181,7 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
         act=nn.Tanh(),
     ),
     "gated": lambda: Blueprint(Gated()),
+    "halves": lambda: Blueprint(nn.Identity(), head=Halves()),
     "global-max": lambda: Blueprint(
         nn.Identity(), head=nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, CLASSES))
     ),

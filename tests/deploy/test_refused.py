@@ -52,7 +52,14 @@ def both(net: Net, x: Tensor) -> Tensor:
 
 CASES = [
     (Net(lambda net, x: x.softmax(1)), "Net: the function softmax has no integer form"),
-    (Net(lambda net, x: x * torch.rand(1, 1, 8, 8)), "Net: a constant beside a map must be a number, or a parameter"),
+    (
+        Net(lambda net, x: x * torch.rand(1, 1, 8, 8)),
+        "Net: a constant beside a map must be a finite number, or a parameter",
+    ),
+    (Net(lambda net, x: x * torch.tensor(2.0)), "Net: a constant beside a map must be a finite number, or a parameter"),
+    (Net(lambda net, x: x * net.fc.layer.bias[0].exp()), "Net: a constant beside a map must be a finite number, or a"),
+    (Net(lambda net, x: x * float(net.fc.bias[0])), "Net: it reads a number out of a parameter"),
+    (Net(lambda net, x: x * float("inf")), "Net: a constant beside a map must be a finite number, or a parameter"),
     (Net(lambda net, x: 1 / x), "Net: the function __rdiv__ has no integer form"),
     (Net(lambda net, x: x.clamp(min=-1)), "Net: it must clip between two numbers"),
     (Net(lambda net, x: torch.cat([x, x], 2), features=512), "Net: a concatenation must be along the channels"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from torch import Tensor, nn
@@ -22,12 +23,17 @@ class Constants:
             **dict(network.named_parameters(remove_duplicate=False)),
             **dict(network.named_buffers(remove_duplicate=False)),
         }
+        self._learned = {_memory(parameter) for parameter in network.parameters()}
         self._names = {_place(tensor): name for name, tensor in reversed([*self.tensors.items()])}
 
     def name(self, tensor: Tensor | None) -> str:
         """Return the name of a tensor, or of that which it is a view of; empty where there is none."""
         known = self._names.get(_place(tensor), "") if isinstance(tensor, Tensor) else ""
         return known if known and self.tensors[known].dtype == getattr(tensor, "dtype", None) else ""
+
+    def is_learned(self, tensor: Any) -> bool:
+        """Whether a tensor is a parameter, or a view of one."""
+        return isinstance(tensor, Tensor) and not tensor.is_meta and _memory(tensor) in self._learned
 
     def value(self, constant: Any, like: Tensor) -> float | str:
         """Return a number, or the name of a tensor with one number or one per channel.
@@ -39,16 +45,15 @@ class Constants:
         Raises:
             RefusedError: it is neither.
         """
-        if is_number(constant):
+        if is_number(constant) and math.isfinite(constant):
             return float(constant)
         if isinstance(constant, Tensor) and (constant.numel() == 1 or over_channels(constant, like)):
             name = self.name(constant)
             if name:
                 return name
-            if constant.numel() == 1:
-                return float(constant)
         raise RefusedError(
-            "a constant beside a map must be a number, or a parameter or buffer with one value or one per channel"
+            "a constant beside a map must be a finite number, or a parameter or buffer with one value or one per "
+            "channel, as it is; compute with the map instead"
         )
 
 
@@ -56,6 +61,10 @@ def over_channels(constant: Tensor, like: Tensor) -> bool:
     """Whether a tensor has one value per channel, in its place for broadcasting."""
     shape = (1,) * (like.dim() - constant.dim()) + tuple(constant.shape)
     return len(shape) == like.dim() and shape == (1, like.shape[1], *(1,) * (like.dim() - 2))
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _place(tensor: Tensor) -> tuple[int, int]:

@@ -58,6 +58,9 @@ NEW = frozenset(
 )  # fmt: skip
 """Functions that make a tensor of the shape or kind of another one, without its values."""
 
+NUMBERS = frozenset({"item", "tolist", "__float__", "__int__", "__index__", "__bool__", "__format__"})
+"""Functions that read numbers of Python out of a tensor."""
+
 SPARSE = frozenset({"nonzero", "nonzero_static", "argwhere", "unique", "unique_consecutive", "masked_select"})
 """Functions whose result has a shape that depends on the values."""
 

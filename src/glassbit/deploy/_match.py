@@ -293,10 +293,9 @@ class Builder:
         mean, made = self._fresh(f"{name}.sums"), self._fresh(f"{name}.mean")
         self.steps += [AveragePool(pool.name, pool.input, even, stride) if even else pool]
         self.steps += [Affine(mean, pool.name, Constant(divisor=divisor)), Rescale(made, mean)]
-        pixels = math.prod(value.shape[2:])
-        if divisor == pixels == kernel[0] * kernel[1] if kernel[0] and kernel[1] else False:
-            layer = isinstance(x, Accumulators) and not x.pools
-            self._heads[made] = (x.name, pixels) if layer and isinstance(x, Accumulators) else (mean, 1)
+        if even == tuple(value.shape[2:]) and divisor == math.prod(even):  # a head, if nothing follows
+            whole = isinstance(x, Accumulators) and not x.pools
+            self._heads[made] = (_name(x), divisor) if whole and isinstance(x, Accumulators) else (mean, 1)
         return Codes(made, made, 0 if codes.low == 0 else _LEAST)
 
     def subsample(self, name: str, x: Symbol, value: Tensor, stride: Pair, channels: int) -> Symbol:
@@ -453,7 +452,7 @@ def _channels(symbol: Arranged) -> tuple[int, ...] | None:
         return None
     if len(symbol.places) != images or not symbol.places.numel():
         return None
-    chosen = symbol.places[0].flatten(1)[:, 0] // pixels
+    chosen = symbol.places[0].reshape(symbol.places.shape[1], -1)[:, 0] // pixels
     every = symbol.places.new_tensor(range(math.prod(symbol.shape))).view(symbol.shape)
     same = chosen.max() < symbol.shape[1] and bool((every[:, chosen.long()] == symbol.places).all())
     return tuple(chosen.tolist()) if same else None

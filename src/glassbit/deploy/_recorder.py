@@ -15,7 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from glassbit._errors import ExportError
 from glassbit._foreign import told
 
-from ._functions import ADDS, ASKS, MULTIPLIES, NEW, called, in_place, is_same, tensors_in
+from ._functions import ADDS, ASKS, MULTIPLIES, NEW, NUMBERS, called, in_place, is_same, tensors_in
 from ._kept import Kept
 from ._match import Builder
 from ._operations import Operations, is_leaf
@@ -124,6 +124,8 @@ class Recorder(TorchFunctionMode):
         touched = self.tracked.touched(self.tracked.writes.take())
         if not read:
             self.tracked.refuse(owner, touched, name)
+            if name in NUMBERS and args and self.operations.constants.is_learned(args[0]):
+                self.tracked.report(owner, RefusedError(_FROZEN))
             return result
         changed = touched or (in_place(name) and any(result is value for value, _ in read)) or name.endswith(" of")
         results = tensors_in([result])
@@ -250,4 +252,8 @@ class Recorder(TorchFunctionMode):
             self.quiet -= 1
 
 
+_FROZEN = (
+    "it reads a number out of a parameter, which would stay as it is while the network trains; compute with the "
+    "parameter itself"
+)
 _HOOKED = "a forward hook of its own changes what it computes; put the change into the forward of a module"
