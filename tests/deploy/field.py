@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -158,6 +159,18 @@ class Halves(nn.Module):
         return self.last(torch.cat([self.act(self.left(left)), right], 1))
 
 
+class SameConv(nn.Conv2d):
+    """Padding as TensorFlow's "SAME", which depends on the size of the map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = (
+            max((math.ceil(n / s) - 1) * s + k - n, 0)
+            for n, s, k in zip(x.shape[2:], self.stride, self.kernel_size, strict=True)
+        )
+        x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 def conv_head(act: bool) -> nn.Module:
     layers = [nn.Conv2d(8, CLASSES, 1), *([nn.ReLU()] if act else []), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(nn.Dropout(), *layers)
@@ -179,6 +192,11 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
         nn.Identity(),
         head=nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(72, 8), nn.Tanh(), nn.Linear(8, CLASSES)),
         act=nn.Tanh(),
+    ),
+    "tensorflow": lambda: Blueprint(
+        nn.Sequential(
+            SameConv(8, 8, 3, 2, bias=False), bn(8), nn.ReLU6(), SameConv(8, 8, 5, 2, groups=8), bn(8), nn.ReLU6()
+        )
     ),
     "gated": lambda: Blueprint(Gated()),
     "halves": lambda: Blueprint(nn.Identity(), head=Halves()),

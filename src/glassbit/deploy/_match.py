@@ -80,8 +80,11 @@ class Builder:
         if reasons:
             raise RefusedError(*reasons)
         codes, pads = self._padded(x, value)
-        if isinstance(module, QuantizedConv2d) and (reason := too_wide(module.layer, pads)):
-            raise RefusedError(reason)
+        if isinstance(module, QuantizedConv2d):
+            left, right, top, bottom = module.pads(*value.shape[2:])
+            pads = (pads[0] + top, pads[1] + left, pads[2] + bottom, pads[3] + right)
+            if reason := too_wide(module.layer, pads):
+                raise RefusedError(reason)
         made = self._fresh(name)
         if isinstance(module, QuantizedLinear):
             self.steps.append(Weighted(made, codes.name, name))
@@ -273,7 +276,11 @@ class Builder:
     def average_pool(
         self, name: str, x: Symbol, value: Tensor, rows: Windows, columns: Windows, divisor: int = 1
     ) -> Symbol:
-        """Return the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+        """Return the mean of each window; `divisor` divides it once more.
+
+        Means of unsigned codes are codes of 8 bits. Those of signed ones are much smaller than the codes, and get a
+        step from the images.
+        """
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
         if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
@@ -292,11 +299,14 @@ class Builder:
         even = None if kernel[0] is None or kernel[1] is None else (kernel[0], kernel[1])
         mean, made = self._fresh(f"{name}.sums"), self._fresh(f"{name}.mean")
         self.steps += [AveragePool(pool.name, pool.input, even, stride) if even else pool]
-        self.steps += [Affine(mean, pool.name, Constant(divisor=divisor)), Rescale(made, mean)]
+        self.steps.append(Affine(mean, pool.name, Constant(divisor=divisor)))
+        signed = codes.low != 0
+        if not signed:
+            self.steps.append(Rescale(made, mean))
         if even == tuple(value.shape[2:]) and divisor == math.prod(even):  # a head, if nothing follows
-            whole = isinstance(x, Accumulators) and not x.pools
-            self._heads[made] = (_name(x), divisor) if whole and isinstance(x, Accumulators) else (mean, 1)
-        return Codes(made, made, 0 if codes.low == 0 else _LEAST)
+            head = (x.name, divisor) if isinstance(x, Accumulators) and not x.pools else (mean, 1)
+            self._heads[mean if signed else made] = head
+        return Accumulators(mean, mean) if signed else Codes(made, made)
 
     def subsample(self, name: str, x: Symbol, value: Tensor, stride: Pair, channels: int) -> Symbol:
         """Return every second pixel, and channels of zeros."""
@@ -316,8 +326,9 @@ class Builder:
         codes = self._codes(x, value)
         made = self._fresh(name)
         self.steps.append(Flatten(made, codes.name))
-        if codes.name in self._heads:
-            self._heads[made] = self._heads[codes.name]
+        known = self._heads.get(x.name if isinstance(x, Accumulators) else codes.name)
+        if known is not None:
+            self._heads[made] = known
         elif isinstance(x, Accumulators) and not x.pools and tuple(value.shape[2:]) == (1, 1):
             self._heads[made] = (x.name, 1)
         return replace(codes, name=made)
@@ -326,8 +337,8 @@ class Builder:
         """Return the program that ends with the logits."""
         if isinstance(x, Lost):
             return Program(tuple(self.steps), ())
-        head = self._heads.get(x.name) if isinstance(x, Codes) else None
-        if isinstance(x, Accumulators) and not x.pools:
+        head = self._heads.get(x.name) if isinstance(x, Codes | Accumulators) else None
+        if head is None and isinstance(x, Accumulators) and not x.pools:
             head = (x.name, 1)
         if value.dim() != 2 or not (head or isinstance(x, Unknown)):
             what = "what comes last are codes; an nn.Linear at the end makes another network, to be trained anew"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._sound import home
 from glassbit.models import SubsampleAndPad
-from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear, is_weighted
 
 from ._constants import Constants
 from ._curves import CURVES, OPTIONS
@@ -396,6 +396,12 @@ def _is_relu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _in_full_precision(module: nn.Module) -> str:
+    base = nn.Conv2d if isinstance(module, nn.Conv2d) else nn.Linear
+    if isinstance(module, base) and type(module).forward is not base.forward and not is_weighted(module):
+        return (
+            f"this {type(module).__name__} computes something else than a {base.__name__}; a layer that computes its "
+            f"weight must be replaced by an nn.{base.__name__} with that weight"
+        )
     return (
         f"this {type(module).__name__} stays in full precision; give it bits in the plan "
         '(edges "8" or "same" for the first and last layer)'
