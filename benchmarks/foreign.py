@@ -3,16 +3,17 @@
     python -m benchmarks.foreign --out results/networks/foreign.csv
     python -m benchmarks.foreign --out foreign.csv --plans w2a2 w8a8 resnet18 regnetx_002
 
-Per network and plan: BatchNorm statistics of a few batches, `quantize_`, two steps of SGD, `calibrate_`, `Deployed`,
-`lower`. Then logits, bit for bit: those of ONNX Runtime and of `TorchGraph` against each other and against `Deployed`,
-and against the definition in NumPy on a few images; and the error of ONNX Runtime's saliency maps against the
-definition's. A row is written as soon as it is known, and a network that has one is left out. It needs timm.
+Per network and plan: BatchNorm statistics of a few batches, `quantize_`, `export_problems`, two steps of SGD,
+`calibrate_`, `Deployed`, `lower`. Then logits, bit for bit: those of ONNX Runtime, `TorchGraph` and `Deployed` against
+each other, and against the definition in NumPy on a few images; and the error of ONNX Runtime's saliency maps against
+the definition's. A row is written as soon as it is known, and a network that has one is left out. It needs timm.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import time
 import warnings
 from collections.abc import Iterable
@@ -25,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glassbit._errors import GlassbitError
-from glassbit.deploy import Deployed, TorchGraph, lower
+from glassbit._errors import ExportError, GlassbitError
+from glassbit.deploy import Deployed, TorchGraph, export_problems, lower
 from glassbit.models import Classifier
 from glassbit.quant import NAMED_PLANS, Plan, calibrate_, quantize_
 from glassbit.runtime import Session, onnx_model, relative_error
@@ -100,29 +101,29 @@ def pictures(n: int, side: int, seed: int) -> Tensor:
 
 def prepared(name: str, side: int) -> nn.Module:
     """A network of timm with statistics and factors as after training, where no BatchNorm multiplies with zeros."""
-    import timm  # type: ignore[import-not-found,unused-ignore]
-
+    timm: Any = importlib.import_module("timm")
     size = {"img_size": side} if name.startswith(SIZED) else {}
     network: nn.Module = timm.create_model(name, pretrained=False, num_classes=CLASSES, **size).eval()
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         if norm.affine and not norm.weight.any():
             nn.init.ones_(norm.weight)
         norm.train()
-        norm.momentum, norm.usual = None, norm.momentum  # type: ignore[assignment]
+        norm.momentum = None  # the mean over all batches
     with torch.no_grad():
         for seed in range(3):
             network((pictures(BATCH, side, seed) / 255 - 0.5) / 0.25)
-    for norm in norms:
-        norm.momentum = norm.usual  # type: ignore[assignment]
-        del norm.usual
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     return network.eval()
 
 
 def measure(name: str, plan: str, side: int) -> Row:
     """One network under one plan."""
     torch.manual_seed(0)
-    started, stage, found = time.perf_counter(), "create", {}
+    started, stage = time.perf_counter(), "create"
+    outcome, reason, found = "failed", "logits differ", dict[str, Any]()
     images = pictures(COMPARED, side, 100)
     try:
         network = prepared(name, side)
@@ -130,6 +131,9 @@ def measure(name: str, plan: str, side: int) -> Row:
         stage = "quantize"
         quantize_(network, Plan.named(plan), example=images[:2] / 255)
         model = Classifier(network, mean=(0.5,) * 3, std=(0.25,) * 3)
+        stage = "before training"
+        if problems := export_problems(model, images[:2]):
+            raise ExportError(problems)
         stage = "train"
         two_steps(model, side)
         stage = "calibrate"
@@ -137,14 +141,15 @@ def measure(name: str, plan: str, side: int) -> Row:
         stage = "deploy"
         deployed = Deployed(model.eval(), images[:BATCH]).eval()
         stage = "lower"
-        graph = lower(deployed)
+        graph = lower(deployed, images=images[:BATCH])
         found["nodes"] = len(graph.nodes)
         stage = "export"
         session = Session(onnx_model(graph, explain=True))
         stage = "compare"
         pixels = images.numpy()
+        twin = TorchGraph(graph)
         with torch.inference_mode():
-            torchs = torch.cat([TorchGraph(graph)(part) for part in images.split(BATCH)]).numpy()
+            torchs = torch.cat([twin(part) for part in images.split(BATCH)]).numpy()
             ours = torch.cat([deployed(part) for part in images.split(BATCH)]).numpy()
         onnxs = np.concatenate([session.run(pixels[at : at + BATCH]) for at in range(0, COMPARED, BATCH)])
         found["onnx_equal"] = equal(onnxs, torchs)
@@ -153,16 +158,14 @@ def measure(name: str, plan: str, side: int) -> Row:
         found["numpy_equal"] = equal(onnxs[:DEFINED], graph.run(few))
         target = onnxs[:DEFINED].argmax(1)
         error = relative_error(session.explain(few, target)[1], graph.saliency(few, target))
-        outcome, reason = "works", ""
         found["map_error"] = f"{error:.1e}"
-        exact = found["onnx_equal"] == found["deployed_equal"] == COMPARED and found["numpy_equal"] == DEFINED
-        if not exact:
-            outcome, reason = "failed", "logits differ"
+        if found["onnx_equal"] == found["deployed_equal"] == COMPARED and found["numpy_equal"] == DEFINED:
+            outcome, reason = "works", ""
     except Exception as error:  # noqa: BLE001 (whatever a network that is not ours raises is a result)
         outcome = "refused" if isinstance(error, GlassbitError) else "failed"
         reason = reasons(error)
     seconds = round(time.perf_counter() - started)
-    return Row(name, plan, side, outcome, stage, reason, seconds=seconds, **found)  # type: ignore[arg-type]
+    return Row(name, plan, side, outcome, stage, reason, seconds=seconds, **found)
 
 
 def two_steps(model: Classifier, side: int) -> None:
@@ -183,9 +186,10 @@ def equal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> int:
 
 
 def reasons(error: Exception) -> str:
-    """The first two reasons of a refusal, or the first line of another error."""
+    """The first two reasons of a refusal, or the first line of another error. The same reason counts once."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    listed = [*{line.partition(": ")[2]: line for line in reversed(listed)}.values()][::-1]
     if not isinstance(error, GlassbitError):
         return f"{type(error).__name__}: {lines[0] if lines else ''}"
     return " | ".join(listed[:2] or lines[:1])
@@ -208,7 +212,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the table, one row per network and plan")
     options = parser.parse_args()
     try:
-        import timm  # noqa: F401  # type: ignore[import-not-found,unused-ignore]
+        importlib.import_module("timm")
     except ImportError as error:
         parser.error(f"timm must be installed; got {error}; pip install timm")
     warnings.simplefilter("ignore")

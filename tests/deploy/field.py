@@ -215,6 +215,7 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
             "hardtanh": lambda x: F.hardtanh(x, -1, 2),
             "chosen": lambda x: x[:, [7, 0, 3, 4, 1, 2, 6, 5]],
             "affine": lambda x: 2 - x.mul(3) / 4,
+            "ceil": lambda x: F.max_pool2d(F.max_pool2d(x, 2, ceil_mode=True), 2, padding=1, ceil_mode=True),
             "three": lambda x: x + F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1),
             "product": lambda x: x * x,
             "square": lambda x: x**2,

@@ -68,7 +68,7 @@ CASES = [
     (Net(lambda net, x: x if x.max() > -1 else -x), "Net: the function max has no integer form"),
     (Net(lambda net, x: F.dropout(x)), "Net: dropout acts in eval mode; use an nn.Dropout module, or pass training="),
     (Net(sequence, a=nn.GroupNorm(2, 4)), "a: GroupNorm has no integer form"),
-    (Net(sequence, a=nn.MaxPool2d(3, 2, ceil_mode=True), features=64), "a: a pool with ceil_mode=True must not have"),
+    (Net(lambda net, x: net.a(x).permute(0, 3, 1, 2), a=nn.LayerNorm(8)), "a: LayerNorm has no integer form"),
     (Net(sequence, a=nn.MaxPool2d(2, 1, dilation=2), features=144), "a: a max pool must have dilation=1"),
     (
         Net(sequence, a=nn.AvgPool2d(3, 1, 1, divisor_override=-2)),

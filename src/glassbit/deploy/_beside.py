@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
@@ -254,8 +255,8 @@ def _centred(logits: Tensor) -> Tensor:
 
 def _pooled(values: Tensor, symbol: Codes | Accumulators) -> Tensor:
     """Behind the max pools that wait for a quantizer."""
-    for _, kernel, stride, padding in symbol.pools if isinstance(symbol, Accumulators) else ():
-        values = F.max_pool2d(values, kernel, stride, padding)
+    for _, kernel, stride, (top, left, bottom, right) in symbol.pools if isinstance(symbol, Accumulators) else ():
+        values = F.max_pool2d(F.pad(values, (left, right, top, bottom), value=-math.inf), kernel, stride)
     return values
 
 

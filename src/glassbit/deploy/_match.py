@@ -42,14 +42,13 @@ from ._program import (
     Weighted,
     reads,
 )
-from ._symbols import UNKNOWN, Accumulators, Arranged, Codes, Lost, Padded, RefusedError, Symbol, Unknown
+from ._symbols import BLANK, UNKNOWN, Accumulators, Arranged, Codes, Lost, Padded, RefusedError, Symbol, Unknown
 from ._windows import Windows
 
 _IMAGE = "image"
 _LARGEST_SUM = 255 * EXACT // 256
 """Of an average pool, whose requantizer to 0..255 has at least the factor 2^-16."""
 _LEAST = -128
-_BLANK = Codes("?", "?")
 
 
 class Builder:
@@ -162,7 +161,7 @@ class Builder:
         made = f"{name}.sum" if name else "sum"
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             made = self._fresh(made)
-            self.steps.append(Sum(made, (_BLANK.name, _BLANK.name)))
+            self.steps.append(Sum(made, (BLANK.name, BLANK.name)))
             return Accumulators(made, made)
         if isinstance(left, Codes):
             right = self._operand(right, left, right_value)
@@ -256,21 +255,20 @@ class Builder:
         top, left, bottom, right = (a + b for a, b in zip(before, pads, strict=True))
         return Padded(codes, (top, left, bottom, right))
 
-    def max_pool(self, name: str, x: Symbol, value: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
-        """Return the largest of each window."""
+    def max_pool(self, name: str, x: Symbol, value: Tensor, kernel: Pair, stride: Pair, padding: Pads) -> Symbol:
+        """Return the largest of each window; padding never wins."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
         if isinstance(x, Unknown):
             return x
         codes, pads = self._padded(x, value)
-        if codes.unit == _IMAGE and (padding != (0, 0) or pads != NO_PADS):
+        if codes.unit == _IMAGE and (padding != NO_PADS or pads != NO_PADS):
             raise RefusedError("a max pool of the image must have no padding")
         if pads != NO_PADS and codes.low != 0:
             raise RefusedError("a max pool must not read padding of zeros around signed values; put an nn.ReLU before")
-        top, left, bottom, right = (own + more for own, more in zip(padding * 2, pads, strict=True))
-        sides = (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
+        top, left, bottom, right = (own + more for own, more in zip(padding, pads, strict=True))
         made = self._fresh(name)
-        self.steps.append(MaxPool(made, codes.name, kernel, stride, sides))
+        self.steps.append(_max_pool(made, codes.name, kernel, stride, (top, left, bottom, right)))
         return Codes(made, codes.unit, codes.low)
 
     def average_pool(
@@ -348,7 +346,7 @@ class Builder:
             )
         if value.shape[1] < LEAST_CLASSES:
             raise RefusedError(f"there must be {LEAST_CLASSES} classes or more; got {value.shape[1]}")
-        self.steps.append(Readout(self._fresh("logits"), *(head or (_BLANK.name, 1)), value.shape[1]))
+        self.steps.append(Readout(self._fresh("logits"), *(head or (BLANK.name, 1)), value.shape[1]))
         return Program(self._used(), tuple(self.peaks))
 
     def _used(self) -> tuple[Step, ...]:
@@ -400,7 +398,7 @@ class Builder:
     def _codes(self, x: Symbol, value: Tensor) -> Codes:
         """`x` as codes with one step: accumulators become signed ones, once however many read them."""
         if isinstance(x, Unknown):
-            return _BLANK
+            return BLANK
         x = self._readable(x, value)
         if isinstance(x, Codes):
             return x
@@ -416,7 +414,7 @@ class Builder:
     def _readable(self, x: Symbol, value: Tensor) -> Codes | Accumulators:
         """`x`, which must be a map or features as they are."""
         if isinstance(x, Unknown):
-            return _BLANK
+            return BLANK
         if isinstance(x, Padded):
             raise RefusedError(
                 f"padding of zeros {x.pads} must be read by a convolution or a pool; give the padding to that layer"
@@ -436,7 +434,7 @@ class Builder:
         """Return the max pools that waited for the quantizer of `x`."""
         for name, kernel, stride, padding in x.pools if isinstance(x, Accumulators) else ():
             made = self._fresh(name)
-            self.steps.append(MaxPool(made, codes.name, kernel, stride, padding))
+            self.steps.append(_max_pool(made, codes.name, kernel, stride, padding))
             codes = replace(codes, name=made)
         return codes
 
@@ -454,6 +452,10 @@ class Builder:
 
 def _name(x: Codes | Accumulators) -> str:
     return x.name
+
+
+def _max_pool(name: str, read: str, kernel: Pair, stride: Pair, pads: Pads) -> MaxPool:
+    return MaxPool(name, read, kernel, stride, pads[:2] if pads[:2] == pads[2:] else pads)
 
 
 def _channels(symbol: Arranged) -> tuple[int, ...] | None:
