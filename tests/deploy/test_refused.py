@@ -50,7 +50,18 @@ def both(net: Net, x: Tensor) -> Tensor:
     return net.c(net.b(y) + y)
 
 
+class Standardised(nn.Conv2d):
+    """Its weight is computed anew in every pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias, padding=self.padding)
+
+
 CASES = [
+    (
+        Net(sequence, a=Standardised(4, 4, 3, padding=1)),
+        "a: this Standardised computes something else than a Conv2d; a layer that computes its weight must be",
+    ),
     (Net(lambda net, x: x.softmax(1)), "Net: the function softmax has no integer form"),
     (
         Net(lambda net, x: x * torch.rand(1, 1, 8, 8)),
