@@ -159,6 +159,19 @@ class Halves(nn.Module):
         return self.last(torch.cat([self.act(self.left(left)), right], 1))
 
 
+class Nested(nn.Module):
+    """Inception (Szegedy et al. 2016): concatenations in a concatenation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in range(4))
+        self.acts = nn.ModuleList(nn.ReLU() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two, three = (act(conv(x)) for act, conv in zip(self.acts, self.convs, strict=False))
+        return torch.cat([torch.cat([one, torch.cat([two, three], 1)], 1), self.convs[3](x)], 1)
+
+
 class SameConv(nn.Conv2d):
     """Padding as TensorFlow's "SAME", which depends on the size of the map."""
 
@@ -185,6 +198,7 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
     "efficientnet": lambda: Blueprint(InvertedResidual(8, nn.SiLU, SqueezeExcite(16, nn.Sigmoid)), act=nn.SiLU()),
     "densenet": lambda: Blueprint(Dense(8), 16),
     "squeezenet": lambda: Blueprint(Fire(8), head=conv_head(act=True)),
+    "inception": lambda: Blueprint(Nested(8), 16),
     "conv-head": lambda: Blueprint(Fire(8), head=conv_head(act=False)),
     "preactivation": lambda: Blueprint(nn.Sequential(PreActivation(8), PreActivation(8)), act=nn.Identity()),
     "shufflenet": lambda: Blueprint(nn.Sequential(Shuffle(8), Shuffle(8))),

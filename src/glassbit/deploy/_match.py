@@ -200,6 +200,10 @@ class Builder:
         if len(parts) == 1:
             return parts[0]
         every = [self._term(part, value) for part, value in zip(parts, values, strict=True)]
+        every = [
+            self._codes(part, value) if isinstance(part, Accumulators) and part.name in self._unsigned else part
+            for part, value in zip(every, values, strict=True)
+        ]
         if any(isinstance(part, Codes) and part.unit == _IMAGE for part in every):
             raise RefusedError("a concatenation cannot read the image")
         if any(not isinstance(part, Codes) or part.low != 0 for part in every):
