@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -158,6 +159,31 @@ class Halves(nn.Module):
         return self.last(torch.cat([self.act(self.left(left)), right], 1))
 
 
+class Nested(nn.Module):
+    """Inception (Szegedy et al. 2016): concatenations in a concatenation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(channels, 4, 1) for _ in range(4))
+        self.acts = nn.ModuleList(nn.ReLU() for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, two, three = (act(conv(x)) for act, conv in zip(self.acts, self.convs, strict=False))
+        return torch.cat([torch.cat([one, torch.cat([two, three], 1)], 1), self.convs[3](x)], 1)
+
+
+class SameConv(nn.Conv2d):
+    """Padding as TensorFlow's "SAME", which depends on the size of the map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = (
+            max((math.ceil(n / s) - 1) * s + k - n, 0)
+            for n, s, k in zip(x.shape[2:], self.stride, self.kernel_size, strict=True)
+        )
+        x = F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
 def conv_head(act: bool) -> nn.Module:
     layers = [nn.Conv2d(8, CLASSES, 1), *([nn.ReLU()] if act else []), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(nn.Dropout(), *layers)
@@ -172,6 +198,7 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
     "efficientnet": lambda: Blueprint(InvertedResidual(8, nn.SiLU, SqueezeExcite(16, nn.Sigmoid)), act=nn.SiLU()),
     "densenet": lambda: Blueprint(Dense(8), 16),
     "squeezenet": lambda: Blueprint(Fire(8), head=conv_head(act=True)),
+    "inception": lambda: Blueprint(Nested(8), 16),
     "conv-head": lambda: Blueprint(Fire(8), head=conv_head(act=False)),
     "preactivation": lambda: Blueprint(nn.Sequential(PreActivation(8), PreActivation(8)), act=nn.Identity()),
     "shufflenet": lambda: Blueprint(nn.Sequential(Shuffle(8), Shuffle(8))),
@@ -179,6 +206,11 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
         nn.Identity(),
         head=nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(72, 8), nn.Tanh(), nn.Linear(8, CLASSES)),
         act=nn.Tanh(),
+    ),
+    "tensorflow": lambda: Blueprint(
+        nn.Sequential(
+            SameConv(8, 8, 3, 2, bias=False), bn(8), nn.ReLU6(), SameConv(8, 8, 5, 2, groups=8), bn(8), nn.ReLU6()
+        )
     ),
     "gated": lambda: Blueprint(Gated()),
     "halves": lambda: Blueprint(nn.Identity(), head=Halves()),
@@ -197,6 +229,7 @@ FIELD: dict[str, Callable[[], nn.Module]] = {
             "hardtanh": lambda x: F.hardtanh(x, -1, 2),
             "chosen": lambda x: x[:, [7, 0, 3, 4, 1, 2, 6, 5]],
             "affine": lambda x: 2 - x.mul(3) / 4,
+            "ceil": lambda x: F.max_pool2d(F.max_pool2d(x, 2, ceil_mode=True), 2, padding=1, ceil_mode=True),
             "three": lambda x: x + F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1),
             "product": lambda x: x * x,
             "square": lambda x: x**2,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassbit import intgraph, models
 from glassbit.backends import BACKENDS
@@ -67,6 +67,43 @@ def test_gradients_are_near_those_of_fake_quantization(name: str):
         if wanted.norm() > 1e-3:  # no value is clipped, say
             assert F.cosine_similarity(wanted.flatten(), got.flatten(), dim=0) > 0.9, key
             assert 0.8 < got.norm() / wanted.norm() < 1.25, key
+
+
+@pytest.mark.parametrize("plan", ["w4a4", "w8a8"])
+def test_rounding_does_not_pile_up_where_no_activation_has_a_quantizer(plan: str, monkeypatch: pytest.MonkeyPatch):
+    layers = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), field.bn(8), nn.Hardswish()) for _ in range(12)]
+    monkeypatch.setitem(field.FIELD, "deep", lambda: field.Blueprint(nn.Sequential(*layers), act=nn.Hardswish()))
+    model, images = classifier("deep", plan)
+    assert distances(Deployed(model, images), images)[-1].off < 0.03
+
+
+class Edges(nn.Module):
+    """Large values with a mean of about 0, which a gate reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]))
+        self.gate = field.SqueezeExcite(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gate(self.conv(x))
+
+
+def test_means_of_signed_codes_have_a_step_of_their_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(field.FIELD, "edges", lambda: field.Blueprint(Edges()))
+    model, images = classifier("edges", "w8a8")
+    found = {each.name: each.off for each in distances(Deployed(model, images), images)}
+    assert found["block.gate.down"] < 0.02
+
+
+def test_curves_are_made_where_nothing_is_recorded():
+    model, images = classifier("efficientnet", "w4a4")
+    deployed = Deployed(model, images).eval()
+    with torch.inference_mode():
+        logits = deployed(images)
+    assert torch.equal(logits, deployed(images).detach())
 
 
 @pytest.mark.parametrize("name", ["mobilenet-v3", "densenet"])

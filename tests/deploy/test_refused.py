@@ -50,7 +50,18 @@ def both(net: Net, x: Tensor) -> Tensor:
     return net.c(net.b(y) + y)
 
 
+class Standardised(nn.Conv2d):
+    """Its weight is computed anew in every pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), self.bias, padding=self.padding)
+
+
 CASES = [
+    (
+        Net(sequence, a=Standardised(4, 4, 3, padding=1)),
+        "a: this Standardised computes something else than a Conv2d; a layer that computes its weight must be",
+    ),
     (Net(lambda net, x: x.softmax(1)), "Net: the function softmax has no integer form"),
     (
         Net(lambda net, x: x * torch.rand(1, 1, 8, 8)),
@@ -68,7 +79,7 @@ CASES = [
     (Net(lambda net, x: x if x.max() > -1 else -x), "Net: the function max has no integer form"),
     (Net(lambda net, x: F.dropout(x)), "Net: dropout acts in eval mode; use an nn.Dropout module, or pass training="),
     (Net(sequence, a=nn.GroupNorm(2, 4)), "a: GroupNorm has no integer form"),
-    (Net(sequence, a=nn.MaxPool2d(3, 2, ceil_mode=True), features=64), "a: a pool with ceil_mode=True must not have"),
+    (Net(lambda net, x: net.a(x).permute(0, 3, 1, 2), a=nn.LayerNorm(8)), "a: LayerNorm has no integer form"),
     (Net(sequence, a=nn.MaxPool2d(2, 1, dilation=2), features=144), "a: a max pool must have dilation=1"),
     (
         Net(sequence, a=nn.AvgPool2d(3, 1, 1, divisor_override=-2)),

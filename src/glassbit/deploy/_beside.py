@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
 
-from glassbit.intgraph import AveragePool, Flatten, Input, MaxPool, Multiply, Select, Subsample, SumPool
+from glassbit.intgraph import EXACT, AveragePool, Flatten, Input, MaxPool, Multiply, Select, Subsample, SumPool
 
 from . import _ops
 from ._execute import execute
@@ -40,12 +41,16 @@ class Distance:
         accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
         logits        off = rms(centred(scale (acc + B)) - centred(v)) / rms(centred(v))
 
+    Each tensor is computed from the twin's: of the codes of its activations, and of the values that get codes without a
+    quantizer of the network.
+
     The slack is what rounding to codes without a quantizer of the network can explain: operands of sums, curves. Codes
     of an activation must lie on its grid: how far v / step is from an integer counts where it is more. Logits are
     centred per image, as softmax ignores their mean.
 
-    Values where an operand of a sum is clipped do not count, as its range was set on other images. Where v vanishes, a
-    tenth of a code, or one accumulator step, takes the place of rms; of logits nothing does.
+    Where signed codes are clipped, what is computed from them does not count, be it the logits of an image: their range
+    was set on other images. Where v vanishes, a tenth of a code, or one accumulator step, takes the place of rms; of
+    logits nothing does.
 
     Args:
         name: of the tensor, which is its layer's.
@@ -94,6 +99,11 @@ class Walk:
         self.steps, self.scales = folding.run(), folding.scales
         self.pixels = _ops.pixels(images.to(folding.shifts.device))
         self.activations = {step.name for step in self.steps if _is_activation(step)}
+        self.unquantized = {
+            step.step.input
+            for step in self.steps
+            if isinstance(step, FoldedRequantizer) and not isinstance(step.step, Activate)
+        }
         self.weights = {
             folding.layer(step.step): (folding.dequantized(step), step.name)
             for step in self.steps
@@ -128,6 +138,8 @@ class Walk:
                         made[step.name] = _Made(codes.round().float(), codes, nothing.float(), nothing, nothing)
                 else:
                     yield self._accumulators(step, now, twin, previous, symbol)
+                    if step.name in self.unquantized and not symbol.pools:
+                        made[step.name] = self._renewed(step, now, twin)
                 previous = step.name
             if isinstance(step, FoldedReadout):
                 yield self._logits(step, now, named[step.name][-1][1], previous)
@@ -151,11 +163,21 @@ class Walk:
         )
         return Distance(step.name, "values", off, previous, excused)
 
+    def _renewed(self, step: Folded, now: _Made, twin: Tensor) -> _Made:
+        """Return the integers, with fractions, that stand for the values of the twin."""
+        scale = self.scales[step.name]
+        unit = scale.step if scale.gain is None else scale.step * _ops.per_channel(scale.gain, twin)
+        more = (twin - self._values(step, now)[0]) / unit
+        exact = torch.where(more.abs() <= EXACT, now.exact + more, now.exact)  # a gain of nothing makes no integers
+        nothing = torch.zeros_like(exact)
+        return _Made(exact.float(), exact, nothing.float(), nothing, nothing)
+
     def _logits(self, step: FoldedReadout, now: _Made, twin: Tensor, previous: str) -> Distance:
+        clipped = now.clipped.amax(1, keepdim=True).expand_as(twin)
         error, centred = _centred(now.exact - twin), _centred(twin)
-        off = _relative(error, centred, torch.zeros_like(error), _TINY)
+        off = _relative(error, centred, clipped, _TINY)
         apart = ((now.exact - twin).abs() - 0.5 * step.scale).clamp(min=0)
-        excused = _relative(apart, twin, torch.zeros_like(apart), float(step.scale.max()))
+        excused = _relative(apart, twin, clipped, float(step.scale.max()))
         return Distance(step.name, "values", off, previous, excused)
 
     def _run(self, step: Folded, read: list[_Made]) -> _Made:
@@ -197,7 +219,7 @@ class Walk:
             case FoldedLayer():
                 clipped = _reached(step, read[0].clipped) if read[0].clipped.any() else clipped
             case FoldedReadout():
-                pass  # sums are exact
+                clipped = read[0].clipped.flatten(2).amax(2) if read[0].clipped.dim() > 2 else read[0].clipped
             case _:
                 assert_never(step)
         return _Made(value, exact, clipped, slack, biases)
@@ -233,8 +255,8 @@ def _centred(logits: Tensor) -> Tensor:
 
 def _pooled(values: Tensor, symbol: Codes | Accumulators) -> Tensor:
     """Behind the max pools that wait for a quantizer."""
-    for _, kernel, stride, padding in symbol.pools if isinstance(symbol, Accumulators) else ():
-        values = F.max_pool2d(values, kernel, stride, padding)
+    for _, kernel, stride, (top, left, bottom, right) in symbol.pools if isinstance(symbol, Accumulators) else ():
+        values = F.max_pool2d(F.pad(values, (left, right, top, bottom), value=-math.inf), kernel, stride)
     return values
 
 

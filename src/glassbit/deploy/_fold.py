@@ -263,10 +263,14 @@ class Folding:
         """Return a table of 256 codes at most, as fine as they allow."""
         read = self.scales[step.input]
         options = dict(step.options)
-        weight = [self._named(step.weight).detach().double()] if step.weight else []
-        codes = torch.arange(read.low, read.high + 1, device=self.shifts.device, dtype=torch.float64)
-        with torch.enable_grad():
-            x = (codes * read.step.detach()).requires_grad_()
+        with (
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):  # where the caller wants none, slopes still need them
+            value = read.step.detach().clone()
+            weight = [self._named(step.weight).detach().clone().double()] if step.weight else []
+            codes = torch.arange(read.low, read.high + 1, device=self.shifts.device, dtype=torch.float64)
+            x = (codes * value).requires_grad_()
             y = CURVES[step.function](x, *weight, **options)
             (slope,) = torch.autograd.grad(y.sum(), x)
         y = y.detach()

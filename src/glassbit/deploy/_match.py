@@ -42,14 +42,13 @@ from ._program import (
     Weighted,
     reads,
 )
-from ._symbols import UNKNOWN, Accumulators, Arranged, Codes, Lost, Padded, RefusedError, Symbol, Unknown
+from ._symbols import BLANK, UNKNOWN, Accumulators, Arranged, Codes, Lost, Padded, RefusedError, Symbol, Unknown
 from ._windows import Windows
 
 _IMAGE = "image"
 _LARGEST_SUM = 255 * EXACT // 256
 """Of an average pool, whose requantizer to 0..255 has at least the factor 2^-16."""
 _LEAST = -128
-_BLANK = Codes("?", "?")
 
 
 class Builder:
@@ -80,8 +79,11 @@ class Builder:
         if reasons:
             raise RefusedError(*reasons)
         codes, pads = self._padded(x, value)
-        if isinstance(module, QuantizedConv2d) and (reason := too_wide(module.layer, pads)):
-            raise RefusedError(reason)
+        if isinstance(module, QuantizedConv2d):
+            left, right, top, bottom = module.pads(*value.shape[2:])
+            pads = (pads[0] + top, pads[1] + left, pads[2] + bottom, pads[3] + right)
+            if reason := too_wide(module.layer, pads):
+                raise RefusedError(reason)
         made = self._fresh(name)
         if isinstance(module, QuantizedLinear):
             self.steps.append(Weighted(made, codes.name, name))
@@ -159,7 +161,7 @@ class Builder:
         made = f"{name}.sum" if name else "sum"
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             made = self._fresh(made)
-            self.steps.append(Sum(made, (_BLANK.name, _BLANK.name)))
+            self.steps.append(Sum(made, (BLANK.name, BLANK.name)))
             return Accumulators(made, made)
         if isinstance(left, Codes):
             right = self._operand(right, left, right_value)
@@ -198,6 +200,10 @@ class Builder:
         if len(parts) == 1:
             return parts[0]
         every = [self._term(part, value) for part, value in zip(parts, values, strict=True)]
+        every = [
+            self._codes(part, value) if isinstance(part, Accumulators) and part.name in self._unsigned else part
+            for part, value in zip(every, values, strict=True)
+        ]
         if any(isinstance(part, Codes) and part.unit == _IMAGE for part in every):
             raise RefusedError("a concatenation cannot read the image")
         if any(not isinstance(part, Codes) or part.low != 0 for part in every):
@@ -253,27 +259,30 @@ class Builder:
         top, left, bottom, right = (a + b for a, b in zip(before, pads, strict=True))
         return Padded(codes, (top, left, bottom, right))
 
-    def max_pool(self, name: str, x: Symbol, value: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Symbol:
-        """Return the largest of each window."""
+    def max_pool(self, name: str, x: Symbol, value: Tensor, kernel: Pair, stride: Pair, padding: Pads) -> Symbol:
+        """Return the largest of each window; padding never wins."""
         if isinstance(x, Accumulators):
             return replace(x, pools=(*x.pools, (name, kernel, stride, padding)))
         if isinstance(x, Unknown):
             return x
         codes, pads = self._padded(x, value)
-        if codes.unit == _IMAGE and (padding != (0, 0) or pads != NO_PADS):
+        if codes.unit == _IMAGE and (padding != NO_PADS or pads != NO_PADS):
             raise RefusedError("a max pool of the image must have no padding")
         if pads != NO_PADS and codes.low != 0:
             raise RefusedError("a max pool must not read padding of zeros around signed values; put an nn.ReLU before")
-        top, left, bottom, right = (own + more for own, more in zip(padding * 2, pads, strict=True))
-        sides = (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
+        top, left, bottom, right = (own + more for own, more in zip(padding, pads, strict=True))
         made = self._fresh(name)
-        self.steps.append(MaxPool(made, codes.name, kernel, stride, sides))
+        self.steps.append(_max_pool(made, codes.name, kernel, stride, (top, left, bottom, right)))
         return Codes(made, codes.unit, codes.low)
 
     def average_pool(
         self, name: str, x: Symbol, value: Tensor, rows: Windows, columns: Windows, divisor: int = 1
     ) -> Symbol:
-        """Return the mean of each window, as codes of 8 bits; `divisor` divides it once more."""
+        """Return the mean of each window; `divisor` divides it once more.
+
+        Means of unsigned codes are codes of 8 bits. Those of signed ones are much smaller than the codes, and get a
+        step from the images.
+        """
         divisor *= rows.divisor * columns.divisor
         kernel, stride = (rows.kernel, columns.kernel), (rows.stride, columns.stride)
         if (kernel == stride == (1, 1) and divisor == 1) or isinstance(x, Unknown):
@@ -292,11 +301,14 @@ class Builder:
         even = None if kernel[0] is None or kernel[1] is None else (kernel[0], kernel[1])
         mean, made = self._fresh(f"{name}.sums"), self._fresh(f"{name}.mean")
         self.steps += [AveragePool(pool.name, pool.input, even, stride) if even else pool]
-        self.steps += [Affine(mean, pool.name, Constant(divisor=divisor)), Rescale(made, mean)]
+        self.steps.append(Affine(mean, pool.name, Constant(divisor=divisor)))
+        signed = codes.low != 0
+        if not signed:
+            self.steps.append(Rescale(made, mean))
         if even == tuple(value.shape[2:]) and divisor == math.prod(even):  # a head, if nothing follows
-            whole = isinstance(x, Accumulators) and not x.pools
-            self._heads[made] = (_name(x), divisor) if whole and isinstance(x, Accumulators) else (mean, 1)
-        return Codes(made, made, 0 if codes.low == 0 else _LEAST)
+            head = (x.name, divisor) if isinstance(x, Accumulators) and not x.pools else (mean, 1)
+            self._heads[mean if signed else made] = head
+        return Accumulators(mean, mean) if signed else Codes(made, made)
 
     def subsample(self, name: str, x: Symbol, value: Tensor, stride: Pair, channels: int) -> Symbol:
         """Return every second pixel, and channels of zeros."""
@@ -316,8 +328,9 @@ class Builder:
         codes = self._codes(x, value)
         made = self._fresh(name)
         self.steps.append(Flatten(made, codes.name))
-        if codes.name in self._heads:
-            self._heads[made] = self._heads[codes.name]
+        known = self._heads.get(x.name if isinstance(x, Accumulators) else codes.name)
+        if known is not None:
+            self._heads[made] = known
         elif isinstance(x, Accumulators) and not x.pools and tuple(value.shape[2:]) == (1, 1):
             self._heads[made] = (x.name, 1)
         return replace(codes, name=made)
@@ -326,8 +339,8 @@ class Builder:
         """Return the program that ends with the logits."""
         if isinstance(x, Lost):
             return Program(tuple(self.steps), ())
-        head = self._heads.get(x.name) if isinstance(x, Codes) else None
-        if isinstance(x, Accumulators) and not x.pools:
+        head = self._heads.get(x.name) if isinstance(x, Codes | Accumulators) else None
+        if head is None and isinstance(x, Accumulators) and not x.pools:
             head = (x.name, 1)
         if value.dim() != 2 or not (head or isinstance(x, Unknown)):
             what = "what comes last are codes; an nn.Linear at the end makes another network, to be trained anew"
@@ -337,7 +350,7 @@ class Builder:
             )
         if value.shape[1] < LEAST_CLASSES:
             raise RefusedError(f"there must be {LEAST_CLASSES} classes or more; got {value.shape[1]}")
-        self.steps.append(Readout(self._fresh("logits"), *(head or (_BLANK.name, 1)), value.shape[1]))
+        self.steps.append(Readout(self._fresh("logits"), *(head or (BLANK.name, 1)), value.shape[1]))
         return Program(self._used(), tuple(self.peaks))
 
     def _used(self) -> tuple[Step, ...]:
@@ -389,7 +402,7 @@ class Builder:
     def _codes(self, x: Symbol, value: Tensor) -> Codes:
         """`x` as codes with one step: accumulators become signed ones, once however many read them."""
         if isinstance(x, Unknown):
-            return _BLANK
+            return BLANK
         x = self._readable(x, value)
         if isinstance(x, Codes):
             return x
@@ -405,7 +418,7 @@ class Builder:
     def _readable(self, x: Symbol, value: Tensor) -> Codes | Accumulators:
         """`x`, which must be a map or features as they are."""
         if isinstance(x, Unknown):
-            return _BLANK
+            return BLANK
         if isinstance(x, Padded):
             raise RefusedError(
                 f"padding of zeros {x.pads} must be read by a convolution or a pool; give the padding to that layer"
@@ -425,7 +438,7 @@ class Builder:
         """Return the max pools that waited for the quantizer of `x`."""
         for name, kernel, stride, padding in x.pools if isinstance(x, Accumulators) else ():
             made = self._fresh(name)
-            self.steps.append(MaxPool(made, codes.name, kernel, stride, padding))
+            self.steps.append(_max_pool(made, codes.name, kernel, stride, padding))
             codes = replace(codes, name=made)
         return codes
 
@@ -443,6 +456,10 @@ class Builder:
 
 def _name(x: Codes | Accumulators) -> str:
     return x.name
+
+
+def _max_pool(name: str, read: str, kernel: Pair, stride: Pair, pads: Pads) -> MaxPool:
+    return MaxPool(name, read, kernel, stride, pads[:2] if pads[:2] == pads[2:] else pads)
 
 
 def _channels(symbol: Arranged) -> tuple[int, ...] | None:

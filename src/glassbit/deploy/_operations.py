@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from glassbit._sound import home
 from glassbit.models import SubsampleAndPad
-from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
+from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear, is_weighted
 
 from ._constants import Constants
 from ._curves import CURVES, OPTIONS
@@ -28,10 +28,10 @@ from ._functions import (
     spoken,
     why_no_map,
 )
-from ._geometry import pair
+from ._geometry import NO_PADS, pair
 from ._match import Builder
 from ._program import Constant, Norm
-from ._symbols import Accumulators, Arranged, Codes, RefusedError, Symbol
+from ._symbols import BLANK, Accumulators, Arranged, Codes, RefusedError, Symbol, Unknown
 from ._tracked import Read
 from ._windows import adaptive, sliding
 
@@ -250,8 +250,8 @@ class Operations:
         """Where each element of the result comes from, found by the same call on the numbers of the elements."""
         if isinstance(x, Arranged):
             of, shape, places = x.of, x.shape, x.places
-        elif isinstance(x, Codes | Accumulators):
-            of, shape = x, tuple(value.shape)
+        elif isinstance(x, Codes | Accumulators | Unknown):
+            of, shape = BLANK if isinstance(x, Unknown) else x, tuple(value.shape)
             places = torch.arange(value.numel(), dtype=torch.int32).view(shape)
         else:
             raise RefusedError(f"{spoken(name)} has no integer form")
@@ -322,7 +322,7 @@ class Operations:
         if value.dim() != 4 or any(n % o for n, o in zip(value.shape[2:], size, strict=True)):
             raise RefusedError(f"the windows of an adaptive max pool must be equal; got {tuple(value.shape)} to {size}")
         kernel = (value.shape[2] // size[0], value.shape[3] // size[1])
-        pooled = self.builder.max_pool(name, x, value, kernel, kernel, (0, 0))
+        pooled = self.builder.max_pool(name, x, value, kernel, kernel, NO_PADS)
         if result.dim() == 4:
             return pooled
         return self.builder.flatten(f"{name}.flat", pooled, result[..., None, None])
@@ -333,10 +333,9 @@ class Operations:
         kernel = pair(given["kernel_size"])
         stride = pair(given.get("stride") or kernel)
         padding = pair(given.get("padding", 0))
-        expected = tuple((value.shape[2 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
-        if tuple(result.shape[2:]) != expected:
-            raise RefusedError("a pool with ceil_mode=True must not have windows that stand over the edge")
-        return self.builder.max_pool(name, x, value, kernel, stride, padding)
+        needed = [(result.shape[2 + i] - 1) * stride[i] + kernel[i] - padding[i] - value.shape[2 + i] for i in (0, 1)]
+        bottom, right = (max(most, own) for most, own in zip(needed, padding, strict=True))  # ceil_mode goes further
+        return self.builder.max_pool(name, x, value, kernel, stride, (*padding, bottom, right))
 
     def _average_pool(self, name: str, x: Symbol, value: Tensor, result: Tensor, given: dict[str, Any]) -> Symbol:
         kernel = pair(given["kernel_size"])
@@ -396,6 +395,12 @@ def _is_relu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _in_full_precision(module: nn.Module) -> str:
+    base = nn.Conv2d if isinstance(module, nn.Conv2d) else nn.Linear
+    if isinstance(module, base) and type(module).forward is not base.forward and not is_weighted(module):
+        return (
+            f"this {type(module).__name__} computes something else than a {base.__name__}; a layer that computes its "
+            f"weight must be replaced by an nn.{base.__name__} with that weight"
+        )
     return (
         f"this {type(module).__name__} stays in full precision; give it bits in the plan "
         '(edges "8" or "same" for the first and last layer)'

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ._program import Pads, Pair
 
-Waiting = tuple[str, Pair, Pair, Pair]
+Waiting = tuple[str, Pair, Pair, Pads]
 """A max pool: name, kernel, stride, padding."""
 
 
@@ -92,6 +92,8 @@ class Stale:
 Symbol = Codes | Accumulators | Padded | Arranged | Unknown | Stale
 UNKNOWN = Unknown()
 LOST = Lost()
+BLANK = Codes("?", "?")
+"""What takes the place of something unknown in a step, which is reported and never run."""
 
 
 class RefusedError(Exception):

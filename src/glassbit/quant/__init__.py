@@ -12,6 +12,7 @@ from ._cost import Cost as Cost
 from ._cost import CostRow as CostRow
 from ._cost import cost as cost
 from ._dorefa import DoReFa as DoReFa
+from ._kinds import is_weighted as is_weighted
 from ._layers import QuantizedConv2d as QuantizedConv2d
 from ._layers import QuantizedLinear as QuantizedLinear
 from ._layers import quantized_once as quantized_once

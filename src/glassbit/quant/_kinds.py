@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.utils import parametrize
 
 from glassbit._sound import home
+
+from ._same import same_pads
 
 ELEMENTWISE = (
     nn.CELU, nn.ELU, nn.GELU, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid, nn.Mish,
@@ -38,7 +42,10 @@ def is_activation(module: nn.Module) -> bool:
 
 
 def is_weighted(module: nn.Module) -> bool:
-    """Whether a module is a Conv2d or Linear, or of a subclass that computes the same, bit for bit on an example."""
+    """Whether a module is a Conv2d or Linear, or of a subclass that computes the same, bit for bit on an example.
+
+    A convolution may pad by itself, as TensorFlow does; see `pads_itself`.
+    """
     if type(module) in (nn.Conv2d, nn.Linear):
         return True
     if not isinstance(module, nn.Conv2d | nn.Linear) or home(type(module)).startswith("torch."):
@@ -53,15 +60,30 @@ def is_weighted(module: nn.Module) -> bool:
         return False
     base = nn.Conv2d if isinstance(module, nn.Conv2d) else nn.Linear
     names = [name for name in ("forward", "_conv_forward") if hasattr(base, name)]
-    return all(getattr(kind, name) is getattr(base, name) for name in names) or _computes_the_same(module, base)
+    if all(getattr(kind, name) is getattr(base, name) for name in names):
+        return True
+    return _computes(module, _plain(module, base)) or pads_itself(module)
 
 
-def _computes_the_same(module: nn.Conv2d | nn.Linear, base: type[nn.Conv2d | nn.Linear]) -> bool:
-    """Whether a forward of its own gives the bits of the base class, on noise of an even and an odd size."""
-    if module.weight.is_meta:
+def pads_itself(module: nn.Module) -> bool:
+    """Whether a module is a convolution of a subclass whose forward pads as TensorFlow's "SAME" does."""
+    if type(module) is nn.Conv2d or not isinstance(module, nn.Conv2d) or module.padding not in (0, (0, 0)):
         return False
+    plain = _plain(module, nn.Conv2d)
+    return _computes(module, lambda x: plain(F.pad(x, same_pads(module, *x.shape[2:]))))
+
+
+def _plain(module: nn.Conv2d | nn.Linear, base: type[nn.Conv2d | nn.Linear]) -> nn.Module:
+    """Return the same module as if it were of the base class."""
     plain = copy.copy(module)
     plain.__class__ = base
+    return plain
+
+
+def _computes(module: nn.Conv2d | nn.Linear, wanted: Callable[[Tensor], Tensor]) -> bool:
+    """Whether a forward of its own gives the bits of another one, on noise of an even and an odd size."""
+    if module.weight.is_meta:
+        return False
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for training in (True, False):
             for side in _SIDES:
@@ -69,7 +91,7 @@ def _computes_the_same(module: nn.Conv2d | nn.Linear, base: type[nn.Conv2d | nn.
                 x = _noise(module, side)
                 same = False
                 with suppress(Exception):  # whatever the code of a user raises; then it is no layer of ours
-                    same = torch.equal(own(x), plain(x))
+                    same = torch.equal(own(x), wanted(x))
                 if not same:
                     return False
     return True

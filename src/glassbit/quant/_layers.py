@@ -15,7 +15,9 @@ from glassbit._errors import UsageError
 from glassbit._inputs import check_network
 from glassbit._takes import check_kind, instance
 
+from ._kinds import pads_itself
 from ._quantizer import WeightQuantizer
+from ._same import same_pads
 
 _OF_THE_LAYER = frozenset(
     {
@@ -81,6 +83,8 @@ class _Quantized(nn.Module):
 class QuantizedConv2d(_Quantized):
     """A convolution that runs on quantized weights: `conv(x, quantizer(weight)) + bias`.
 
+    One of a subclass that pads by itself, as TensorFlow does, still does.
+
     Args:
         layer: the float convolution, kept as it is, its weight the one that is trained.
         quantizer: the weight quantizer.
@@ -91,9 +95,16 @@ class QuantizedConv2d(_Quantized):
     def __init__(self, layer: nn.Conv2d, quantizer: WeightQuantizer) -> None:
         check_kind("QuantizedConv2d", "layer", instance(nn.Conv2d, "a torch.nn.Conv2d", "pass the float layer"), layer)
         super().__init__(layer, quantizer)
+        self.pads_itself = pads_itself(layer)
+
+    def pads(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return the zeros beside the layer's own padding: left, right, top, bottom."""
+        return same_pads(self.layer, height, width) if self.pads_itself else (0, 0, 0, 0)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k i j"]:
         """Images or feature maps to feature maps."""
+        if self.pads_itself:
+            x = F.pad(x, self.pads(*x.shape[2:]))
         return cast(Tensor, self.layer._conv_forward(x, self._weight(), self.layer.bias))
 
 
