@@ -38,7 +38,7 @@ class Distance:
         weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
         codes         off = rms(max(|t - v / step| - 1/2 - slack, 0)) / rms(v / step)
         accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
-        logits        off = rms(centred(scale (acc + B)) - centred(v)) / rms(centred(v))
+        logits        off = rms(max(|centred(scale (acc + B)) - centred(v)| - slack, 0)) / rms(centred(v))
 
     The slack is what rounding to codes without a quantizer of the network can explain: operands of sums, curves. Codes
     of an activation must lie on its grid: how far v / step is from an integer counts where it is more. Logits are
@@ -152,7 +152,7 @@ class Walk:
         return Distance(step.name, "values", off, previous, excused)
 
     def _logits(self, step: FoldedReadout, now: _Made, twin: Tensor, previous: str) -> Distance:
-        error, centred = _centred(now.exact - twin), _centred(twin)
+        error, centred = (_centred(now.exact - twin).abs() - now.slack).clamp(min=0), _centred(twin)
         off = _relative(error, centred, torch.zeros_like(error), _TINY)
         apart = ((now.exact - twin).abs() - 0.5 * step.scale).clamp(min=0)
         excused = _relative(apart, twin, torch.zeros_like(apart), float(step.scale.max()))
@@ -196,8 +196,13 @@ class Walk:
                 )
             case FoldedLayer():
                 clipped = _reached(step, read[0].clipped) if read[0].clipped.any() else clipped
+                if read[0].slack.any():  # roundings are independent: their squares add up
+                    squares = replace(step, weights=step.weights.square(), zero=0)
+                    slack = execute(squares, (read[0].slack.square().float(),)).double().sqrt()
             case FoldedReadout():
-                pass  # sums are exact
+                slack = (
+                    execute(replace(step, bias=torch.zeros_like(step.bias)), (read[0].slack.float(),)).abs().double()
+                )
             case _:
                 assert_never(step)
         return _Made(value, exact, clipped, slack, biases)
