@@ -19,8 +19,8 @@ _LEGEND = (
     "1 kB is 1000 bytes; a layer is stored with its biases, multipliers and exponents.",
     "largest sum: the largest |accumulator| that any image can cause.",
     "24-bit room: 1 or more, so that float32 rounds the layer's results as integers do.",
-    "pair bound: 2 x (largest - least input code) x |weight| at most. Above 32767 (*) 8-bit kernels without VNNI would saturate;",
-    "the ONNX file is written so that they do not.",
+    "pair bound: at most 2 x span of the input codes x |weight|. Above 32767 (*) 8-bit kernels without VNNI would",
+    "saturate; the ONNX file is written so that they do not.",
 )
 
 

@@ -17,7 +17,7 @@ _CODE_BITS = 8
 _SUMS = frozenset({"add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "batch_norm"})
 _PRODUCTS = frozenset({"mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv", "rtruediv", "divide"})
 _MEANS = frozenset({"mean", "sum", "avg_pool2d", "adaptive_avg_pool2d"})
-_CURVES = ELEMENTWISE_FUNCTIONS | {"abs", "clamp", "clip", "erf", "hardtanh", "square"}
+_CURVES = ELEMENTWISE_FUNCTIONS | {"abs", "clamp", "clip", "erf", "hardtanh", "pow", "square"}
 _KEEPS = frozenset(
     {
         *("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "clone", "detach", "float", "to", "pad"),
