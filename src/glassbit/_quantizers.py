@@ -35,3 +35,6 @@ ACTIVATIONS: Mapping[str, Named] = {
     "lsq": Named("_lsq", "LSQActivation"),
 }
 """Each is a `glassbit.quant.ActivationQuantizer`."""
+
+SIGNED_BITS = 8
+"""Of the signed codes that integer arithmetic makes where no quantizer rounds, if a plan says nothing else."""

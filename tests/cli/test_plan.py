@@ -153,3 +153,16 @@ def test_the_keys_of_a_plan_file_are_named_by_their_lines(call, tmp_path):
     assert code == 2
     assert "  - line 2: rules: must be a list; got 3" in err
     assert "  - line 3: Accuracy-drop: must be a known key" in err
+
+
+def test_signed_codes_without_a_quantizer(call):
+    given = ("--model", "mobilenet-v2-035", "--arguments", "width=0.1", "--plan", "w4a4", "--signed", "5")
+    code, out, err = call("plan", *given)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("mobilenet-v2-035, w4a4-signed-5, ")
+    assert "input bits: 4 in 34 of 53 layers, 5 in 17, 8 in 2" in lines
+    some = "blocks.1.layers.expand, blocks.2.layers.expand and 15 more"
+    assert f"rounded to 5 bits by integers only: inputs of {some}" in lines
+    assert "rounded to 8 bits by integers only: inputs of fc" in lines
+    assert "left in full precision: nothing" in lines

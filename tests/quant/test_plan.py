@@ -50,9 +50,14 @@ class TestNamed:
         assert given(model, Plan.named("layers-4-2")) == {f"network.{name}": value for name, value in bare.items()}
 
     def test_options_are_kept(self) -> None:
-        plan = Plan.named("w4a2", edges="same", weights="lsq", activations="lsq", alpha="data")
-        assert dataclasses.astuple(plan)[2:] == ("same", "lsq", "lsq", "data")
+        plan = Plan.named("w4a2", edges="same", weights="lsq", activations="lsq", alpha="data", signed=5)
+        assert dataclasses.astuple(plan)[2:] == ("same", "lsq", "lsq", "data", 5)
         assert plan.name == "w4a2"
+
+    @pytest.mark.parametrize("signed", [1, 9, 32, True, 4.0])
+    def test_signed_bits(self, signed: object) -> None:
+        with pytest.raises(UsageError, match=r"^Plan w4a2: signed must be 2\.\.8 bits; got .*; 8 is usual$"):
+            Plan.named("w4a2", signed=signed)
 
     def test_unknown(self) -> None:
         with pytest.raises(UsageError, match=r"plan must be one of w2a2, .*, layers-4-2; got 'w5a5'"):
@@ -192,15 +197,16 @@ class TestCost:
         assert counted.macs == 442_368 + 6 * 2_359_296 + 2 * (1_179_648 + 5 * 2_359_296) + 640
         assert len(counted.rows) == 20
 
-    def test_residual_sums_and_pools_keep_the_bits(self) -> None:
+    def test_residual_sums_keep_the_bits_and_means_have_eight(self) -> None:
         model = models.resnet20()
         quantize_(model, Plan.named("w4a4", edges="same"))
         rows = {row.name: row.input_bits for row in cost(model, (3, 32, 32)).rows}
-        assert rows.pop("conv1") == 8
+        assert rows.pop("conv1") == rows.pop("fc") == 8
         assert set(rows.values()) == {4}
 
     @pytest.mark.parametrize(
-        ("act", "bits"), [(torch.relu, 4), (F.gelu, 8), (torch.sigmoid_, 8), (nn.Hardswish(), 8), (torch.abs, 32)]
+        ("act", "bits"),
+        [(torch.relu, 4), (F.gelu, 8), (torch.sigmoid_, 8), (nn.Hardswish(), 8), (torch.abs, 8), (torch.exp, 32)],
     )
     def test_the_bits_behind_an_activation(self, act: Callable[[Tensor], Tensor], bits: int) -> None:
         class Functional(nn.Module):

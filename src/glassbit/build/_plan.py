@@ -19,4 +19,5 @@ def build_plan(recipe: PlanRecipe) -> Plan:
         weights=recipe.weights,
         activations=recipe.activations,
         alpha=recipe.alpha,
+        signed=recipe.signed,
     )

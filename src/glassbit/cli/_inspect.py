@@ -19,8 +19,8 @@ _LEGEND = (
     "1 kB is 1000 bytes; a layer is stored with its biases, multipliers and exponents.",
     "largest sum: the largest |accumulator| that any image can cause.",
     "24-bit room: 1 or more, so that float32 rounds the layer's results as integers do.",
-    "pair bound: 2 x input x |weight| at most. Above 32767 (*) 8-bit kernels without VNNI would saturate;",
-    "the ONNX file is written so that they do not.",
+    "pair bound: at most 2 x span of the input codes x |weight|. Above 32767 (*) 8-bit kernels without VNNI would",
+    "saturate; the ONNX file is written so that they do not.",
 )
 
 
@@ -55,7 +55,7 @@ def _lines(graph: IntGraph, file: Path) -> list[str]:
     ]
     other = certificate.stored_bits - sum(layer.stored_bits for layer in certificate.layers)
     if other:
-        rows.append(("(requantizers of sums and pools)", "", "", "", _kilobytes(other / 8), *[""] * 4))
+        rows.append(("(all other requantizers, and tables)", "", "", "", _kilobytes(other / 8), *[""] * 4))
     total = ("total", "", "", "", _kilobytes(certificate.stored_bits / 8), f"{certificate.macs:,}", *[""] * 3)
     return [
         *_origin(graph),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from glassbit._bits import bits_given
 from glassbit._errors import GlassbitWarning
+from glassbit._text import listed
 from glassbit.cli._flags import Values, takes
 from glassbit.cli._run_flags import DATA_OF_PLAN, MODEL, PLAN, recipe_of
 from glassbit.cli._say import line, table
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from glassbit.quant import Conversion, Cost
 
 _FLOAT = 32
+_SHOWN = 2
+"""Layers that a line names."""
 _UNITS = (
     "1 kB is 1000 bytes; weights at their bits, biases and BatchNorm at 32.",
     "BitOps = MACs x weight bits x input bits, for one image; full precision counts as 32 bits.",
@@ -84,9 +87,13 @@ def _lines(run: RunRecipe, shape: tuple[int, int, int], cost: Cost, full: Cost, 
 
 
 def _given(cost: Cost) -> list[str]:
-    """Return the bits that the layers really have, which the plan's name need not say."""
+    """Return the bits that the layers really have, which the plan's name need not say, and who rounds them."""
     weights = bits_given([row.weight_bits for row in cost.rows], [row.weights for row in cost.rows])
-    return [f"weight bits: {weights}", f"input bits: {bits_given([row.input_bits for row in cost.rows])}"]
+    lines = [f"weight bits: {weights}", f"input bits: {bits_given([row.input_bits for row in cost.rows])}"]
+    for bits in sorted({row.input_bits for row in cost.rows if row.at_export}):
+        names = [row.name for row in cost.rows if row.at_export and row.input_bits == bits]
+        lines.append(f"rounded to {bits} bits by integers only: inputs of {listed(names, most=_SHOWN)}")
+    return lines
 
 
 def _left(cost: Cost, conversion: Conversion) -> list[str]:

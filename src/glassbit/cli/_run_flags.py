@@ -29,7 +29,7 @@ from glassbit.runs import MASKED
 
 _WITHOUT_START = tuple(name for name in TrainingRecipe.model_fields if name != "start")
 _MASKING_WITHOUT_START = tuple(name for name in SaliencyRecipe.model_fields if name != "start")
-_PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha")
+_PLAN_OPTIONS = ("name", "edges", "weights", "activations", "alpha", "signed")
 
 TRUST = Parameter(
     help="import the network that run.json names, where it does not come with Glassbit; its code is run",

@@ -39,7 +39,7 @@ class Distance:
         weights       off = rms(unit W - quantizer(w)) / rms(quantizer(w))
         codes         off = rms(max(|t - v / step| - 1/2 - slack, 0)) / rms(v / step)
         accumulators  off = rms(max(|step gain acc + shift - v| - slack, 0)) / rms(v)
-        logits        off = rms(centred(scale (acc + B)) - centred(v)) / rms(centred(v))
+        logits        off = rms(max(|centred(scale (acc + B)) - centred(v)| - slack, 0)) / rms(centred(v))
 
     Each tensor is computed from the twin's: of the codes of its activations, and of the values that get codes without a
     quantizer of the network.
@@ -174,7 +174,7 @@ class Walk:
 
     def _logits(self, step: FoldedReadout, now: _Made, twin: Tensor, previous: str) -> Distance:
         clipped = now.clipped.amax(1, keepdim=True).expand_as(twin)
-        error, centred = _centred(now.exact - twin), _centred(twin)
+        error, centred = (_centred(now.exact - twin).abs() - now.slack).clamp(min=0), _centred(twin)
         off = _relative(error, centred, clipped, _TINY)
         apart = ((now.exact - twin).abs() - 0.5 * step.scale).clamp(min=0)
         excused = _relative(apart, twin, clipped, float(step.scale.max()))
@@ -218,8 +218,14 @@ class Walk:
                 )
             case FoldedLayer():
                 clipped = _reached(step, read[0].clipped) if read[0].clipped.any() else clipped
+                if read[0].slack.any():  # roundings are independent: their squares add up
+                    squares = replace(step, weights=step.weights.square(), zero=0)
+                    slack = execute(squares, (read[0].slack.square().float(),)).double().sqrt()
             case FoldedReadout():
                 clipped = read[0].clipped.flatten(2).amax(2) if read[0].clipped.dim() > 2 else read[0].clipped
+                slack = (
+                    execute(replace(step, bias=torch.zeros_like(step.bias)), (read[0].slack.float(),)).abs().double()
+                )
             case _:
                 assert_never(step)
         return _Made(value, exact, clipped, slack, biases)

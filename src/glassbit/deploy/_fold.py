@@ -148,7 +148,7 @@ class Folding:
                 return step
             case Operand():
                 unit = self._constant(1.0) if step.unit is None else self.scales[step.unit].step
-                return self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), SIGNED)
+                return self._requantizer(step, unit * power_of_two(-self.shifts[step.slot]), step.window)
             case Clip():
                 out = self._constant((step.most - step.least) / _CODES)
                 low = round(step.least / (step.most - step.least) * _CODES)

@@ -54,19 +54,22 @@ _LEAST = -128
 class Builder:
     """Collects the steps of a network, one called operation after the other.
 
-    What reads codes gets them: signed codes of 8 bits are made of accumulators where no quantizer made codes.
+    What reads codes gets them: signed codes are made of accumulators where no quantizer made codes.
 
     Args:
         channels, height, width: of the image.
         zero: the pixel that counts as zero.
+        signed: bits of those signed codes.
     """
 
-    def __init__(self, channels: int, height: int, width: int, zero: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, zero: int, signed: int = 8) -> None:
         self.steps: list[Step] = [Input(_IMAGE, channels, height, width, zero)]
         self.peaks: list[float] = []
         self.image: Symbol = Codes(_IMAGE, _IMAGE)
         self._names = {_IMAGE}
         self._highest = {_IMAGE: 255}
+        self._signed_bits = signed
+        self._least = -(2 ** (signed - 1))
         self._signed: dict[Accumulators, Codes] = {}
         self._unsigned: set[str] = set()
         self._heads: dict[str, tuple[str, int]] = {}
@@ -208,7 +211,7 @@ class Builder:
             raise RefusedError("a concatenation cannot read the image")
         if any(not isinstance(part, Codes) or part.low != 0 for part in every):
             every = [
-                part if isinstance(part, Codes) and part.low == _LEAST else self._resigned(part, value)
+                part if isinstance(part, Codes) and part.low == self._least else self._resigned(part, value)
                 for part, value in zip(every, values, strict=True)
             ]
         codes = [part for part in every if isinstance(part, Codes)]
@@ -379,10 +382,12 @@ class Builder:
             return x
         source = x.source if isinstance(x, Accumulators) else x.name
         made = self._fresh(f"{source}.operand")
-        self.steps.append(Operand(made, _name(x), None if unit is None else unit.unit, len(self.peaks)))
+        self.steps.append(
+            Operand(made, _name(x), None if unit is None else unit.unit, len(self.peaks), self._signed_bits)
+        )
         self.peaks.append(float(value.detach().abs().max()))
-        self._highest[made] = -_LEAST
-        result = self._pooled(x, Codes(made, made, _LEAST))
+        self._highest[made] = -self._least
+        result = self._pooled(x, Codes(made, made, self._least))
         assert isinstance(result, Codes)
         return result
 
@@ -393,10 +398,10 @@ class Builder:
         key = Accumulators(x.name, x.name)
         if key not in self._signed:
             made = self._fresh(f"{x.name}.operand")
-            self.steps.append(Operand(made, x.name, x.unit, len(self.peaks)))
+            self.steps.append(Operand(made, x.name, x.unit, len(self.peaks), self._signed_bits))
             self.peaks.append(float(value.detach().abs().max()))
-            self._highest[made] = -_LEAST
-            self._signed[key] = Codes(made, made, _LEAST)
+            self._highest[made] = -self._least
+            self._signed[key] = Codes(made, made, self._least)
         return self._signed[key]
 
     def _codes(self, x: Symbol, value: Tensor) -> Codes:

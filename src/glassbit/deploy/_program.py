@@ -95,19 +95,26 @@ class Activate:
 
 @dataclass(frozen=True)
 class Operand:
-    """Integers of any step to signed 8-bit codes whose step is a power of two times a unit.
+    """Integers of any step to signed codes whose step is a power of two times a unit.
 
     Args:
         name: of the codes.
         input: what it reads.
         unit: the codes on the other side of a sum, whose step is the unit; None for a unit of 1.
         slot: where the network keeps j, for a step of unit 2^-j.
+        bits: of the codes, -2^(bits-1)..2^(bits-1) - 1.
     """
 
     name: str
     input: str
     unit: str | None
     slot: int
+    bits: int = 8
+
+    @property
+    def window(self) -> Pair:
+        """The least and the largest code."""
+        return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from glassbit._errors import ExportError
 from glassbit._foreign import told
+from glassbit.quant import signed_bits
 
 from ._functions import ADDS, ASKS, MULTIPLIES, NEW, NUMBERS, called, in_place, is_same, tensors_in
 from ._kept import Kept
@@ -45,7 +46,7 @@ class Recorder(TorchFunctionMode):
         self.network = network
         self.x = x.clone()
         self.again = again
-        self.builder = Builder(x.shape[1], x.shape[2], x.shape[3], zero)
+        self.builder = Builder(x.shape[1], x.shape[2], x.shape[3], zero, signed_bits(network))
         self.operations = Operations(self.builder, network)
         self.tracked = Tracked(type(network).__name__, len(x), keep=keep)
         self.inside: list[str] = []

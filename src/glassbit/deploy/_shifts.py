@@ -12,7 +12,6 @@ from glassbit.intgraph import Flatten, MaxPool, Select, Subsample
 from ._fold import Folding
 from ._program import Operand, Program, Sum
 
-_LARGEST = 127
 _MOST = 8
 """Between the steps of two operands of a sum, as a power of two."""
 _MOST_ALONE = 16
@@ -20,7 +19,7 @@ _MOST_ALONE = 16
 
 @torch.no_grad()
 def set_shifts_(folding: Folding) -> None:
-    """Set j of every operand: the finest step unit 2^-j with `127 step >= max|z|`, and not too fine for its sums.
+    """Set j of every operand: the finest step unit 2^-j with `largest step >= max|z|`, and not too fine for its sums.
 
     Args:
         folding: of the program; its shifts are set, in place.
@@ -31,7 +30,7 @@ def set_shifts_(folding: Folding) -> None:
             unit = 1.0 if step.unit is None else float(folding.scales[step.unit].step)
             most = _MOST_ALONE if step.unit is None else _MOST
             peak = program.peaks[step.slot]
-            finest = math.floor(math.log2(_LARGEST * unit / peak)) if 0 < peak < math.inf else 0
+            finest = math.floor(math.log2(step.window[1] * unit / peak)) if 0 < peak < math.inf else 0
             shifts[step.slot] = min(max(finest, -most), most)
         folding.fold(step)
     for _ in program.peaks:  # a coarser operand may be too coarse for another sum

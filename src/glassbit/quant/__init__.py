@@ -16,6 +16,7 @@ from ._kinds import is_weighted as is_weighted
 from ._layers import QuantizedConv2d as QuantizedConv2d
 from ._layers import QuantizedLinear as QuantizedLinear
 from ._layers import quantized_once as quantized_once
+from ._layers import signed_bits as signed_bits
 from ._level import best_level as best_level
 from ._lsq import LSQ as LSQ
 from ._lsq import LSQActivation as LSQActivation

@@ -299,10 +299,15 @@ def _why_not_relu(module: nn.Module) -> str:
 
 
 def _quantized(module: nn.Module, bits: int, plan: Plan, device: torch.device | None) -> nn.Module:
-    if isinstance(module, nn.Conv2d):
-        return QuantizedConv2d(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
-    if isinstance(module, nn.Linear):
-        return QuantizedLinear(module, _weight_quantizer(module.weight.detach(), bits, plan)).train(module.training)
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        quantizer = _weight_quantizer(module.weight.detach(), bits, plan)
+        made: QuantizedConv2d | QuantizedLinear
+        if isinstance(module, nn.Conv2d):
+            made = QuantizedConv2d(module, quantizer)
+        else:
+            made = QuantizedLinear(module, quantizer)
+        made.signed = plan.signed
+        return made.train(module.training)
     alpha = min(10.0 if plan.alpha == "data" else float(plan.alpha), ceiling(module))
     activation = activation_kind(plan.activations)(bits)
     activation.set_level_(alpha)

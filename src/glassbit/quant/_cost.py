@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from glassbit._inputs import check_network, running
 from glassbit._modes import evaluating
@@ -16,13 +14,12 @@ from glassbit._takes import check_kind, several, whole
 from glassbit.intgraph import LONGEST
 
 from ._convert import quantizers
-from ._kinds import ELEMENTWISE_FUNCTIONS
-from ._layers import QuantizedConv2d, QuantizedLinear
+from ._held import FULL, Following, Held, held, mark_
+from ._layers import QuantizedConv2d, QuantizedLinear, signed_bits
 from ._plan import FLOAT_BITS
 from ._quantizer import ActivationQuantizer
 
 _IMAGE_BITS = 8
-_CODE_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,8 @@ class CostRow:
         stored_bytes: weights at their bits, bias at 32.
         macs: multiply-accumulates for one image.
         bitops: `macs * weight_bits * input_bits`.
+        at_export: whether no quantizer makes the codes that it reads, but the export alone, and training in integers:
+            they are signed where they can be negative.
     """
 
     name: str
@@ -47,6 +46,7 @@ class CostRow:
     stored_bytes: float
     macs: int
     bitops: int
+    at_export: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ class Cost:
 def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     """Count what one image costs, by running the network on one blank image and following the bits through it.
 
-    Bits pass through everything that keeps integer codes countable (pools, flatten, sums); a convolution or linear
-    layer ends them, a quantizer starts them. An activation without one (GELU, Hardswish) starts 8 bits in a quantized
-    network, as the export does. A layer that is called several times counts several times.
+    A quantizer starts codes, and max pools, flatten and the like pass them on. What else a layer reads in a quantized
+    network has the bits that the export gives it (`at_export`): 8 for means, concatenations and activations without a
+    quantizer (GELU, Hardswish), the plan's `signed` for outputs of layers, sums and BatchNorm. A layer that is called
+    several times counts several times.
 
     Args:
         model: a float or quantized network.
@@ -85,23 +86,24 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     check_network("cost", model)
     check_kind("cost", "image_shape", several(whole(1, LONGEST, usual=28), count=3), image_shape)
     calls: list[_Call] = []
+    quantized = dict(quantizers(model))
+    following = Following(signed_bits(model) if quantized else None)
     handles = [
-        module.register_forward_hook(_Count(name, calls))
+        module.register_forward_hook(_Count(name, calls, following.layer()))
         for name, module in model.named_modules()
         if _is_weighted(module)
     ]
     inner = {id(module.layer) for module in model.modules() if isinstance(module, QuantizedConv2d | QuantizedLinear)}
-    quantized = dict(quantizers(model))
     handles += [
-        module.register_forward_hook(_Mark(module.bits))
+        module.register_forward_hook(_Mark(Held(module.bits)))
         for module in quantized.values()
         if isinstance(module, ActivationQuantizer)
     ]
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:
-        with evaluating(model), torch.no_grad(), _FollowBits(quantized=bool(quantized)):
+        with evaluating(model), torch.no_grad(), following:
             image = torch.zeros(1, *image_shape, device=device)
-            _set_bits(image, _IMAGE_BITS)
+            mark_(image, Held(_IMAGE_BITS))
             with running("cost", image):
                 model(image)
     finally:
@@ -117,6 +119,7 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
                 input_bits=max(row.input_bits, before.input_bits),
                 macs=row.macs + before.macs,
                 bitops=row.bitops + before.bitops,
+                at_export=row.at_export or before.at_export,
             )
         rows[call.name] = row
     values = tuple(rows.values())
@@ -134,17 +137,24 @@ class _Call:
     name: str
     layer: nn.Conv2d | nn.Linear
     weight_bits: int
-    input_bits: int
+    read: Held
     positions: int
     quantized: bool
 
 
 class _Count:
-    """A hook that notes each call of a layer with weights."""
+    """A hook that notes each call of a layer with weights.
 
-    def __init__(self, name: str, calls: list[_Call]) -> None:
+    Args:
+        name: of the layer.
+        calls: where calls are noted.
+        made: what a quantized layer makes.
+    """
+
+    def __init__(self, name: str, calls: list[_Call], made: Held) -> None:
         self.name = name
         self.calls = calls
+        self.made = made
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         quantized = isinstance(module, QuantizedConv2d | QuantizedLinear)
@@ -152,58 +162,19 @@ class _Count:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         bits = module.quantizer.bits if isinstance(module, QuantizedConv2d | QuantizedLinear) else FLOAT_BITS
         channels = output.shape[1] if isinstance(layer, nn.Conv2d) else output.shape[-1]
-        self.calls.append(_Call(self.name, layer, bits, _get_bits([inputs[0]]), output.numel() // channels, quantized))
-        _set_bits(output, FLOAT_BITS)
+        read = held(inputs[0]) or FULL
+        self.calls.append(_Call(self.name, layer, bits, read, output.numel() // channels, quantized))
+        mark_(output, self.made if quantized else FULL)
 
 
 class _Mark:
-    """A hook that notes the bits of a quantizer's output."""
+    """A hook that notes what a quantizer makes."""
 
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
+    def __init__(self, made: Held) -> None:
+        self.made = made
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        _set_bits(output, self.bits)
-
-
-class _FollowBits(TorchFunctionMode):
-    """Give the result of every torch function the widest bits among its inputs; unmarked inputs (weights, constants) do
-    not count.
-
-    Args:
-        quantized: whether the network is; then activations without a quantizer give codes of 8 bits, as exported.
-    """
-
-    def __init__(self, *, quantized: bool) -> None:
-        super().__init__()
-        self.quantized = quantized
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        bits = _get_bits([*args, *(kwargs or {}).values()], default=0)
-        if self.quantized and bits and func.__name__.rstrip("_") in ELEMENTWISE_FUNCTIONS:
-            bits = _CODE_BITS
-        for tensor in result if isinstance(result, tuple | list) else (result,):
-            if bits and isinstance(tensor, Tensor):
-                _set_bits(tensor, bits)
-        return result
-
-
-def _set_bits(tensor: Tensor, bits: int) -> None:
-    tensor._glassbit_bits = bits  # type: ignore[attr-defined]
-
-
-def _get_bits(values: list[Any], default: int = FLOAT_BITS) -> int:
-    """Return the widest mark among tensors, also one list deep (`torch.cat`)."""
-    flat = [item for value in values for item in (value if isinstance(value, tuple | list) else (value,))]
-    marks = [tensor.__dict__.get("_glassbit_bits", 0) for tensor in flat if isinstance(tensor, Tensor)]
-    return max(marks, default=0) or default
+        mark_(output, self.made)
 
 
 def _is_weighted(module: nn.Module) -> bool:
@@ -218,11 +189,12 @@ def _row(call: _Call) -> CostRow:
         name=call.name,
         kind="Conv2d" if isinstance(layer, nn.Conv2d) else "Linear",
         weight_bits=call.weight_bits,
-        input_bits=call.input_bits,
+        input_bits=call.read.bits,
         weights=layer.weight.numel(),
         stored_bytes=(layer.weight.numel() * call.weight_bits + bias * 32) / 8,
         macs=macs,
-        bitops=macs * call.weight_bits * call.input_bits,
+        bitops=macs * call.weight_bits * call.read.bits,
+        at_export=call.read.at_export,
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from glassbit._errors import UsageError
 from glassbit._inputs import check_network
+from glassbit._quantizers import SIGNED_BITS
 from glassbit._takes import check_kind, instance
 
 from ._kinds import pads_itself
@@ -40,6 +41,8 @@ class _Quantized(nn.Module):
 
     layer: nn.Conv2d | nn.Linear
     quantizer: WeightQuantizer
+    signed: int = SIGNED_BITS
+    """The plan's bits of signed codes, see `signed_bits`."""
 
     def __init__(self, layer: nn.Conv2d | nn.Linear, quantizer: WeightQuantizer) -> None:
         must, repair = "a WeightQuantizer", "pass one, such as glassbit.SAWB(4)"
@@ -78,6 +81,10 @@ class _Quantized(nn.Module):
             )
         weight: Tensor = self.quantizer(self.layer.weight)
         return weight
+
+    def extra_repr(self) -> str:
+        """Return the settings, for `print(module)` and for the checkpoints of a run."""
+        return "" if self.signed == SIGNED_BITS else f"signed={self.signed}"
 
 
 class QuantizedConv2d(_Quantized):
@@ -125,6 +132,17 @@ class QuantizedLinear(_Quantized):
     def forward(self, x: Float[Tensor, "... c"]) -> Float[Tensor, "... k"]:
         """Features to features."""
         return F.linear(x, self._weight(), self.layer.bias)
+
+
+def signed_bits(model: nn.Module) -> int:
+    """Return the bits of the codes that integer arithmetic makes of signed values, which no quantizer rounds before.
+
+    Such are the output of a linear bottleneck, a plain sum, and what feeds a curve. The plan's number is kept in every
+    quantized layer; where parts of a network have several, the largest counts.
+    """
+    check_network("signed_bits", model, runs=False)
+    layers = [layer for layer in model.modules() if isinstance(layer, QuantizedConv2d | QuantizedLinear)]
+    return max((layer.signed for layer in layers), default=SIGNED_BITS)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from glassbit._arguments import is_real, is_whole, is_word, shown
 from glassbit._errors import UsageError
-from glassbit._quantizers import ACTIVATIONS, WEIGHTS
+from glassbit._quantizers import ACTIVATIONS, SIGNED_BITS, WEIGHTS
 from glassbit._takes import TEXT, check_kind, number, several, takes
 
 from ._named import Activations, Weights, why_not
@@ -75,6 +75,8 @@ class Plan:
         activations: the activation quantizer, a name or a class of your own (an `ActivationQuantizer`).
         alpha: the first clipping level of every activation, or `"data"`: to be set from images by `calibrate_`; never
             above the ceiling that the activation has itself, as ReLU6 does.
+        signed: bits, 2..8, of the signed codes that integer arithmetic makes where no quantizer rounds: behind linear
+            bottlenecks and plain sums, of the operands of sums, before a GELU and the like.
 
     Raises:
         UsageError: an option is not one of those several.
@@ -90,6 +92,7 @@ class Plan:
     weights: Weights = "sawb"
     activations: Activations = "pact"
     alpha: float | Literal["data"] = 10.0
+    signed: int = SIGNED_BITS
 
     def __post_init__(self) -> None:
         check_kind("Plan", "name", TEXT, self.name)
@@ -102,6 +105,10 @@ class Plan:
                 raise UsageError(f"Plan {self.name}: {field} must be {must}; got {shown(value)}")
         if not is_word(self.alpha, ("data",)) and not (is_real(self.alpha, 0) and float(self.alpha) > 0):
             raise UsageError(f'Plan {self.name}: alpha must be a positive number or "data"; got {shown(self.alpha)}')
+        if not is_whole(self.signed) or self.signed not in range(2, 9):
+            raise UsageError(
+                f"Plan {self.name}: signed must be 2..8 bits; got {shown(self.signed)}; leave it out for 8"
+            )
         if not isinstance(self.rules, tuple | list) or not all(isinstance(rule, Rule) for rule in self.rules):
             must, repair = "rules must be a tuple of glassbit.quant.Rule", 'e.g. (Rule("*", 4, 4),)'
             raise UsageError(f"Plan {self.name}: {must}; got {shown(self.rules)}; {repair}")
@@ -117,6 +124,7 @@ class Plan:
         weights: Weights = "sawb",
         activations: Activations = "pact",
         alpha: float | Literal["data"] = 10.0,
+        signed: int = SIGNED_BITS,
     ) -> Plan:
         """One of the named plans (`NAMED_PLANS`): `w<W>a<A>` everywhere, or `layers-4-2`, the first half at 4 bits and
         the second at 2.
@@ -126,7 +134,15 @@ class Plan:
         """
         if not is_word(name, tuple(NAMED_PLANS)):
             raise UsageError(f"plan must be one of {', '.join(NAMED_PLANS)}; got {shown(name)}; pass one of them")
-        return cls(name, NAMED_PLANS[name], edges=edges, weights=weights, activations=activations, alpha=alpha)
+        return cls(
+            name,
+            NAMED_PLANS[name],
+            edges=edges,
+            weights=weights,
+            activations=activations,
+            alpha=alpha,
+            signed=signed,
+        )
 
     @takes(names=several(TEXT), depth=number(0, 1, usual=0.5))
     def bits(self, names: tuple[str, ...], depth: float) -> tuple[int, int]:

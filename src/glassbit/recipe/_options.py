@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from glassbit._catalogue import catalogue
 from glassbit._count import counted
-from glassbit._quantizers import ACTIVATIONS, WEIGHTS
+from glassbit._quantizers import ACTIVATIONS, SIGNED_BITS, WEIGHTS
 from glassbit._resize import Resize
 
 NamedPlan = Literal["w2a2", "w3a3", "w4a4", "w8a8", "w4a2", "w2a4", "layers-4-2"]
@@ -177,6 +177,12 @@ class PlanRecipe(Options):
     alpha: Annotated[float | Literal["data"], PlainValidator(_clip)] = Field(
         default="data", description='the first clipping level of the activations; "data" sets it from training images'
     )
+    signed: Int = Field(
+        default=SIGNED_BITS,
+        ge=2,
+        le=8,
+        description="bits of the signed codes that integers make where no quantizer rounds, as behind a bottleneck",
+    )
     rules: tuple[RuleRecipe, ...] = Field(
         default=(), description="bits by layer, the last rule that matches a layer wins"
     )
@@ -219,6 +225,8 @@ class PlanRecipe(Options):
             extra.append(f"edges-{self.edges}")
         if self.alpha != "data":
             extra.append(f"alpha-{self.alpha:g}")
+        if self.signed != SIGNED_BITS:
+            extra.append(f"signed-{self.signed}")
         return "-".join([self.name, *extra])
 
 

@@ -38,6 +38,7 @@ _WITHOUT_EFFECT = (("data", "dir"), ("training", "device"))
 _NEWER = {
     ("sgt", "name"): None, ("sgt", "ramp"): 0.0, ("sgt", "start"): "scratch",
     ("random", "ramp"): 0.0, ("random", "start"): "scratch", ("training", "accumulate"): 1,
+    ("plan", "signed"): 8,
 }  # fmt: skip
 """Keys that older configs do not have, with what stands for them there."""
 
@@ -349,8 +350,9 @@ def relevant(config: dict[str, Any]) -> dict[str, Any]:
     for section, key in _WITHOUT_EFFECT:
         config.get(section, {}).pop(key, None)
     for (section, key), before in _NEWER.items():
-        if config.get(section, {}).get(key) == before:
-            config.get(section, {}).pop(key, None)
+        options = config.get(section) or {}
+        if options.get(key) == before:
+            options.pop(key, None)
     return config
 
 

@@ -68,6 +68,7 @@ class CostRow(Part):
     stored_bytes: Amount | None = None
     macs: Amount | None = None
     bitops: Amount | None = None
+    at_export: bool = False
 
 
 class Cost(Part):
