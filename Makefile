@@ -3,13 +3,15 @@
 # make test-all  every test, the slow ones too: two processes, compilers, all damages of a run
 # make bench  Glassbit beside its peers, on a machine that does nothing else: make bench ARGS="--rounds 5"
 # make lowest  the lowest versions that pyproject.toml allows, in an environment of their own, and every command once
+# make haswell  the integer kernels on an emulated processor without dot-product instructions (needs qemu-user)
+# make arm64  the same on an emulated ARM64 (needs qemu-user and Debian's apt-get)
 # All need a Python >= 3.11 (another one: make PYTHON=/path/to/python3 demo) and install into .venv, once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SET_UP := $(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-all bench lowest web clean
+.PHONY: demo test test-all bench lowest haswell arm64 web clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -33,6 +35,13 @@ lowest: .venv/python
 	$(BIN)/uv venv --quiet --clear .bench/lowest
 	$(BIN)/uv pip install --quiet --python .bench/lowest --resolution lowest-direct '.[onnx]'
 	.bench/lowest/bin/python scripts/smoke.py
+
+haswell: .venv/installed-test
+	$(BIN)/python scripts/processors.py haswell $(ARGS)
+
+arm64: .venv/installed-test
+	sh scripts/arm64_python.sh .bench/arm64
+	$(BIN)/python scripts/processors.py arm64 --python .bench/arm64/python --graphs 150 --images 16 $(ARGS)
 
 # onnxruntime-web, for the checks that need Node.js; kept in the user's cache.
 web:

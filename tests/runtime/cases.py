@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphs import (
+    corner_graph,
     extreme_graph,
     extreme_product,
     head_graph,
@@ -53,5 +54,10 @@ CASES: dict[str, Callable[[], IntGraph]] = {
     "uneven-many": lambda: uneven_graph(4, pixels=(23, 7), windows=(13, 11)),
     "uneven-heavy": lambda: uneven_graph(8, pixels=(59, 63), windows=(4, 4)),
     "extreme-16-bits-behind": lambda: extreme_graph("signed", 8, lowest=True, multiplier=1, exponent=16, bias=0),
+    "lowest-turned": lambda: corner_graph((-128, 1), multipliers=(-1, 1, -3), deep=False),
+    "lowest-turned-depthwise": lambda: corner_graph((-128, 1), multipliers=(-1, 1, -3), deep=True),
+    "lowest-depthwise": lambda: corner_graph((-128, 127), high=15, deep=True),
+    "above-the-pair-bound": lambda: corner_graph((-127, 127), deep=False),
+    "above-the-pair-bound-depthwise": lambda: corner_graph((-127, 127), deep=True),
     "saturating": lambda: extreme_graph("signed", 8, lowest=False, multiplier=1, exponent=12, bias=0),
 }

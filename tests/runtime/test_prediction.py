@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from graphs import graphs, images_for
+from graphs import corner_graph, graphs, images_for
 from hypothesis import HealthCheck, given, settings
 
 from glassbit.intgraph import (
@@ -156,10 +156,36 @@ def test_every_convolution_is_an_integer_kernel(name):
     assert counts["MatMul"] == 2 * (len(pools) - few)
 
 
-def test_weights_whose_products_could_saturate_are_uint8():
-    """Above the bound weights are uint8 with zero point 128, below it int8."""
-    for name, kind in (("saturating", onnx.TensorProto.UINT8), ("extreme-odd-2-highest", onnx.TensorProto.INT8)):
-        model = onnx_model(CASES[name]())
-        casts = {node.output[0]: node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"}
-        weights = [node.input[3] for node in model.graph.node if node.op_type == "QLinearConv"]
-        assert {casts[weight] for weight in weights} == {kind}
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("saturating", {onnx.TensorProto.UINT8}),
+        ("extreme-odd-2-highest", {onnx.TensorProto.INT8}),
+        ("above-the-pair-bound", {onnx.TensorProto.UINT8}),
+        ("above-the-pair-bound-depthwise", {onnx.TensorProto.INT8}),
+        ("lowest-depthwise", {onnx.TensorProto.UINT8}),
+    ],
+)
+def test_weights_whose_products_could_saturate_are_uint8(name, kinds):
+    """Above the bound weights are uint8 with zero point 128, below it int8; depthwise ones only at -128."""
+    assert weight_types(CASES[name]()) == kinds
+
+
+def test_the_pair_bound_counts_what_is_stored_of_a_code():
+    """-128..127 is stored as 0..255: 2 * 255 * 64 fits 16 bits, 2 * 255 * 65 does not."""
+    assert weight_types(corner_graph((-64, 64), deep=False)) == {onnx.TensorProto.INT8}
+    assert weight_types(corner_graph((-65, 65), deep=False)) == {onnx.TensorProto.UINT8}
+
+
+@pytest.mark.parametrize("name", ["lowest-turned", "lowest-turned-depthwise"])
+def test_a_weight_that_cannot_be_negated_is_no_qlinearconv(name):
+    counts = kernels(onnx_model(CASES[name]()))
+    assert (counts["ConvInteger"], counts["QLinearConv"]) == (1, 0)
+
+
+def weight_types(graph: IntGraph) -> set[int]:
+    """Return the types of the weights that convolutions are given."""
+    model = onnx_model(graph)
+    casts = {node.output[0]: node.attribute[0].i for node in model.graph.node if node.op_type == "Cast"}
+    weights = [node.input[3] for node in model.graph.node if node.op_type == "QLinearConv"]
+    return {casts[weight] for weight in weights if weight in casts}

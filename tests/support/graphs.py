@@ -9,6 +9,7 @@ joined_graph(seed)        codes that are joined, picked, multiplied and looked u
 product_graph(...)        every second rounding of a product is a tie, in windows that begin anywhere
 head_graph(...)           logits that sum maps
 extreme_product(...)      products of the largest codes
+corner_graph(...)         a convolution whose kernel depends on its weights and codes
 extreme_graph(...)        the largest codes, biases, multipliers and accumulators
 images_for(graph, n)      random images, blank ones, and flat areas where maxima are equal
 first_version(model)      an ONNX file with a saliency map as Glassbit wrote it before
@@ -174,6 +175,32 @@ def extreme_graph(
         )
     )
     return build.graph()
+
+
+def corner_graph(weights: Sequence[int], *, multipliers: Sequence[int] = (1,), high: int = 127, deep: bool) -> IntGraph:
+    """A 3 x 3 convolution of signed codes, -128..127, or of codes 0..high.
+
+    Args:
+        weights: to choose from, -128..127.
+        multipliers: of the channels in turn.
+        high: of the codes that it reads; their window begins at -128 if it is 127, else at 0.
+        deep: whether it is depthwise.
+    """
+    generator, one = np.random.default_rng([0, 8]), np.ones(1, np.int32)
+    channels = 16  # as many as a vector of ARM's depthwise kernel holds
+    codes = 128 + generator.choice(weights, (channels, 1 if deep else channels, 3, 3))
+    multiplier = np.resize(multipliers, channels).astype(np.int32)
+    low, exponent = (-128, 0) if high == 127 else (0, 8 - high.bit_length())
+    nodes = (
+        Input("image", channels, 6, 5, 128 if low else 0),
+        Requantize("codes", "image", 0 * one, one, exponent * one, low, high),
+        Conv("conv", "codes", Weights(codes.astype(np.uint8), 8, "signed"), (1, 1), (1, 1), channels if deep else 1),
+        Requantize("q", "conv", np.arange(channels, dtype=np.int32), multiplier, 0 * multiplier + 11, -100, 120),
+        Flatten("flat", "q"),
+        Linear("fc", "flat", Weights(generator.integers(0, 16, (3, channels * 30)).astype(np.uint8), 4, "odd")),
+        Logits("logits", "fc", np.zeros(3, np.int32), np.ones(3, np.float32)),
+    )
+    return IntGraph(nodes, ("a", "b", "c"), Preprocessing(channels, 6, 5))
 
 
 def resnet_graph(

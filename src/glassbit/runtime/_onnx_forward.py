@@ -144,7 +144,9 @@ class Forward:
         if (signs < 0).any():
             turned = self.body.constant(signs.reshape(-1, 1, 1, 1))
             values = self.body.op("Mul", values, turned, name=f"{node.name}.turned")
-        weights = operand(self.body, values, conv.weights, self.tensors[conv.input].span, conv.name)
+        depthwise = conv.groups == len(conv.weights.codes) == self.tensors[conv.input].shape[0]
+        span = self.tensors[conv.input].span
+        weights = operand(self.body, values, conv.weights, span, conv.name, depthwise=depthwise)
         return self._quantized(node, conv.input, weights.tensor, weights.zero, placed(conv))
 
     def _fits_int8(self, node: Requantize, conv: Conv) -> bool:

@@ -49,11 +49,12 @@ def integers(body: Body, weights: Weights, name: str) -> str:
     return body.op("Sub", wide, body.constant(np.array(weights.offset, np.int32)), name=f"{name}.integers")
 
 
-def operand(body: Body, values: str, weights: Weights, span: int, name: str) -> Operand:
+def operand(body: Body, values: str, weights: Weights, span: int, name: str, *, depthwise: bool = False) -> Operand:
     """W for a kernel that multiplies it with uint8 codes.
 
-    int8 with zero point 0, the fastest, where no pair of products can saturate: `2 span w_max <= 32767`. Else uint8
-    with zero point 128, whose kernels are exact on every CPU.
+    int8 with zero point 0, the fastest, where it is exact on every CPU; else uint8 with zero point 128, which always
+    is. On x86 pairs of products are added in 16 bits: they fit if `2 span w_max <= 32767`. `QLinearConv` of a
+    depthwise layer adds no pairs there; on ARM it does, of codes minus 128: only -128 * -128 twice does not fit.
 
     Args:
         body: where it is written.
@@ -61,8 +62,10 @@ def operand(body: Body, values: str, weights: Weights, span: int, name: str) -> 
         weights: W.
         span: of the window of the codes, the largest value that is stored of one.
         name: of the layer.
+        depthwise: whether it is for `QLinearConv` and each channel is convolved by itself.
     """
-    if 2 * span * int(np.abs(weights.values).max(initial=0)) <= SATURATION:
+    pairs = 2 * span * int(np.abs(weights.values).max(initial=0)) <= SATURATION
+    if int(weights.values.min(initial=0)) > -128 if depthwise else pairs:
         narrow = body.op("Cast", values, name=f"{name}.int8", attributes={"to": TensorProto.INT8})
         return Operand(narrow, body.constant(np.array(0, np.int8)))
     shifted = body.op("Add", values, body.constant(np.array(128, np.int32)), name=f"{name}.shifted")
