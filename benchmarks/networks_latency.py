@@ -29,7 +29,7 @@ from torch import nn
 
 from benchmarks.onnx_latency import medians, processor, ratio
 from glassbit import Plan, lower, models, quantize_
-from glassbit.deploy import _lower, reestimate_
+from glassbit.deploy import _deployed, reestimate_
 from glassbit.quant import calibrate_
 from glassbit.runtime import kernels, onnx_model
 from glassbit.runtime._session import open_session
@@ -67,7 +67,7 @@ def files(name: str, plans: list[str]) -> dict[str, bytes]:
         model = network()
         with (
             warnings.catch_warnings(),
-            mock.patch.object(_lower, "check"),
+            mock.patch.object(_deployed, "check"),
         ):  # how near untrained weights are is no matter
             warnings.simplefilter("ignore")
             quantize_(model.network, Plan.named(plan), example=images[:1])

@@ -273,8 +273,7 @@ class _Reverse:
         return _Gradient(tensor, factor)
 
     def _slopes(self, node: Lookup, gradient: _Gradient) -> _Gradient:
-        slopes, places = self.body.constant(node.slopes), self.forward.places[node.name]
-        slope = self._op("Gather", slopes, places, name=f"{node.name}.slopes", attributes={"axis": 0})
+        slope = self.forward.entries(node, node.slopes, f"{node.name}.slopes")
         return _Gradient(self._op("Mul", gradient.tensor, slope, name=node.name), gradient.factor)
 
     def _max_pool(self, node: MaxPool, gradient: _Gradient) -> _Gradient:

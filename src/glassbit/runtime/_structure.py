@@ -31,6 +31,7 @@ OPERATORS: Mapping[str, tuple[str, ...]] = {
     "ConvInteger": _CONV,
     "ConvTranspose": (*_CONV, "output_padding"),
     "Gather": ("axis",),
+    "GatherElements": ("axis",),
     "MaxPool": _POOL,
     "QLinearConv": _CONV,
     "ReduceL1": ("keepdims",),
