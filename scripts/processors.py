@@ -147,7 +147,7 @@ def differing(model: Path, settings: list[tuple[bool, int, int]]) -> int:
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
         session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        parts = range(0, len(images) if batch > 1 else 7, batch)
+        parts = range(0, len(images) if batch > 1 else min(7, len(images)), batch)
         for first in parts:
             (got,) = session.run(["logits"], {"image": images[first : first + batch]})
             count += int((got != logits[first : first + batch]).sum())
