@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import re
 import time
 import warnings
 from collections.abc import Iterable
@@ -189,10 +190,12 @@ def reasons(error: Exception) -> str:
     """The first two reasons of a refusal, or the first line of another error. The same reason counts once."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     listed = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    listed = [*{line.partition(": ")[2]: line for line in reversed(listed)}.values()][::-1]
+    first: dict[str, str] = {}
+    for line in listed:
+        first.setdefault(re.sub(r"\d", "", line.partition(": ")[2]), line)
     if not isinstance(error, GlassbitError):
         return f"{type(error).__name__}: {lines[0] if lines else ''}"
-    return " | ".join(listed[:2] or lines[:1])
+    return " | ".join([*first.values()][:2] or lines[:1])
 
 
 def kept(path: Path, again: Iterable[str]) -> list[dict[str, str]]:
