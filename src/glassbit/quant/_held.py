@@ -107,7 +107,7 @@ class Following(TorchFunctionMode):
         if name in _CURVES:
             return Held(_CODE_BITS, at_export=True, signed=True)
         if name in _MEANS:
-            return Held(_CODE_BITS, at_export=True, signed=widest.signed)
+            return self.layer() if widest.signed else Held(_CODE_BITS, at_export=True)
         if name in _JOINS and any(mark is not marks[0] for mark in marks):
             return self.layer() if any(mark.signed for mark in marks) else Held(_CODE_BITS, at_export=True)
         sums = next((mark for mark in marks if mark.sums), None)
