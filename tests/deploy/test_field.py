@@ -42,7 +42,8 @@ def test_every_back_end_gives_the_same_bits(name: str):
         assert torch.equal(deployed(images), torch.from_numpy(graph.run(images.numpy())))
 
 
-@pytest.mark.parametrize("plan", ["w2a2", pytest.param("w8a8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", ["w2a2", "w8a8"])
 @pytest.mark.parametrize("name", field.FIELD)
 def test_integers_are_near_fake_quantization(name: str, plan: str):
     model, images = classifier(name, plan)
