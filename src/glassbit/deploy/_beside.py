@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -261,8 +259,8 @@ def _centred(logits: Tensor) -> Tensor:
 
 def _pooled(values: Tensor, symbol: Codes | Accumulators) -> Tensor:
     """Behind the max pools that wait for a quantizer."""
-    for _, kernel, stride, (top, left, bottom, right) in symbol.pools if isinstance(symbol, Accumulators) else ():
-        values = F.max_pool2d(F.pad(values, (left, right, top, bottom), value=-math.inf), kernel, stride)
+    for name, kernel, stride, pads in symbol.pools if isinstance(symbol, Accumulators) else ():
+        values = _ops.pool(MaxPool(name, symbol.name, kernel, stride, pads), [values])
     return values
 
 

@@ -226,7 +226,7 @@ class Folding:
     def _rescaled(self, step: Affine) -> Scale:
         """Return another scale for the same integers."""
         read, by = self.scales[step.input], step.by
-        if isinstance(by, Constant) and not isinstance(by.factor, str) and by.factor / by.divisor > 0 and by.term == 0:
+        if isinstance(by, Constant) and not isinstance(by.factor, str) and by.keeps_codes:
             shift = None if read.shift is None else read.shift * by.factor / by.divisor
             return replace(read, step=read.step * by.factor / by.divisor, shift=shift)
         gain = self._constant(1.0).view(1) if read.gain is None else read.gain

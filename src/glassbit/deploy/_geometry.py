@@ -42,8 +42,7 @@ def too_wide(layer: nn.Conv2d, around: Pads) -> str | None:
     reach = [d * (size - 1) + 1 for size, d in zip(pair(layer.kernel_size), shape.dilation, strict=True)]
     if all(pad < size for pad, size in zip(shape.padding, reach * 2, strict=True)):
         return None
-    got = shape.padding if shape.padding[:2] != shape.padding[2:] else shape.padding[:2]
-    return f"padding must be below the kernel {tuple(reach)}; got {got}; pad less"
+    return f"padding must be below the kernel {tuple(reach)}; got {shortest(shape.padding)}; pad less"
 
 
 def of_the_layer(module: QuantizedConv2d | QuantizedLinear, value: Tensor) -> Iterator[str]:
@@ -68,6 +67,11 @@ def _padding(layer: nn.Conv2d) -> Pads:
         return (whole[0] // 2, whole[1] // 2, whole[0] - whole[0] // 2, whole[1] - whole[1] // 2)
     assert not isinstance(layer.padding, str)
     return pair(layer.padding) * 2
+
+
+def shortest(pads: Pads) -> Pads | Pair:
+    """Return padding as a node has it: vertical and horizontal where opposite sides are equal."""
+    return pads[:2] if pads[:2] == pads[2:] else pads
 
 
 def pair(value: int | tuple[int, ...]) -> Pair:

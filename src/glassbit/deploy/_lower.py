@@ -37,6 +37,7 @@ from glassbit.intgraph import (
 from ._deployed import Deployed
 from ._fidelity import check
 from ._folded import Folded, FoldedCurve, FoldedLayer, FoldedReadout, FoldedRequantizer, FoldedSum
+from ._geometry import shortest
 from ._intact import changes, check_intact
 from ._program import Affine, Join, Operand
 from ._torch_graph import TorchGraph
@@ -201,7 +202,7 @@ def _node(step: Folded) -> Node:
             at, weights = step.step, _weights(step)
             if step.weights.dim() == 2:
                 return intgraph.Linear(at.name, at.input, weights)
-            padding = at.padding[:2] if at.padding[:2] == at.padding[2:] else at.padding
+            padding = shortest(at.padding)
             return intgraph.Conv(at.name, at.input, weights, at.stride, padding, step.groups, at.dilation)
         case FoldedRequantizer():
             bias, multiplier, exponent = map(_int32, (step.bias, step.multiplier, step.exponent))

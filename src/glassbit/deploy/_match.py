@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from glassbit.intgraph import (
 )
 from glassbit.quant import ActivationQuantizer, QuantizedConv2d, QuantizedLinear
 
-from ._geometry import NO_PADS, geometry, of_the_layer, too_wide
+from ._geometry import NO_PADS, geometry, of_the_layer, shortest, too_wide
 from ._program import (
     Activate,
     Affine,
@@ -107,7 +108,7 @@ class Builder:
         self.steps.append(Affine(made, x.name, by))
         if isinstance(x, Accumulators):
             return Accumulators(made, x.source)
-        if isinstance(by, Constant) and not isinstance(by.factor, str) and by.factor / by.divisor > 0 and by.term == 0:
+        if isinstance(by, Constant) and by.keeps_codes:
             self._highest[made] = self._highest.get(x.unit, 255)
             return Codes(made, made, x.low)
         return Accumulators(made, x.name)
@@ -118,7 +119,7 @@ class Builder:
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
-        self.steps.append(Activate(made, _name(x), name))
+        self.steps.append(Activate(made, x.name, name))
         self._highest[made] = module.codes[1]
         return self._pooled(x, Codes(made, made))
 
@@ -132,7 +133,7 @@ class Builder:
         if isinstance(x, Codes) and x.unit == _IMAGE:
             raise RefusedError("an activation cannot read the image")
         made = self._fresh(name)
-        self.steps.append(Clip(made, _name(x), least, most))
+        self.steps.append(Clip(made, x.name, least, most))
         return self._pooled(x, Codes(made, made, 0 if least == 0 else None))
 
     def curve(
@@ -160,7 +161,7 @@ class Builder:
             raise RefusedError(
                 f"a sum needs two maps of one shape; got {tuple(left_value.shape)} and {tuple(right_value.shape)}"
             )
-        left, right = self._term(left, left_value), self._term(right, right_value)
+        left, right = self._term("a sum", left, left_value), self._term("a sum", right, right_value)
         made = f"{name}.sum" if name else "sum"
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             made = self._fresh(made)
@@ -202,13 +203,11 @@ class Builder:
             return UNKNOWN
         if len(parts) == 1:
             return parts[0]
-        every = [self._term(part, value) for part, value in zip(parts, values, strict=True)]
+        every = [self._term("a concatenation", part, value) for part, value in zip(parts, values, strict=True)]
         every = [
             self._codes(part, value) if isinstance(part, Accumulators) and part.name in self._unsigned else part
             for part, value in zip(every, values, strict=True)
         ]
-        if any(isinstance(part, Codes) and part.unit == _IMAGE for part in every):
-            raise RefusedError("a concatenation cannot read the image")
         if any(not isinstance(part, Codes) or part.low != 0 for part in every):
             every = [
                 part if isinstance(part, Codes) and part.low == self._least else self._resigned(part, value)
@@ -275,7 +274,7 @@ class Builder:
             raise RefusedError("a max pool must not read padding of zeros around signed values; put an nn.ReLU before")
         top, left, bottom, right = (own + more for own, more in zip(padding, pads, strict=True))
         made = self._fresh(name)
-        self.steps.append(_max_pool(made, codes.name, kernel, stride, (top, left, bottom, right)))
+        self.steps.append(MaxPool(made, codes.name, kernel, stride, shortest((top, left, bottom, right))))
         return Codes(made, codes.unit, codes.low)
 
     def average_pool(
@@ -365,13 +364,13 @@ class Builder:
                 kept.append(step)
         return tuple(reversed(kept))
 
-    def _term(self, x: Symbol, value: Tensor) -> Codes | Accumulators | Unknown:
+    def _term(self, reader: str, x: Symbol, value: Tensor) -> Codes | Accumulators | Unknown:
         """`x` in a sum or beside others: signed codes where they were made of it before."""
         if isinstance(x, Unknown):
             return x
         x = self._readable(x, value)
         if isinstance(x, Codes) and x.unit == _IMAGE:
-            raise RefusedError("a sum cannot read the image")
+            raise RefusedError(f"{reader} cannot read the image")
         if isinstance(x, Accumulators):
             return self._codes(x, value) if x.pools else self._signed.get(x, x)
         return x
@@ -380,16 +379,16 @@ class Builder:
         """`x` as signed codes whose step is a power of two times the unit's."""
         if isinstance(x, Codes) and unit is not None and x.unit == unit.unit:
             return x
+        return self._recoded(x, None if unit is None else unit.unit, value)
+
+    def _recoded(self, x: Codes | Accumulators, unit: str | None, value: Tensor) -> Codes:
+        """`x` as signed codes, their step chosen from the values that it has."""
         source = x.source if isinstance(x, Accumulators) else x.name
         made = self._fresh(f"{source}.operand")
-        self.steps.append(
-            Operand(made, _name(x), None if unit is None else unit.unit, len(self.peaks), self._signed_bits)
-        )
+        self.steps.append(Operand(made, x.name, unit, len(self.peaks), self._signed_bits))
         self.peaks.append(float(value.detach().abs().max()))
         self._highest[made] = -self._least
-        result = self._pooled(x, Codes(made, made, self._least))
-        assert isinstance(result, Codes)
-        return result
+        return self._pooled(x, Codes(made, made, self._least))
 
     def _resigned(self, x: Codes | Accumulators | Unknown, value: Tensor) -> Codes:
         """`x` as signed codes, of its own step where it has one."""
@@ -397,11 +396,7 @@ class Builder:
             return self._codes(x, value)
         key = Accumulators(x.name, x.name)
         if key not in self._signed:
-            made = self._fresh(f"{x.name}.operand")
-            self.steps.append(Operand(made, x.name, x.unit, len(self.peaks), self._signed_bits))
-            self.peaks.append(float(value.detach().abs().max()))
-            self._highest[made] = -self._least
-            self._signed[key] = Codes(made, made, self._least)
+            self._signed[key] = self._recoded(x, x.unit, value)
         return self._signed[key]
 
     def _codes(self, x: Symbol, value: Tensor) -> Codes:
@@ -430,7 +425,7 @@ class Builder:
             )
         if isinstance(x, Arranged):
             raise RefusedError(
-                f"the elements of {_name(x.of)} must keep their pixels; got another order, of shape "
+                f"the elements of {x.of.name} must keep their pixels; got another order, of shape "
                 f"{tuple(value.shape)}; only channels may be chosen, shuffled and flattened"
             )
         assert isinstance(x, Codes | Accumulators)
@@ -439,11 +434,11 @@ class Builder:
     def _padded(self, x: Symbol, value: Tensor) -> tuple[Codes, Pads]:
         return (x.codes, x.pads) if isinstance(x, Padded) else (self._codes(x, value), NO_PADS)
 
-    def _pooled(self, x: Codes | Accumulators, codes: Codes) -> Symbol:
+    def _pooled(self, x: Codes | Accumulators, codes: Codes) -> Codes:
         """Return the max pools that waited for the quantizer of `x`."""
         for name, kernel, stride, padding in x.pools if isinstance(x, Accumulators) else ():
             made = self._fresh(name)
-            self.steps.append(_max_pool(made, codes.name, kernel, stride, padding))
+            self.steps.append(MaxPool(made, codes.name, kernel, stride, shortest(padding)))
             codes = replace(codes, name=made)
         return codes
 
@@ -459,14 +454,6 @@ class Builder:
         return unused
 
 
-def _name(x: Codes | Accumulators) -> str:
-    return x.name
-
-
-def _max_pool(name: str, read: str, kernel: Pair, stride: Pair, pads: Pads) -> MaxPool:
-    return MaxPool(name, read, kernel, stride, pads[:2] if pads[:2] == pads[2:] else pads)
-
-
 def _channels(symbol: Arranged) -> tuple[int, ...] | None:
     """Return the channels that were chosen, where each is whole and in its place in every image."""
     images, pixels = symbol.shape[0], math.prod(symbol.shape[2:])
@@ -475,6 +462,6 @@ def _channels(symbol: Arranged) -> tuple[int, ...] | None:
     if len(symbol.places) != images or not symbol.places.numel():
         return None
     chosen = symbol.places[0].reshape(symbol.places.shape[1], -1)[:, 0] // pixels
-    every = symbol.places.new_tensor(range(math.prod(symbol.shape))).view(symbol.shape)
+    every = torch.arange(math.prod(symbol.shape), dtype=symbol.places.dtype).view(symbol.shape)
     same = chosen.max() < symbol.shape[1] and bool((every[:, chosen.long()] == symbol.places).all())
     return tuple(chosen.tolist()) if same else None

@@ -298,10 +298,7 @@ class Operations:
     def _over_map(
         self, what: str, name: str, x: Symbol, value: Tensor, result: Tensor, given: dict[str, Any]
     ) -> Symbol:
-        dims = given.get("dim", given.get("axis"))
-        dims = dims if isinstance(dims, tuple | list) else (dims,)
-        if value.dim() != 4 or None in dims or {dim % 4 for dim in dims} != {2, 3}:
-            raise RefusedError(f"a {what} must be over height and width, the axes (2, 3); got {given.get('dim')}")
+        _check_over_map(what, value, given)
         rows, columns = adaptive(value.shape[2], 1), adaptive(value.shape[3], 1)
         if what == "sum":
             rows, columns = rows.summed(), columns.summed()
@@ -314,10 +311,7 @@ class Operations:
         if "output_size" in given:
             size = tuple(result.shape[2:])
         else:
-            dims = given.get("dim")
-            dims = dims if isinstance(dims, tuple | list) else (dims,)
-            if value.dim() != 4 or None in dims or {dim % 4 for dim in dims} != {2, 3}:
-                raise RefusedError(f"a maximum must be over height and width, the axes (2, 3); got {given.get('dim')}")
+            _check_over_map("maximum", value, given)
             size = (1, 1)
         if value.dim() != 4 or any(n % o for n, o in zip(value.shape[2:], size, strict=True)):
             raise RefusedError(f"the windows of an adaptive max pool must be equal; got {tuple(value.shape)} to {size}")
@@ -381,6 +375,13 @@ def is_leaf(module: nn.Module) -> bool:
         if isinstance(module, ours):
             return type(module).forward is ours.forward  # a subclass may compute something else
     return isinstance(module, ActivationQuantizer)
+
+
+def _check_over_map(what: str, value: Tensor, given: dict[str, Any]) -> None:
+    dims = given.get("dim", given.get("axis"))
+    dims = dims if isinstance(dims, tuple | list) else (dims,)
+    if value.dim() != 4 or None in dims or {dim % 4 for dim in dims} != {2, 3}:
+        raise RefusedError(f"a {what} must be over height and width, the axes (2, 3); got {given.get('dim')}")
 
 
 def _is_torchs(module: nn.Module) -> bool:

@@ -62,6 +62,11 @@ class Constant:
     term: float | str = 0.0
     divisor: float = 1.0
 
+    @property
+    def keeps_codes(self) -> bool:
+        """Whether codes with one step have one step afterwards."""
+        return not isinstance(self.factor, str) and self.factor / self.divisor > 0 and self.term == 0
+
 
 @dataclass(frozen=True)
 class Affine:

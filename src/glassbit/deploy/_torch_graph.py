@@ -84,8 +84,6 @@ class TorchGraph(PixelNetwork):
                 self._keep(node, bias=torch.from_numpy(node.bias), factor=torch.from_numpy(factor))
             case Logits():
                 self._keep(node, bias=torch.from_numpy(node.bias), scale=torch.from_numpy(node.scale))
-            case Select():
-                self._keep(node, channels=torch.tensor(node.channels))
             case Lookup():
                 table = torch.from_numpy(node.table).float()
                 self._keep(node, table=table, slopes=torch.from_numpy(node.slopes))
@@ -94,6 +92,7 @@ class TorchGraph(PixelNetwork):
                 | Sum()
                 | Multiply()
                 | Concat()
+                | Select()
                 | MaxPool()
                 | AveragePool()
                 | SumPool()
@@ -145,21 +144,16 @@ class TorchGraph(PixelNetwork):
                 for each, shift in zip(read[1:], node.shifts[1:], strict=True):
                     total = total + each.to(wide) * (1 << shift)
                 return total
-            case Multiply():
-                return x * read[1].view(*read[1].shape, *[1] * (x.dim() - read[1].dim()))
             case Concat():
                 return torch.cat(read, 1)
-            case Select():
-                return x.index_select(1, self._kept(node, "channels"))
             case Lookup():
                 low = self._infos[node.input].low
                 return _ops.look_up(x, self._kept(node, "table"), self._kept(node, "slopes"), low=low)
             case AveragePool():
                 return _ops.pool(node, [x.double() if self._infos[node.name].bound > EXACT else x])
-            case MaxPool() | SumPool() | Subsample() | Flatten():
+            case MaxPool() | SumPool() | Subsample() | Flatten() | Select() | Multiply():
                 return _ops.pool(node, read)
             case Logits():
-                x = x.double().sum((2, 3)) if x.dim() > 2 else x
                 return _ops.logits(x, self._kept(node, "bias"), self._kept(node, "scale"))
             case _:
                 assert_never(node)
